@@ -1,0 +1,36 @@
+# Everything runs from a virtual environment that these targets make themselves.
+VENV ?= .venv
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# A GPU build of jax only where a GPU answers.
+EXTRA := $(shell nvidia-smi >/dev/null 2>&1 && echo ,cuda12)
+RUN := $(VENV)/bin/python
+
+.PHONY: setup demo test test-long lint format clean
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "blindsr_jax needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[dev$(EXTRA)]'
+	touch $@
+
+demo: setup
+	$(RUN) launch/demo.py --workdir=out/demo
+
+test: setup lint
+	$(RUN) -m pytest
+
+test-long: setup
+	$(RUN) -m pytest -m 'long or not long'
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+format: setup
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+clean:
+	rm -rf $(VENV) out build *.egg-info

@@ -1,0 +1,75 @@
+"""Deep image prior: the image is the output of an untrained network, fitted to one LR image.
+
+Ulyanov et al. 2018; loss and settings of DIP-DKP (Yang et al. 2024).
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import optax
+
+from blindsr_jax.degradation import degrade
+from blindsr_jax.image_models.base import ImageInfo, ImageModel
+from blindsr_jax.losses import data_loss, hyper_laplacian, mse
+from blindsr_jax.networks.skip import SkipNet, smallest_side
+from blindsr_jax.problem import Problem, Spec
+
+
+class DipState(NamedTuple):
+    """State of the image network."""
+
+    params: Any
+    opt: optax.OptState
+    noise: jax.Array  # (H, W, c), its fixed input
+
+
+def build(
+    spec: Spec,
+    *,
+    channels: int = 128,
+    skip_channels: int = 16,
+    levels: int = 5,
+    first_nonlocal: int = 2,
+    learning_rate: float = 5e-3,
+    gradient_weight: float = 2e-4,
+) -> ImageModel:
+    """A DIP image half; the defaults are those of the DIP-DKP release.
+
+    Args:
+      spec: the problem's static part.
+      channels: of the network's maps.
+      skip_channels: of its skip branches.
+      levels: number of halvings.
+      first_nonlocal: first level with a non-local block; `levels` for none.
+      learning_rate: of Adam.
+      gradient_weight: factor of the hyper-Laplacian term, which is divided by the number of LR entries.
+    """
+    optimizer = optax.adam(learning_rate)
+
+    def network(channels_out):
+        return SkipNet(channels, skip_channels, levels, channels_out, first_nonlocal)
+
+    def init(key, problem: Problem):
+        noise_key, net_key = jax.random.split(key)
+        noise = 0.1 * jax.random.uniform(noise_key, problem.canvas_shape, problem.lr.dtype)
+        params = network(noise.shape[-1]).init(net_key, noise)
+        return DipState(params, optimizer.init(params), noise)
+
+    def predict(state, problem):
+        del problem
+        return jax.vjp(lambda p: network(state.noise.shape[-1]).apply(p, state.noise), state.params)
+
+    def update(key, state, image, pullback, kernel, problem, tick):
+        del key
+
+        def loss_of(x):
+            prediction = degrade(x, kernel, scale=spec.scale, boundary=spec.boundary)
+            prior = gradient_weight * hyper_laplacian(x) / problem.lr.size
+            return data_loss(prediction, problem.lr, tick.use_ssim) + prior, mse(prediction, problem.lr)
+
+        (loss, residual), image_grad = jax.value_and_grad(loss_of, has_aux=True)(image)
+        updates, opt = optimizer.update(pullback(image_grad)[0], state.opt)
+        state = state._replace(params=optax.apply_updates(state.params, updates), opt=opt)
+        return state, ImageInfo(loss, residual)
+
+    return ImageModel(init, predict, update, smallest_side(levels))

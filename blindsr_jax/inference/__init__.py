@@ -1,0 +1,1 @@
+"""Samplers and Langevin updates: how a kernel is inferred, whatever represents it."""

@@ -1,0 +1,31 @@
+"""Reading and writing files: images, kernels, text, JSON and CSV. One place to import them from."""
+
+from blindsr_jax.files import (
+    InputError,
+    find_inputs,
+    unique_stems,
+    write_bytes,
+    write_csv,
+    write_json,
+    write_text,
+)
+from blindsr_jax.image_files import Image, bicubic_enlarge, read_image, write_image
+from blindsr_jax.kernel_files import kernel_png, read_kernel, write_kernel, write_kernel_mat
+
+__all__ = [
+    "Image",
+    "InputError",
+    "bicubic_enlarge",
+    "find_inputs",
+    "kernel_png",
+    "read_image",
+    "read_kernel",
+    "unique_stems",
+    "write_bytes",
+    "write_csv",
+    "write_image",
+    "write_json",
+    "write_kernel",
+    "write_kernel_mat",
+    "write_text",
+]

@@ -1,0 +1,1 @@
+"""Where blur kernels come from: geometry, families of kernels, mixtures of families."""

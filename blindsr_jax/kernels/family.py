@@ -1,0 +1,165 @@
+"""Families of blur kernels: one interface, mixtures, drawing many, finding a family by name.
+
+A family is a module `blindsr_jax/kernels/NAME.py` with a function
+`family(*, scale, kernel_size=None, kernel_center='release', **options) -> KernelFamily`; nothing needs registering.
+"""
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Latent = Any  # a pytree
+_ALIASES = {"motion": "trajectory"}
+# Below this many draws per member the shares of a mixture are drawn at random rather than fixed.
+_STRATIFY_FROM = 16
+
+
+class KernelFamily(NamedTuple):
+    """A distribution over kernels, for ONE kernel (use vmap for many). Hashable, so it can be a static argument."""
+
+    name: str
+    sample: Callable[[jax.Array], Latent]  # key -> latent
+    render: Callable[[Latent], jax.Array]  # latent -> (k, k), unit sum
+    log_prior: Callable[[Latent], jax.Array]  # latent -> (), log density, -inf outside the support
+    members: tuple = ()  # of a mixture: the families
+    weights: tuple = ()  # of a mixture: their probabilities
+
+
+class MixtureLatent(NamedTuple):
+    """Which member is meant, and a latent for every member (only the member's own counts)."""
+
+    index: jax.Array  # () integer
+    members: tuple
+
+
+def mixture(families: Sequence[KernelFamily], weights: Sequence[float] | None = None) -> KernelFamily:
+    """Mixture of families with kernels of one size; weights need not sum to 1, None means equal ones.
+
+    The log prior is the log weight of the member plus the member's own.
+
+    Raises:
+      ValueError: without families, or where the weights do not fit them, are negative or are all 0.
+    """
+    families = tuple(families)
+    weights = (1.0,) * len(families) if weights is None else tuple(float(w) for w in weights)
+    if not families or len(weights) != len(families) or min(weights) < 0 or sum(weights) <= 0:
+        raise ValueError(f"need one non-negative weight per family, not all 0; got {weights} for {len(families)}")
+    return _mixture(families, tuple(w / sum(weights) for w in weights))
+
+
+@functools.lru_cache(maxsize=64)
+def _mixture(families: tuple, weights: tuple) -> KernelFamily:
+    with np.errstate(divide="ignore"):
+        log_weights = np.log(weights)
+
+    def sample(key):
+        pick, *keys = jax.random.split(key, len(families) + 1)
+        index = jax.random.categorical(pick, jnp.asarray(log_weights, jnp.result_type(float)))
+        return MixtureLatent(index, tuple(f.sample(k) for f, k in zip(families, keys, strict=True)))
+
+    def render(latent):
+        branches = [lambda members, i=i, f=f: f.render(members[i]) for i, f in enumerate(families)]
+        return jax.lax.switch(latent.index, branches, latent.members)
+
+    def log_prior(latent):
+        branches = [lambda members, i=i, f=f: f.log_prior(members[i]) for i, f in enumerate(families)]
+        value = jax.lax.switch(latent.index, branches, latent.members)
+        return value + jnp.asarray(log_weights, value.dtype)[latent.index]
+
+    name = "mixture(" + ", ".join(f.name for f in families) + ")"
+    return KernelFamily(name, sample, render, log_prior, families, weights)
+
+
+@functools.partial(jax.jit, static_argnames=("family", "num", "batch_size"))
+def sample_kernels(key: jax.Array, family: KernelFamily, num: int, *, batch_size: int = 512) -> jax.Array:
+    """Draws `num` kernels (num, k, k) in one compiled call, `batch_size` at a time to bound the memory.
+
+    From a mixture, 16 or more draws per member are stratified: each member gives its share of `num` (rounded) in
+    random order, so that no kernel is rendered for nothing. Fewer are drawn independently.
+    """
+    return _draw(key, family, num, batch_size)
+
+
+def _draw(key, family, num, batch_size):
+    if not family.members or num < _STRATIFY_FROM * len(family.members):
+        draw = lambda k: family.render(family.sample(k))  # noqa: E731
+        return jax.lax.map(draw, jax.random.split(key, num), batch_size=batch_size)
+    order, *keys = jax.random.split(key, len(family.members) + 1)
+    parts = zip(keys, family.members, _shares(num, family.weights), strict=True)
+    kernels = jnp.concatenate([_draw(k, member, share, batch_size) for k, member, share in parts if share])
+    return jax.random.permutation(order, kernels)
+
+
+def _shares(num: int, weights: tuple) -> list[int]:
+    """Whole numbers that sum to `num`, as close to the weights as can be (largest remainders)."""
+    exact = [num * w for w in weights]
+    shares = [int(x) for x in exact]
+    by_remainder = sorted(range(len(exact)), key=lambda i: shares[i] - exact[i])
+    for i in by_remainder[: num - sum(shares)]:
+        shares[i] += 1
+    return shares
+
+
+def load_family(name: str, **options) -> KernelFamily:
+    """Builds the family of module `blindsr_jax.kernels.NAME` ('motion' stands for 'trajectory').
+
+    Raises:
+      ValueError: where there is no such family; the message lists those there are.
+    """
+    module = _ALIASES.get(name, name)
+    known = _module_names()
+    build = getattr(_import(module), "family", None) if module in known else None
+    if not callable(build):
+        found = [n for n in known if callable(getattr(_import(n), "family", None))]
+        raise ValueError(f"unknown kernel family {name!r}; known: {', '.join(sorted(found + list(_ALIASES)))}")
+    return build(**options)
+
+
+def cached(build: Callable[..., KernelFamily]) -> Callable[..., KernelFamily]:
+    """Makes a `family` function return the same object for the same options, so that nothing compiles twice."""
+    remember = functools.lru_cache(maxsize=64)(build)
+
+    @functools.wraps(build)
+    def family(**options):
+        return remember(**{k: tuple(v) if isinstance(v, list | np.ndarray) else v for k, v in options.items()})
+
+    return family
+
+
+def check_range(name: str, bounds: Sequence[float], *, minimum: float = 0.0) -> tuple[float, float]:
+    """Returns `bounds` as floats (low, high).
+
+    Raises:
+      ValueError: unless minimum <= low <= high.
+    """
+    low, high = (float(b) for b in bounds)
+    if not minimum <= low <= high:
+        raise ValueError(f"{name} must be (low, high) with {minimum} <= low <= high, got {bounds}")
+    return low, high
+
+
+def uniform_box(key: jax.Array, lows: Sequence[float], highs: Sequence[float]) -> jax.Array:
+    """Draws (n,) independent U(low, high), one for each pair, in the default float type."""
+    lows, highs = (jnp.asarray(bounds, jnp.result_type(float)) for bounds in (lows, highs))
+    return jax.random.uniform(key, lows.shape, minval=lows, maxval=highs)
+
+
+def uniform_log_density(value: jax.Array, low: float, high: float) -> jax.Array:
+    """Log density of U(low, high), elementwise; -inf outside, and 0 at the single value where low == high."""
+    density = -float(np.log(high - low)) if high > low else 0.0
+    return jnp.where((value >= low) & (value <= high), jnp.full_like(value, density), -jnp.inf)
+
+
+def _module_names() -> list[str]:
+    package = importlib.import_module(__package__)
+    return [module.name for module in pkgutil.iter_modules(package.__path__)]
+
+
+def _import(name: str):
+    return importlib.import_module(f"{__package__}.{name}")

@@ -1,0 +1,78 @@
+"""From a config to a solver: names in a config are file names in `image_models`, `kernel_models` and `kernels`."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Mapping
+from typing import Any
+
+from blindsr_jax.kernels.family import KernelFamily, load_family, mixture
+from blindsr_jax.problem import Spec, make_spec
+from blindsr_jax.solve import Solver, joint
+
+
+def _load(package: str, name: str):
+    """The module `blindsr_jax.PACKAGE.NAME`, or a ValueError that lists what there is."""
+    parent = importlib.import_module(f"blindsr_jax.{package}")
+    known = sorted(m.name for m in pkgutil.iter_modules(parent.__path__) if m.name != "base")
+    if name not in known:
+        raise ValueError(f"config value {package[:-1]} name {name!r} is unknown, expected one of {', '.join(known)}")
+    return importlib.import_module(f"blindsr_jax.{package}.{name}")
+
+
+def _call(function, where: str, *args, **options):
+    """Calls with options checked by name, so that a slip in a config is one sentence."""
+    known = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for name in options:
+        if name not in known:
+            raise ValueError(f"config value {where}.{name} is unknown, expected one of {', '.join(known)}")
+    return function(*args, **options)
+
+
+def build_spec(config: Mapping[str, Any], scale: int) -> Spec:
+    """The static part of a problem from a config and a scale.
+
+    Raises:
+      ValueError: a value is out of range; one sentence.
+    """
+    names = ("kernel_size", "boundary", "kernel_center")
+    return make_spec(scale=scale, **{name: config[name] for name in names})
+
+
+def build_family(prior: Mapping[str, Any], spec: Spec) -> KernelFamily:
+    """The kernel family that a config names: one family or a mixture.
+
+    Args:
+      prior: `families` (names), `weights` (None or one a family), and for each family an optional mapping of options.
+      spec: the problem's static part.
+    """
+    place = {"scale": spec.scale, "kernel_size": spec.kernel_size, "kernel_center": spec.kernel_center}
+    members = [load_family(name, **place, **dict(prior.get(name, {}))) for name in prior["families"]]
+    if not members:
+        raise ValueError("config value prior.families is empty, expected at least one family")
+    if len(members) == 1:
+        return members[0]
+    return mixture(tuple(members), prior.get("weights"))
+
+
+def build_solver(config: Mapping[str, Any], spec: Spec) -> Solver:
+    """The solver that a config describes. Make it once a spec: programs are compiled once a solver and shape.
+
+    Args:
+      config: `image` and `kernel` (each a `name` and options), `prior`, `ssim_steps`, `averaging`.
+      spec: the problem's static part.
+
+    Raises:
+      ValueError: an unknown name or a bad value; one sentence.
+    """
+    image, kernel = dict(config["image"]), dict(config["kernel"])
+    build_image = _load("image_models", image.pop("name")).build
+    build_kernel = _load("kernel_models", kernel.pop("name")).build
+    if "family" in inspect.signature(build_kernel).parameters:
+        kernel["family"] = build_family(config["prior"], spec)
+    return joint(
+        _call(build_image, "image", spec, **image),
+        _call(build_kernel, "kernel", spec, **kernel),
+        ssim_steps=config["ssim_steps"],
+        averaging=config["averaging"],
+    )

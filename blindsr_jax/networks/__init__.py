@@ -1,0 +1,1 @@
+"""Flax modules and the convolution under them."""

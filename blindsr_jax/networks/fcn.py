@@ -1,0 +1,21 @@
+"""The kernel network of Double-DIP and DKP: a code of 200 numbers to a kernel that is non-negative and sums to one."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from blindsr_jax.networks.layers import Dense
+
+
+class KernelFCN(nn.Module):
+    """Affine, ReLU6, affine, softmax over all k * k entries (Ren et al. 2020, SelfDeblur; DKP release)."""
+
+    kernel_size: int
+    hidden: int = 1000
+
+    @nn.compact
+    def __call__(self, code: jax.Array) -> jax.Array:
+        """(n,) -> (k, k), entries in (0, 1), sum 1."""
+        x = jnp.clip(Dense(self.hidden, name="hidden")(code), 0, 6)
+        logits = Dense(self.kernel_size**2, name="logits")(x)
+        return nn.softmax(logits).reshape(self.kernel_size, self.kernel_size)

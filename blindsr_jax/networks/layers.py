@@ -1,0 +1,96 @@
+"""Layers on one image (H, W, C), initialised as PyTorch does (the release trains from that start)."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+
+from blindsr_jax.networks.conv import conv2d
+
+
+def uniform_fan_in(fan_in: int):
+    """Initialiser U(-1/sqrt(fan_in), 1/sqrt(fan_in)), used for weights and biases alike."""
+    bound = fan_in**-0.5
+    return lambda key, shape, dtype: jax.random.uniform(key, shape, dtype, -bound, bound)
+
+
+class Dense(nn.Module):
+    """Affine map of the last axis."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(..., Ci) -> (..., features)."""
+        init = uniform_fan_in(x.shape[-1])
+        w = self.param("kernel", init, (x.shape[-1], self.features), x.dtype)
+        b = self.param("bias", init, (self.features,), x.dtype)
+        return x @ w + b
+
+
+class Conv(nn.Module):
+    """Square convolution with bias and reflection padding (size - 1) / 2; size 1 is a matrix product."""
+
+    features: int
+    size: int = 3
+    stride: int = 1
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(H, W, Ci) -> (ceil(H / stride), ceil(W / stride), features)."""
+        pad = (self.size - 1) // 2
+        init = uniform_fan_in(x.shape[-1] * self.size**2)
+        w = self.param("kernel", init, (self.size, self.size, x.shape[-1], self.features), x.dtype)
+        b = self.param("bias", init, (self.features,), x.dtype)
+        if self.size == 1 and self.stride == 1:
+            return x @ w[0, 0] + b
+        x = jnp.pad(x, ((pad, pad), (pad, pad), (0, 0)), mode="reflect")
+        return conv2d(x[None], w, self.stride)[0] + b
+
+
+def _channel_mean(x: jax.Array) -> jax.Array:
+    """(H, W, C) -> (C,), first down the columns, then along the row: one long float32 sum would lose digits."""
+    return jnp.mean(jnp.mean(x, 0), 0)
+
+
+class BatchNorm(nn.Module):
+    """Normalises each channel of one image by its own mean and (biased) variance: train mode, always."""
+
+    zero_init: bool = False
+    epsilon: float = 1e-5
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(H, W, C) -> (H, W, C)."""
+        first = nn.initializers.zeros if self.zero_init else nn.initializers.ones
+        scale = self.param("scale", first, x.shape[-1:], x.dtype)
+        bias = self.param("bias", nn.initializers.zeros, x.shape[-1:], x.dtype)
+        centred = x - _channel_mean(x)
+        variance = _channel_mean(centred**2)
+        return centred * (lax.rsqrt(variance + self.epsilon) * scale) + bias
+
+
+def _upsample_axis(x: jax.Array, axis: int) -> jax.Array:
+    """Doubles one axis: 3/4 of the nearest sample and 1/4 of the next one, edges clamped."""
+    n = x.shape[axis]
+    before = jnp.concatenate([lax.slice_in_dim(x, 0, 1, axis=axis), lax.slice_in_dim(x, 0, n - 1, axis=axis)], axis)
+    after = jnp.concatenate([lax.slice_in_dim(x, 1, n, axis=axis), lax.slice_in_dim(x, n - 1, n, axis=axis)], axis)
+    pair = jnp.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis + 1)
+    return pair.reshape(x.shape[:axis] + (2 * n,) + x.shape[axis + 1 :])
+
+
+def upsample(x: jax.Array) -> jax.Array:
+    """Bilinear enlargement by two with half-pixel centres: (H, W, C) -> (2 H, 2 W, C)."""
+    return _upsample_axis(_upsample_axis(x, 0), 1)
+
+
+def max_pool(x: jax.Array) -> jax.Array:
+    """2 x 2 maxima, an odd last row or column is dropped: (H, W, C) -> (H // 2, W // 2, C)."""
+    h, w, c = x.shape
+    return x[: h // 2 * 2, : w // 2 * 2].reshape(h // 2, 2, w // 2, 2, c).max((1, 3))
+
+
+def center_crop(x: jax.Array, height: int, width: int) -> jax.Array:
+    """The middle (height, width) of (H, W, C), offset rounded down."""
+    top, left = (x.shape[0] - height) // 2, (x.shape[1] - width) // 2
+    return x[top : top + height, left : left + width]

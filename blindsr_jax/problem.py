@@ -1,0 +1,85 @@
+"""What a solver is given and what it returns. The ground truth has no place in either."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+
+from blindsr_jax.kernels import geometry
+
+BOUNDARIES = ("circular", "valid")
+
+
+class Spec(NamedTuple):
+    """The static part of a problem, y = (k * x) downsampled by `scale`; hashable, so programs compile once per spec."""
+
+    scale: int  # 1 to 8
+    kernel_size: int  # odd
+    boundary: str  # 'circular' (benchmarks) or 'valid' (photographs)
+    kernel_center: str  # 'release' or 'aligned', see kernels.geometry.center
+
+    @property
+    def center(self) -> float:
+        """Centre of mass that kernels of this problem have on both axes, in pixels from the first row or column."""
+        return geometry.center(self.kernel_size, self.scale, self.kernel_center)
+
+    def canvas_shape(self, lr_shape: tuple[int, ...]) -> tuple[int, int]:
+        """Height and width of the unknown image: s h + k - s for 'valid', s h for 'circular'."""
+        margin = self.kernel_size - self.scale if self.boundary == "valid" else 0
+        h, w = lr_shape[-3:-1]
+        return self.scale * h + margin, self.scale * w + margin
+
+    def crop(self, canvas: jax.Array, lr_shape: tuple[int, ...]) -> jax.Array:
+        """The part of a canvas (..., H, W, C) that lies over the LR image: (..., s h, s w, C)."""
+        if self.boundary == "circular":
+            return canvas
+        first = (self.kernel_size - 1) // 2
+        h, w = (self.scale * n for n in lr_shape[-3:-1])
+        return canvas[..., first : first + h, first : first + w, :]
+
+
+def make_spec(
+    *,
+    scale: int,
+    kernel_size: int | None = None,
+    boundary: str = "valid",
+    kernel_center: str = "aligned",
+) -> Spec:
+    """Checks the values and fills in the default kernel size min(4 s + 3, 21).
+
+    Raises:
+      ValueError: one sentence that names the value and what was expected.
+    """
+    if scale not in range(1, 9):
+        raise ValueError(f"scale is {scale}, expected a whole number from 1 to 8")
+    if boundary not in BOUNDARIES:
+        raise ValueError(f"boundary is {boundary!r}, expected one of {', '.join(BOUNDARIES)}")
+    size = geometry.default_kernel_size(scale) if kernel_size is None else kernel_size
+    if size < max(3, scale) or size % 2 == 0:
+        raise ValueError(f"kernel_size is {size}, expected an odd number of at least {max(3, scale)} at scale {scale}")
+    geometry.center(size, scale, kernel_center)  # refuses an unknown name
+    return Spec(scale, size, boundary, kernel_center)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """One blind super-resolution problem (a stack of problems has a leading axis on `lr`)."""
+
+    lr: jax.Array  # (h, w, c) in [0, 1]
+    spec: Spec = dataclasses.field(metadata={"static": True})
+
+    @property
+    def canvas_shape(self) -> tuple[int, int, int]:
+        """Shape (H, W, c) of the unknown image."""
+        return (*self.spec.canvas_shape(self.lr.shape), self.lr.shape[-1])
+
+
+class Result(NamedTuple):
+    """What a solve found."""
+
+    image: jax.Array  # (s h, s w, c), the sharp image, not clipped
+    kernel: jax.Array  # (k, k), cross-correlation convention, centred as the spec says
+    trace: dict[str, Any]  # one (steps,) array a quantity
+    status: str  # 'ok' or 'diverged'
+    state: Any  # the solver's last state: a solve can go on from it

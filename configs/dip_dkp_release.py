@@ -1,0 +1,20 @@
+r"""DIP-DKP with the settings of its release (Yang et al. 2024), for comparison: benchmark conventions, 128 channels.
+
+    python launch/solve.py --config=configs/dip_dkp_release.py --input='lr/*.png' --scale=4 --workdir=out/release
+
+The SSIM phase lasts 405 of 1000 steps and the random kernels are wider than the data's, as released.
+"""
+
+from blindsr_jax.config import base_config
+
+
+def get_config():
+    """Every value is the release's."""
+    config = base_config()
+    config.boundary = "circular"
+    config.kernel_center = "release"
+    config.ssim_steps = 405
+    config.image.update({"channels": 128, "skip_channels": 16, "levels": 5, "learning_rate": 5e-3})
+    config.kernel.update({"num_samples": 5, "prior_every": 5, "data_every": 3, "learning_rate": 1e-4})
+    config.prior.update({"families": ("gaussian",), "gaussian": {"variance_range": "release"}})
+    return config

@@ -1,0 +1,32 @@
+"""Package definition of blindsr_jax. The CPU build of jax is the default; the extras add accelerators."""
+
+from setuptools import find_packages, setup
+
+JAX = ">=0.10,<0.12"
+
+setup(
+    name="blindsr_jax",
+    version="0.1.0",
+    description="Blind image super-resolution in JAX: estimate the blur kernel and the sharp image.",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["blindsr_jax", "blindsr_jax.*"]),
+    install_requires=[
+        f"jax{JAX}",
+        "flax>=0.12,<0.13",
+        "optax>=0.2.8,<0.3",
+        "numpy>=2.0,<3",
+        "scipy>=1.14,<2",
+        "imageio>=2.37,<3",
+        "pillow>=11,<14",
+        "absl-py>=2.1,<3",
+        "ml_collections>=1.0,<2",
+        "matplotlib>=3.9,<4",
+        "tqdm>=4.66,<5",
+    ],
+    extras_require={
+        "cuda12": [f"jax[cuda12]{JAX}"],
+        "tpu": [f"jax[tpu]{JAX}"],
+        "dev": ["pytest>=8,<10", "ruff==0.17.5", "scikit-image>=0.25,<0.27"],
+    },
+)

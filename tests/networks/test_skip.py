@@ -1,0 +1,123 @@
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from blindsr_jax.networks.skip import SkipNet, smallest_side
+from tests import golden
+
+CASES = {"3s": "3s", "3s_odd": "3s", "5s": "5s", "5s_odd": "5s"}
+
+
+def torch_name(path: tuple[str, ...], levels: int) -> str:
+    """The state_dict key of one of our parameters."""
+    leaf = {"kernel": "weight", "scale": "weight", "bias": "bias"}[path[-1]]
+    if path[0] == "image":
+        return f"9.1.{leaf}"
+    block, level = re.match(r"([a-z]+)(\d)", path[0]).groups()
+    level = int(level)
+    # Each level nests in its parent's second branch; deeper branches have the non-local block as an extra entry.
+    prefix = "".join(f"1.1.{8 if i >= 2 else 7}." for i in range(level))
+    extra = 1 if level >= 2 else 0
+    shift = {"decode": 3, "mix": 6}
+    if block == "skip":
+        place = {"conv": "1.0.1.1", "norm": "1.0.2"}[path[1]]
+    elif block == "down":
+        place = {"conv": "1.1.1.1", "norm": "1.1.2"}[path[1]]
+    elif block == "nonlocal":
+        inner = {"out": "W.0", "norm": "W.1", "phi": "phi.0", "g": "g.0", "theta": "theta"}[path[1]]
+        place = f"1.1.4.{inner}"
+    elif block == "encode":
+        place = {"conv": f"1.1.{4 + extra}.1", "norm": f"1.1.{5 + extra}"}[path[1]]
+    elif block == "merge":
+        place = "2"
+    else:
+        place = {"conv": f"{shift[block]}.1", "norm": f"{shift[block] + 1}"}[path[1]]
+    return f"{prefix}{place}.{leaf}"
+
+
+def load_params(sd, params, levels, dtype):
+    def convert(path, value):
+        name = torch_name(tuple(p.key for p in path if p.key != "params"), levels)
+        weight = sd[f"sd/{name}"]
+        weight = weight.transpose(2, 3, 1, 0) if weight.ndim == 4 else weight
+        assert weight.shape == value.shape, name
+        return jnp.asarray(weight, dtype)
+
+    return jax.tree_util.tree_map_with_path(convert, params)
+
+
+def run(case, dtype, nonlocal_off=False):
+    data, weights = golden.load(f"07_skip_{case}"), golden.load(f"07_skip_{CASES[case]}")
+    levels = int(case[0])
+    x = jnp.asarray(np.moveaxis(data["x"][0], 0, -1), dtype)
+    net = SkipNet(16, 4, levels)
+    params = jax.eval_shape(net.init, jax.random.key(0), x)
+    params = load_params(weights, params, levels, dtype)
+    if nonlocal_off:
+        off = {k: v | {"norm": jax.tree.map(jnp.zeros_like, v["norm"])} for k, v in params["params"].items() if "nonlocal" in k}
+        params = {"params": params["params"] | off}
+    v = jnp.asarray(np.moveaxis(data["grad_weight"][0], 0, -1), dtype)
+
+    def weighted(p):
+        out = net.apply(p, x)
+        return jnp.sum(out * v), out
+
+    grads, out = jax.jit(jax.grad(weighted, has_aux=True))(params)
+    flat = jax.tree_util.tree_flatten_with_path(grads)[0]
+    return data, out, {torch_name(tuple(p.key for p in path if p.key != "params"), levels): g for path, g in flat}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_golden_output_and_gradients_in_float32(case):
+    data, out, grads = run(case, jnp.float32)
+    np.testing.assert_allclose(out, np.moveaxis(data["out"][0], 0, -1), atol=5e-5)
+    check_gradients(data, grads, "grad/", 1e-3)
+
+
+@pytest.mark.parametrize("case", ["3s_odd", "5s"])
+def test_golden_output_and_gradients_in_float64(case):
+    with jax.enable_x64(True):
+        data, out, grads = run(case, jnp.float64)
+        np.testing.assert_allclose(out, np.moveaxis(data["out_f64"][0], 0, -1), atol=1e-8)
+        check_gradients(data, grads, "grad_f64/", 1e-8)
+
+
+def check_gradients(data, grads, prefix, tolerance):
+    names = [n for n in data if n.startswith(prefix)]
+    assert len(names) >= 6
+    for name in names:
+        reference = data[name]
+        reference = reference.transpose(2, 3, 1, 0) if reference.ndim == 4 else reference
+        np.testing.assert_allclose(
+            grads[name.removeprefix(prefix)], reference, atol=tolerance * np.abs(reference).max(), err_msg=name
+        )
+
+
+def test_golden_without_the_nonlocal_blocks():
+    data, out, _ = run("3s", jnp.float32, nonlocal_off=True)
+    np.testing.assert_allclose(out, np.moveaxis(data["out_nonlocal_off"][0], 0, -1), atol=5e-5)
+
+
+def test_parameter_count_of_the_release():
+    params = jax.eval_shape(SkipNet().init, jax.random.key(0), jnp.zeros((256, 256, 3)))
+    assert sum(p.size for p in jax.tree.leaves(params)) == 2_359_939
+
+
+@pytest.mark.parametrize("side", [(5, 7), (12, 9)])
+def test_output_has_the_size_of_the_input(side):
+    net = SkipNet(4, 2, 2, outputs=1, first_nonlocal=1)
+    assert min(side) >= smallest_side(2)
+    noise = jax.random.uniform(jax.random.key(0), (*side, 2))
+    out, _ = net.init_with_output(jax.random.key(1), noise)
+    assert out.shape == (*side, 1) and bool(jnp.isfinite(out).all())
+
+
+def test_nonlocal_block_is_the_identity_at_first():
+    noise = jax.random.uniform(jax.random.key(0), (16, 16, 3))
+    params = SkipNet(4, 2, 2, first_nonlocal=1).init(jax.random.key(1), noise)
+    plain = {"params": {k: v for k, v in params["params"].items() if "nonlocal" not in k}}
+    with_blocks = SkipNet(4, 2, 2, first_nonlocal=1).apply(params, noise)
+    np.testing.assert_array_equal(with_blocks, SkipNet(4, 2, 2, first_nonlocal=2).apply(plain, noise))
