@@ -100,7 +100,7 @@ def family(
     scale: int,
     kernel_size: int | None = None,
     kernel_center: str = "release",
-    variance_range: Sequence[float] | None = None,
+    variance_range: Sequence[float] | str = "data",
     exact_release: bool = False,
 ) -> KernelFamily:
     """Gaussian kernels with independent uniform variances and angle ~ U(0, pi) (FKP, Liang et al. 2021).
@@ -109,14 +109,19 @@ def family(
       scale: s.
       kernel_size: odd k, None for `geometry.default_kernel_size`.
       kernel_center: 'release' or 'aligned'.
-      variance_range: (low, high) px^2, None for `data_variance_range`.
+      variance_range: (low, high) px^2, or 'data' or 'release' for the ranges of FKP's test data and of DKP's sampler.
       exact_release: render with `release_gaussian_kernel` rather than `gaussian_kernel`.
 
     Raises:
       ValueError: on an even size, an unknown centre or an empty range.
     """
     window = geometry.window(scale, kernel_size, kernel_center)
-    low, high = check_range("variance_range", variance_range or data_variance_range(scale))
+    if isinstance(variance_range, str):
+        named = {"data": data_variance_range, "release": release_sampler_variance_range}
+        if variance_range not in named:
+            raise ValueError(f"variance_range is {variance_range!r}, expected (low, high), 'data' or 'release'")
+        variance_range = named[variance_range](scale)
+    low, high = check_range("variance_range", variance_range)
 
     def sample(key):
         values = uniform_box(key, (low, low, 0.0), (high, high, np.pi))

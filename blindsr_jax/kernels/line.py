@@ -33,7 +33,7 @@ def line_kernel(
     """Linear motion kernel of the released DKP: a row of ones, rotated about (k - s) / 2 by bilinear warping.
 
     The row is floor((k - s) / 2) and reaches `half_length` pixels to either side of that column. For even s it is
-    half a pixel off the point of rotation, so the kernel is not exactly centred (up to 0.8 px at x2 and x4).
+    half a pixel off the point of rotation, so the kernel is not exactly centred (off by up to 0.84 px at x4).
 
     Args:
       angle_degrees: () degrees, counter-clockwise.

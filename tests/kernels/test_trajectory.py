@@ -76,7 +76,7 @@ def test_statistics_do_not_depend_on_the_number_of_points():
 
 @pytest.mark.parametrize(
     ("scale", "size", "kernel_center"),
-    [(1, 3, "release"), (2, None, "aligned"), (3, 3, "release"), (3, 15, "release"), (4, 61, "aligned")],
+    [(1, 7, "release"), (2, None, "aligned"), (3, 3, "release")],
 )
 def test_laws(scale, size, kernel_center):
     family = trajectory.family(scale=scale, kernel_size=size, kernel_center=kernel_center, num_points=32)

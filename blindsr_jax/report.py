@@ -1,0 +1,99 @@
+"""What a person looks at: a figure an image and a page that shows all of them side by side."""
+
+import html
+import os
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from blindsr_jax import io
+
+_STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;margin:2rem;color:#222;background:#fafafa}
+h1{font-size:1.4rem} h2{font-size:1.05rem;margin:2rem 0 .3rem} p{margin:.2rem 0}
+.row{display:flex;flex-wrap:wrap;gap:1rem;align-items:flex-start}
+figure{margin:0} figcaption{font-size:.85rem;color:#555}
+img{display:block;max-width:32vw;min-width:150px;image-rendering:auto;border:1px solid #ccc}
+img.kernel{image-rendering:pixelated;width:190px} .bad{color:#a00}
+table{border-collapse:collapse} td,th{padding:.1rem .8rem .1rem 0;text-align:left;font-size:.9rem}
+"""
+
+
+def _show(axes, pixels: np.ndarray, title: str) -> None:
+    axes.imshow(pixels[..., 0] if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=1)
+    axes.set_title(title, fontsize=9)
+    axes.set_axis_off()
+
+
+def write_figure(
+    path: str, *, enlarged: np.ndarray, image: np.ndarray, kernel: np.ndarray, trace: Mapping[str, np.ndarray], name: str
+) -> None:
+    """One PNG: the LR image enlarged by bicubic, the result, the kernel, the losses.
+
+    Args:
+      path: file to write.
+      enlarged: (H, W, C) in [0, 1].
+      image: (H, W, C) in [0, 1].
+      kernel: (k, k).
+      trace: one (steps,) array a quantity, all positive.
+      name: the title.
+    """
+    figure = Figure(figsize=(13, 4), layout="constrained")
+    axes = figure.subplots(1, 4)
+    _show(axes[0], np.clip(enlarged, 0, 1), "LR image, enlarged by bicubic")
+    _show(axes[1], np.clip(image, 0, 1), "result")
+    axes[2].imshow(kernel, cmap="viridis")
+    axes[2].set_title(f"kernel, {kernel.shape[0]} x {kernel.shape[1]}", fontsize=9)
+    axes[2].set_axis_off()
+    for label, values in trace.items():
+        axes[3].semilogy(np.arange(1, len(values) + 1), np.maximum(values, 1e-12), label=label.replace("_", " "), lw=0.8)
+    axes[3].set_title("losses by step", fontsize=9)
+    axes[3].legend(fontsize=7)
+    axes[3].tick_params(labelsize=7)
+    figure.suptitle(name.replace("$", r"\$"), fontsize=10)
+    data = BytesIO()
+    figure.savefig(data, format="png", dpi=110)
+    io.write_bytes(path, data.getvalue())
+
+
+def _picture(folder: str, path: str, caption: str) -> str:
+    link = quote(os.path.relpath(path, folder))
+    kind = ' class="kernel"' if "kernel" in caption else ""
+    return f'<figure><img{kind} src="{link}" alt=""><figcaption>{html.escape(caption)}</figcaption></figure>'
+
+
+def _table(values: Mapping[str, Any]) -> str:
+    def show(value):
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+    head = "".join(f"<th>{html.escape(str(key))}</th>" for key in values)
+    cells = "".join(f"<td>{html.escape(show(value))}</td>" for value in values.values())
+    return f"<table><tr>{head}</tr><tr>{cells}</tr></table>"
+
+
+def write_page(path: str, *, title: str, entries: Sequence[Mapping[str, Any]]) -> None:
+    """An HTML page, one section an entry.
+
+    Args:
+      path: file to write; pictures are linked relative to it.
+      title: heading.
+      entries: each with `name`, `pictures` (a list of (caption, file)), optionally `text` (a sentence), `bad` (bool: the
+        sentence is an error) and `values` (name to value).
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    parts = [f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title><style>{_STYLE}</style>"]
+    parts.append(f"<h1>{html.escape(title)}</h1>")
+    for entry in entries:
+        parts.append(f"<h2>{html.escape(entry['name'])}</h2>")
+        if entry.get("text"):
+            kind = ' class="bad"' if entry.get("bad") else ""
+            parts.append(f"<p{kind}>{html.escape(entry['text'])}</p>")
+        if entry.get("values"):
+            parts.append(_table(entry["values"]))
+        pictures = "".join(_picture(folder, file, caption) for caption, file in entry["pictures"])
+        parts.append(f'<div class="row">{pictures}</div>')
+    io.write_text(path, "\n".join(parts) + "\n")

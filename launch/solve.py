@@ -1,0 +1,122 @@
+r"""Solves images: the sharp image and the blur kernel of each.
+
+python launch/solve.py --config=configs/dip_dkp.py --input='photos/*.jpg' --scale=4 --workdir=out/photos
+"""
+
+import os
+import sys
+import time
+import zlib
+
+import jax
+import numpy as np
+from absl import flags
+from ml_collections import config_flags
+from tqdm import tqdm
+
+from blindsr_jax import cli, io, methods, metrics, workdir
+from blindsr_jax.problem import Problem
+from blindsr_jax.solve import solve
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "The method: a file of configs/.", lock_config=True)
+_INPUT = flags.DEFINE_string("input", None, "LR images: a file or a quoted glob.")
+_SCALE = flags.DEFINE_integer("scale", None, "Enlargement, 1 to 8.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; made where missing.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed; a result depends on it and on the image's name.")
+_KERNEL = flags.DEFINE_string("kernel", None, "A known kernel (.npy, .mat, .png): solve for the image alone.")
+flags.mark_flags_as_required(["config", "input", "scale", "workdir"])
+
+
+def image_key(seed: int, name: str) -> jax.Array:
+    """The key of an image: from the seed and its name, never from its place in a list."""
+    return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
+
+
+def prepare(config):
+    """Spec, solver, inputs and kernel from the flags; whatever is wrong with them is a usage error."""
+    try:
+        if _KERNEL.value is not None:
+            config.kernel = type(config)({"name": "given"})
+            kernel = io.read_kernel(_KERNEL.value)
+            if config.kernel_size is None:
+                config.kernel_size = kernel.shape[0]
+        spec = methods.build_spec(config, _SCALE.value)
+        solver = methods.build_solver(config, spec)
+        if _KERNEL.value is None:
+            kernel = None
+        else:
+            kernel = np.asarray(metrics.match_size(kernel, spec.kernel_size), np.float32)
+        return spec, solver, io.find_inputs(_INPUT.value), kernel
+    except (ValueError, TypeError) as error:
+        raise cli.UsageError(cli.one_line(error)) from error
+
+
+def check_size(source: io.Image, spec, solver, path) -> None:
+    """Refuses an image that is too small for its kernel or for the network."""
+    h, w, _ = source.pixels.shape
+    least = max(spec.kernel_size, solver.smallest_side)
+    if spec.scale * min(h, w) < spec.kernel_size or min(spec.canvas_shape(source.pixels.shape)) < least:
+        raise io.InputError(
+            f"{path}: {w} x {h} pixels are too few for a kernel of {spec.kernel_size} at scale {spec.scale}, "
+            f"expected sides of at least {-(-least // spec.scale)}"
+        )
+
+
+def solve_file(path, record, config, spec, solver, kernel, clock, bar) -> None:
+    """Reads, solves and writes one image; fills in its record."""
+    source = io.read_image(path)
+    check_size(source, spec, solver, path)
+
+    def on_chunk(done, trace):
+        bar.update(done - bar.n)
+        bar.set_postfix(loss=f"{trace['loss'][-1]:.3g}")
+
+    problem = Problem(jax.numpy.asarray(source.pixels), spec)
+    key = image_key(_SEED.value, record["name"])
+    begin, compiled = time.perf_counter(), clock.seconds()
+    steps = {"num_steps": config.num_steps, "chunk_steps": config.chunk_steps}
+    result = solve(key, problem, solver, kernel=kernel, on_chunk=on_chunk, **steps)
+    compile_seconds = clock.seconds() - compiled
+    record.update(
+        status=result.status,
+        seconds=round(time.perf_counter() - begin - compile_seconds, 3),
+        compile_seconds=round(compile_seconds, 3),
+        steps=config.num_steps,
+        loss=float(result.trace["loss"][-1]),
+    )
+    if result.status == "diverged":
+        record["message"] = "the losses stopped being finite; try a smaller --config.image.learning_rate"
+        workdir.write_record(_WORKDIR.value, record)
+    else:
+        workdir.write_outputs(_WORKDIR.value, record, source, result)
+
+
+def main() -> int:
+    """Solves all images; one bad file is recorded and the rest goes on."""
+    config = _CONFIG.value.copy_and_resolve_references()
+    spec, solver, paths, kernel = prepare(config)
+    folder = cli.make_workdir(_WORKDIR.value)
+    config_name = os.path.splitext(os.path.basename(config_flags.get_config_filename(flags.FLAGS["config"])))[0]
+    io.write_json(os.path.join(folder, "config.json"), {"config": config_name, **config.to_dict()})
+    clock, records = cli.CompileClock(), []
+    for i, (path, name) in enumerate(zip(paths, io.unique_stems(paths), strict=True)):
+        record = workdir.new_record(name, spec=spec, config=config_name, seed=_SEED.value)
+        if name != path.stem:
+            record["message"] = f"{path.name} shares its stem with another input, its results are named {name}"
+        label = f"[{i + 1}/{len(paths)}] {name}"
+        try:
+            with tqdm(total=config.num_steps, desc=label, unit="step", disable=None, leave=False) as bar:
+                solve_file(path, record, config, spec, solver, kernel, clock, bar)
+        except (io.InputError, OSError) as error:
+            record["message"] = cli.one_line(error)
+            workdir.write_record(folder, record)
+        records.append(record)
+        workdir.write_summary(folder, records, title=f"{config_name}, x{spec.scale}")
+        failed = record["status"] in ("failed", "diverged")
+        print(f"{label}: {record['status']}", record["message"] if failed else f"in {record['seconds']:.1f} s", flush=True)
+    print(f"results in {os.path.join(folder, 'index.html')}")
+    return cli.SOME_FAILED if any(r["status"] in ("failed", "diverged") for r in records) else cli.OK
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))
