@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import time
+import zlib
 from collections.abc import Callable
 
 import jax
@@ -31,8 +32,10 @@ def _parse(argv: list[str]) -> list[str]:
     """absl's parser, with every failure (unknown flag, config file, config name or value) as one sentence."""
     try:
         rest = flags.FLAGS(argv)
+    except (KeyError, AttributeError) as error:
+        _fail(f"the config has no value named {one_line(error)}")
     except Exception as error:  # a config file is a program: anything may come out of it
-        _fail(one_line(error).strip("'\""))
+        _fail(one_line(error))
     if len(rest) > 1:
         _fail(f"{rest[1]!r} is not a flag; every argument is of the form --name=value (quote the globs)")
     return rest
@@ -66,8 +69,15 @@ def make_workdir(path: str) -> str:
             pass
         os.remove(probe)
     except OSError as error:
-        raise UsageError(f"--workdir={path} cannot be written ({error.strerror}), expected a writable folder") from error
+        raise UsageError(
+            f"--workdir={path} cannot be written ({error.strerror}), expected a writable folder"
+        ) from error
     return path
+
+
+def image_key(seed: int, name: str) -> jax.Array:
+    """The key of an image: from the seed and the image's name, never from its place in a list."""
+    return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
 
 
 class CompileClock:

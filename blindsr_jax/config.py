@@ -16,6 +16,13 @@ def base_config() -> ConfigDict:
             "averaging": 0.0,  # decay of the running mean that is returned; 0 returns the last step
             "image": {"name": "dip"},
             "kernel": {"name": "dkp"},
-            "prior": {"families": ("gaussian",), "weights": config_dict.placeholder(tuple)},
+            # Where random kernels come from: files of `kernels`, and options of each (None is the family's default).
+            "prior": {
+                "families": ("gaussian",),
+                "weights": config_dict.placeholder(tuple),
+                "gaussian": {"variance_range": config_dict.placeholder(object)},
+                "line": {"length_range": config_dict.placeholder(tuple)},
+                "trajectory": {"major_variance_range": config_dict.placeholder(tuple)},
+            },
         }
     )

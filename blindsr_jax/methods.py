@@ -47,7 +47,12 @@ def build_family(prior: Mapping[str, Any], spec: Spec) -> KernelFamily:
       spec: the problem's static part.
     """
     place = {"scale": spec.scale, "kernel_size": spec.kernel_size, "kernel_center": spec.kernel_center}
-    members = [load_family(name, **place, **dict(prior.get(name, {}))) for name in prior["families"]]
+
+    def load(name):
+        chosen = {key: value for key, value in dict(prior.get(name, {})).items() if value is not None}
+        return load_family(name, **place, **chosen)
+
+    members = [load(name) for name in prior["families"]]
     if not members:
         raise ValueError("config value prior.families is empty, expected at least one family")
     if len(members) == 1:

@@ -30,7 +30,13 @@ def _show(axes, pixels: np.ndarray, title: str) -> None:
 
 
 def write_figure(
-    path: str, *, enlarged: np.ndarray, image: np.ndarray, kernel: np.ndarray, trace: Mapping[str, np.ndarray], name: str
+    path: str,
+    *,
+    enlarged: np.ndarray,
+    image: np.ndarray,
+    kernel: np.ndarray,
+    trace: Mapping[str, np.ndarray],
+    name: str,
 ) -> None:
     """One PNG: the LR image enlarged by bicubic, the result, the kernel, the losses.
 
@@ -50,7 +56,9 @@ def write_figure(
     axes[2].set_title(f"kernel, {kernel.shape[0]} x {kernel.shape[1]}", fontsize=9)
     axes[2].set_axis_off()
     for label, values in trace.items():
-        axes[3].semilogy(np.arange(1, len(values) + 1), np.maximum(values, 1e-12), label=label.replace("_", " "), lw=0.8)
+        axes[3].semilogy(
+            np.arange(1, len(values) + 1), np.maximum(values, 1e-12), label=label.replace("_", " "), lw=0.8
+        )
     axes[3].set_title("losses by step", fontsize=9)
     axes[3].legend(fontsize=7)
     axes[3].tick_params(labelsize=7)
@@ -81,8 +89,8 @@ def write_page(path: str, *, title: str, entries: Sequence[Mapping[str, Any]]) -
     Args:
       path: file to write; pictures are linked relative to it.
       title: heading.
-      entries: each with `name`, `pictures` (a list of (caption, file)), optionally `text` (a sentence), `bad` (bool: the
-        sentence is an error) and `values` (name to value).
+      entries: each with `name`, `pictures` (a list of (caption, file)), optionally `text` (a sentence), `bad` (bool:
+        the sentence is an error) and `values` (name to value).
     """
     folder = os.path.dirname(os.path.abspath(path))
     parts = [f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title><style>{_STYLE}</style>"]

@@ -64,7 +64,9 @@ def joint(image_model: ImageModel, kernel_model: KernelModel, *, ssim_steps: int
         image_state, info = image_model.update(image_key, state.image, canvas, memo, kernel, problem, tick)
         if averaging:
             keep = jnp.where(i == 0, 0, averaging).astype(canvas.dtype)
-            canvas, kernel = (keep * old + (1 - keep) * new for old, new in ((state.canvas, canvas), (state.estimate, kernel)))
+            canvas, kernel = (
+                keep * old + (1 - keep) * new for old, new in ((state.canvas, canvas), (state.estimate, kernel))
+            )
         trace = {"loss": info.loss, "residual": info.residual, "kernel_loss": kernel_info.loss}
         return State(image_state, kernel_state, canvas, kernel), trace
 
@@ -72,7 +74,9 @@ def joint(image_model: ImageModel, kernel_model: KernelModel, *, ssim_steps: int
 
 
 @partial(jax.jit, static_argnames=("solver", "batched"))
-def start(key: jax.Array, problem: Problem, kernel: jax.Array | None, *, solver: Solver, batched: bool = False) -> State:
+def start(
+    key: jax.Array, problem: Problem, kernel: jax.Array | None, *, solver: Solver, batched: bool = False
+) -> State:
     """The state before the first step; with `batched`, of a stack of problems."""
     return (jax.vmap(solver.init) if batched else solver.init)(key, problem, kernel)
 
@@ -154,6 +158,13 @@ def solve(
       The result; status 'diverged' if a number stopped being finite.
     """
     state, trace = iterate(
-        key, problem, solver, num_steps=num_steps, chunk_steps=chunk_steps, kernel=kernel, batched=False, on_chunk=on_chunk
+        key,
+        problem,
+        solver,
+        num_steps=num_steps,
+        chunk_steps=chunk_steps,
+        kernel=kernel,
+        batched=False,
+        on_chunk=on_chunk,
     )
     return to_result(problem, state, trace)

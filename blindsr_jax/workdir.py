@@ -1,7 +1,9 @@
 """The files of a solve: one record an image, and the lists and the page derived from the records."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -63,17 +65,47 @@ def write_record(workdir: str, record: dict[str, Any]) -> None:
     io.write_json(output_path(workdir, "records", record["name"], ".json"), record)
 
 
-def write_summary(workdir: str, records: list[dict[str, Any]], *, title: str) -> None:
+def write_summary(workdir: str, records: list[dict[str, Any]]) -> None:
     """Writes results.json, results.csv and index.html from the records."""
     io.write_json(os.path.join(workdir, "results.json"), records)
     io.write_csv(os.path.join(workdir, "results.csv"), records)
-    entries = [page_entry(workdir, record) for record in records]
+    write_page(workdir, records)
+
+
+def write_page(
+    workdir: str,
+    records: list[dict[str, Any]],
+    *,
+    scores: Mapping[str, dict] = MappingProxyType({}),
+    hr: Mapping[str, Path] = MappingProxyType({}),
+    kernels: Mapping[str, Path] = MappingProxyType({}),
+) -> None:
+    """Writes index.html: the results, and scores and truth where an evaluation knows them.
+
+    Args:
+      workdir: folder of the solve.
+      records: its records.
+      scores: a row of scores.json a name.
+      hr: the sharp image a name.
+      kernels: the true kernel's file a name.
+    """
+    entries = [page_entry(workdir, record, scores.get(record["name"], {})) for record in records]
+    for entry in entries:
+        name = entry["name"]
+        if name in hr:
+            entry["pictures"].insert(2, ("truth", hr[name]))
+        if name in kernels:
+            file = output_path(workdir, "truth", name)
+            io.kernel_png(file, io.read_kernel(kernels[name]))
+            entry["pictures"].append(("true kernel", file))
+    title = f"{records[0]['config']}, x{records[0]['scale']}" if records else "no results"
     report.write_page(os.path.join(workdir, "index.html"), title=title, entries=entries)
 
 
-def page_entry(workdir: str, record: dict[str, Any]) -> dict[str, Any]:
+def page_entry(workdir: str, record: dict[str, Any], scores: dict) -> dict[str, Any]:
     """What the page shows of one record."""
     shown = ("status", "scale", "boundary", "seconds", "compile_seconds", "steps", "loss")
+    values = {key: record[key] for key in shown} | {key: value for key, value in scores.items() if key != "name"}
     pictures = [
         ("LR image, enlarged by bicubic", output_path(workdir, "inputs", record["name"])),
         (f"result, x{record['scale']}", output_path(workdir, "images", record["name"])),
@@ -83,6 +115,6 @@ def page_entry(workdir: str, record: dict[str, Any]) -> dict[str, Any]:
         "name": record["name"],
         "text": record["message"],
         "bad": record["status"] == "failed",
-        "values": {key: record[key] for key in shown if record[key] is not None},
+        "values": {key: value for key, value in values.items() if value is not None},
         "pictures": [(caption, file) for caption, file in pictures if Path(file).is_file()],
     }

@@ -1,6 +1,6 @@
 r"""DIP-DKP, the default: random kernels of two families scored through the quadratic data term, a 32-channel network.
 
-    python launch/solve.py --config=configs/dip_dkp.py --input='photos/*.jpg' --scale=4 --workdir=out/photos
+python launch/solve.py --config=configs/dip_dkp.py --input='photos/*.jpg' --scale=4 --workdir=out/photos
 """
 
 from blindsr_jax.config import base_config
@@ -21,5 +21,5 @@ def get_config():
             "learning_rate": 1e-3,
         }
     )
-    config.prior.update({"families": ("gaussian", "trajectory"), "gaussian": {}, "trajectory": {}})
+    config.prior.families = ("gaussian", "trajectory")
     return config

@@ -16,5 +16,6 @@ def get_config():
     config.ssim_steps = 405
     config.image.update({"channels": 128, "skip_channels": 16, "levels": 5, "learning_rate": 5e-3})
     config.kernel.update({"num_samples": 5, "prior_every": 5, "data_every": 3, "learning_rate": 1e-4})
-    config.prior.update({"families": ("gaussian",), "gaussian": {"variance_range": "release"}})
+    config.prior.families = ("gaussian",)
+    config.prior.gaussian.variance_range = "release"
     return config

@@ -4,9 +4,7 @@ python launch/solve.py --config=configs/dip_dkp.py --input='photos/*.jpg' --scal
 """
 
 import os
-import sys
 import time
-import zlib
 
 import jax
 import numpy as np
@@ -25,11 +23,6 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; made whe
 _SEED = flags.DEFINE_integer("seed", 0, "Seed; a result depends on it and on the image's name.")
 _KERNEL = flags.DEFINE_string("kernel", None, "A known kernel (.npy, .mat, .png): solve for the image alone.")
 flags.mark_flags_as_required(["config", "input", "scale", "workdir"])
-
-
-def image_key(seed: int, name: str) -> jax.Array:
-    """The key of an image: from the seed and its name, never from its place in a list."""
-    return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
 
 
 def prepare(config):
@@ -72,7 +65,7 @@ def solve_file(path, record, config, spec, solver, kernel, clock, bar) -> None:
         bar.set_postfix(loss=f"{trace['loss'][-1]:.3g}")
 
     problem = Problem(jax.numpy.asarray(source.pixels), spec)
-    key = image_key(_SEED.value, record["name"])
+    key = cli.image_key(_SEED.value, record["name"])
     begin, compiled = time.perf_counter(), clock.seconds()
     steps = {"num_steps": config.num_steps, "chunk_steps": config.chunk_steps}
     result = solve(key, problem, solver, kernel=kernel, on_chunk=on_chunk, **steps)
@@ -111,12 +104,14 @@ def main() -> int:
             record["message"] = cli.one_line(error)
             workdir.write_record(folder, record)
         records.append(record)
-        workdir.write_summary(folder, records, title=f"{config_name}, x{spec.scale}")
+        workdir.write_summary(folder, records)
         failed = record["status"] in ("failed", "diverged")
-        print(f"{label}: {record['status']}", record["message"] if failed else f"in {record['seconds']:.1f} s", flush=True)
+        print(
+            f"{label}: {record['status']}", record["message"] if failed else f"in {record['seconds']:.1f} s", flush=True
+        )
     print(f"results in {os.path.join(folder, 'index.html')}")
     return cli.SOME_FAILED if any(r["status"] in ("failed", "diverged") for r in records) else cli.OK
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    cli.run(main)

@@ -100,7 +100,7 @@ def family(
     scale: int,
     kernel_size: int | None = None,
     kernel_center: str = "release",
-    variance_range: Sequence[float] | str = "data",
+    variance_range: Sequence[float] | str | None = None,
     exact_release: bool = False,
 ) -> KernelFamily:
     """Gaussian kernels with independent uniform variances and angle ~ U(0, pi) (FKP, Liang et al. 2021).
@@ -109,13 +109,14 @@ def family(
       scale: s.
       kernel_size: odd k, None for `geometry.default_kernel_size`.
       kernel_center: 'release' or 'aligned'.
-      variance_range: (low, high) px^2, or 'data' or 'release' for the ranges of FKP's test data and of DKP's sampler.
+      variance_range: (low, high) px^2, or 'data' (None) or 'release' for the ranges of FKP's data and of DKP's sampler.
       exact_release: render with `release_gaussian_kernel` rather than `gaussian_kernel`.
 
     Raises:
       ValueError: on an even size, an unknown centre or an empty range.
     """
     window = geometry.window(scale, kernel_size, kernel_center)
+    variance_range = "data" if variance_range is None else variance_range
     if isinstance(variance_range, str):
         named = {"data": data_variance_range, "release": release_sampler_variance_range}
         if variance_range not in named:

@@ -57,7 +57,11 @@ def run(case, dtype, nonlocal_off=False):
     params = jax.eval_shape(net.init, jax.random.key(0), x)
     params = load_params(weights, params, levels, dtype)
     if nonlocal_off:
-        off = {k: v | {"norm": jax.tree.map(jnp.zeros_like, v["norm"])} for k, v in params["params"].items() if "nonlocal" in k}
+        off = {
+            k: v | {"norm": jax.tree.map(jnp.zeros_like, v["norm"])}
+            for k, v in params["params"].items()
+            if "nonlocal" in k
+        }
         params = {"params": params["params"] | off}
     v = jnp.asarray(np.moveaxis(data["grad_weight"][0], 0, -1), dtype)
 

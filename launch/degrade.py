@@ -1,0 +1,134 @@
+r"""Makes LR images with known kernels from sharp ones, for tests and benchmarks.
+
+python launch/degrade.py --input='hr/*.png' --scale=4 --family=gaussian --workdir=out/set
+"""
+
+import hashlib
+import json
+import os
+import sys
+
+import jax
+import numpy as np
+from absl import flags
+
+from blindsr_jax import cli, degradation, io
+from blindsr_jax.kernels.family import load_family, mixture
+from blindsr_jax.problem import make_spec
+
+_INPUT = flags.DEFINE_string("input", None, "Sharp images: a file or a quoted glob.")
+_SCALE = flags.DEFINE_integer("scale", None, "Reduction, 1 to 8.")
+_FAMILY = flags.DEFINE_enum("family", "gaussian", ["gaussian", "motion", "line", "mixture"], "Where kernels come from.")
+_NOISE_STD = flags.DEFINE_float("noise_std", 0.0, "Standard deviation of the noise on the [0, 1] scale.")
+_SEED = flags.DEFINE_integer("seed", 1, "Seed; a kernel depends on it and on the image's name.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; made where missing.")
+_BOUNDARY = flags.DEFINE_enum("boundary", "circular", ["circular", "valid"], "'valid' cuts a border off the HR image.")
+_CENTER = flags.DEFINE_enum("kernel_center", "release", ["release", "aligned"], "Centre of the kernels.")
+_SIZE = flags.DEFINE_integer("kernel_size", None, "Odd; default min(4 scale + 3, 21).")
+_LEGACY = flags.DEFINE_boolean("legacy_png", False, "Truncate to 8 bits as the releases do, instead of rounding.")
+flags.mark_flags_as_required(["input", "scale", "workdir"])
+
+
+def make_family(spec):
+    """The family that --family names; 'mixture' is Gaussian and motion in equal parts."""
+    names = ("gaussian", "motion") if _FAMILY.value == "mixture" else (_FAMILY.value,)
+    place = {"scale": spec.scale, "kernel_size": spec.kernel_size, "kernel_center": spec.kernel_center}
+    families = [load_family(name, **place) for name in names]
+    return families[0] if len(families) == 1 else mixture(families)
+
+
+def parameters(family, latent) -> tuple[str, dict]:
+    """Name of the family that a latent belongs to, and its scalar and short parameters."""
+    if family.members:
+        index = int(latent.index)
+        return parameters(family.members[index], latent.members[index])
+    values = {name: np.asarray(value) for name, value in latent._asdict().items()}
+    return family.name, {name: value.tolist() for name, value in values.items() if value.size <= 4}
+
+
+def crop_to_grid(pixels, spec):
+    """HR image, and the canvas that its LR image is made from."""
+    s = spec.scale
+    h, w = (n // s * s for n in pixels.shape[:2])
+    if spec.boundary == "circular":
+        return pixels[:h, :w], pixels[:h, :w]
+    margin = spec.kernel_size - s
+    h, w = ((n - margin) // s * s for n in pixels.shape[:2])
+    canvas = pixels[: h + margin, : w + margin]
+    return spec.crop(canvas, (h // s, w // s, 1)), canvas
+
+
+def degrade_file(path, name, spec, family) -> dict:
+    """Writes the HR image, the LR image and the kernel of one file; returns its line of the manifest."""
+    source = io.read_image(path)
+    if min(source.pixels.shape[:2]) < spec.kernel_size + spec.scale:
+        h, w, _ = source.pixels.shape
+        raise io.InputError(f"{path}: {w} x {h} pixels are too few for a kernel of {spec.kernel_size}")
+    kernel_key, noise_key = jax.random.split(cli.image_key(_SEED.value, name))
+    latent = family.sample(kernel_key)
+    kernel = family.render(latent)
+    hr, canvas = crop_to_grid(source.pixels, spec)
+    lr = degradation.degrade(jax.numpy.asarray(canvas), kernel, scale=spec.scale, boundary=spec.boundary)
+    if _NOISE_STD.value:
+        lr = degradation.add_noise(noise_key, lr, _NOISE_STD.value)
+    lr = np.asarray(lr)
+    if _LEGACY.value:
+        lr = np.floor(255 * np.clip(lr, 0, 1)) / 255
+    place = os.path.join(_WORKDIR.value, "{}", name)
+    io.write_image(place.format("hr") + ".png", io.Image(hr, None, source.bits))
+    io.write_image(place.format("lr") + ".png", io.Image(lr, None, 8 if _LEGACY.value else source.bits))
+    io.write_kernel(place.format("kernels") + ".npy", kernel)
+    io.write_kernel_mat(place.format("kernels") + ".mat", kernel)
+    with open(place.format("lr") + ".png", "rb") as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
+    family_name, values = parameters(family, latent)
+    return {
+        "name": name,
+        "source": str(path),
+        "family": family_name,
+        "parameters": values,
+        "seed": _SEED.value,
+        "scale": spec.scale,
+        "kernel_size": spec.kernel_size,
+        "noise_std": _NOISE_STD.value,
+        "boundary": spec.boundary,
+        "kernel_center": spec.kernel_center,
+        "sha256": digest,
+    }
+
+
+def read_manifest(folder) -> dict[str, dict]:
+    """Lines of an earlier run into the same folder, by name: a set can be made in several runs."""
+    path = os.path.join(folder, "manifest.json")
+    if not os.path.isfile(path):
+        return {}
+    with open(path) as file:
+        return {line["name"]: line for line in json.load(file)}
+
+
+def main() -> int:
+    """Degrades all images; one bad file is reported and the rest goes on."""
+    if _NOISE_STD.value < 0:
+        raise cli.UsageError(f"--noise_std={_NOISE_STD.value} is negative, expected a number of at least 0")
+    try:
+        place = {"kernel_size": _SIZE.value, "boundary": _BOUNDARY.value, "kernel_center": _CENTER.value}
+        spec = make_spec(scale=_SCALE.value, **place)
+        family = make_family(spec)
+        paths = io.find_inputs(_INPUT.value)
+    except ValueError as error:
+        raise cli.UsageError(cli.one_line(error)) from error
+    folder = cli.make_workdir(_WORKDIR.value)
+    manifest, failed = read_manifest(folder), 0
+    for path, name in zip(paths, io.unique_stems(paths), strict=True):
+        try:
+            manifest[name] = degrade_file(path, name, spec, family)
+        except (io.InputError, OSError) as error:
+            failed += 1
+            print(cli.one_line(error), file=sys.stderr)
+    io.write_json(os.path.join(folder, "manifest.json"), list(manifest.values()))
+    print(f"{len(paths) - failed} of {len(paths)} images degraded into {folder}")
+    return cli.SOME_FAILED if failed else cli.OK
+
+
+if __name__ == "__main__":
+    cli.run(main)
