@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 import time
 import zlib
@@ -9,8 +10,14 @@ from collections.abc import Callable
 
 import jax
 from absl import app, flags
+from absl import logging as absl_logging
 
-OK, SOME_FAILED, USAGE = 0, 1, 2
+from blindsr_jax.config import check_name, load_config
+from blindsr_jax.files import InputError
+
+OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+MAX_SEED = 2**32 - 1
+_LONGEST = 300  # characters of a message that another library wrote
 
 
 class UsageError(Exception):
@@ -23,19 +30,57 @@ def one_line(error: BaseException) -> str:
     return text or type(error).__name__
 
 
-def _fail(message: str) -> None:
+def failure(path: str | os.PathLike, error: Exception) -> str:
+    """One sentence about the file that could not be finished; its traceback goes to the log at --verbosity=1."""
+    absl_logging.vlog(1, "%s", path, exc_info=error)
+    text = one_line(error)
+    if isinstance(error, InputError):
+        return text
+    text = text if len(text) <= _LONGEST else text[:_LONGEST] + " ..."
+    return f"cannot finish {str(path)!r}: {type(error).__name__}" + (f", {text}" if str(error) else "")
+
+
+def _fail(message: str, code: int = USAGE) -> None:
     sys.stderr.write(f"{os.path.basename(sys.argv[0])}: {message}\n")
-    sys.exit(USAGE)
+    sys.exit(code)
+
+
+def _explain(error: Exception) -> str:
+    """What is wrong with the flags, in words for a person."""
+    text = one_line(error)
+    missing = re.findall(r"flag --(\S+)=None: Flag --\1 must have a value other than None", text)
+    if missing:
+        return f"{' and '.join('--' + name for name in missing)} must be given, expected --name=value"
+    if isinstance(error, flags.UnrecognizedFlagError):
+        return text if error.args[0].endswith("?") else f"{text}, expected one of those that --help lists"
+    for reason, expected in (("invalid literal for int", "a whole number"), ("could not convert", "a number")):
+        found = re.match(rf"flag (--.*): {reason}", text)
+        if found:
+            return f"{found[1]} is not valid, expected {expected}"
+    return text
+
+
+def _check_config_flags(argv: list[str]) -> None:
+    """Checks the config file and the names of values in it, which absl would report late or without saying where."""
+    found = [re.match(r"--?config(?:=(.*)|$)", arg) for arg in argv]
+    files = [m[1] if m[1] is not None else "".join(argv[i + 1 : i + 2]) for i, m in enumerate(found) if m]
+    names = [m[1] for arg in argv if (m := re.match(r"--?(?:no)?config\.([^=]+)", arg))]
+    if names and not files:
+        raise ValueError(f"--config must be given before --config.{names[0]}, expected a file of configs/")
+    for file in files:
+        config = load_config(file)
+        for name in names:
+            check_name(config, name)
 
 
 def _parse(argv: list[str]) -> list[str]:
     """absl's parser, with every failure (unknown flag, config file, config name or value) as one sentence."""
     try:
+        if "config" in flags.FLAGS:
+            _check_config_flags(flags.FLAGS.read_flags_from_files(argv, force_gnu=False))
         rest = flags.FLAGS(argv)
-    except (KeyError, AttributeError) as error:
-        _fail(f"the config has no value named {one_line(error)}")
-    except Exception as error:  # a config file is a program: anything may come out of it
-        _fail(one_line(error))
+    except Exception as error:  # the flags of a config raise nearly anything
+        _fail(_explain(error))
     if len(rest) > 1:
         _fail(f"{rest[1]!r} is not a flag; every argument is of the form --name=value (quote the globs)")
     return rest
@@ -52,26 +97,31 @@ def run(main: Callable[[], int]) -> None:
             sys.exit(main())
         except UsageError as error:
             _fail(one_line(error))
+        except OSError as error:  # a full disk: nothing can go on
+            absl_logging.vlog(1, "stopped", exc_info=error)
+            _fail(f"stopped by {type(error).__name__}, {one_line(error)}", SOME_FAILED)
+        except KeyboardInterrupt:
+            _fail("interrupted", INTERRUPTED)
 
     app.run(call, flags_parser=_parse)
 
 
-def make_workdir(path: str) -> str:
-    """Creates the folder and tries that it can be written.
+def make_workdir(path: str, *, flag: str = "workdir", folders: tuple[str, ...] = ()) -> str:
+    """Creates a folder and the named folders in it, and tries that they can be written.
 
     Raises:
-      UsageError: it cannot.
+      UsageError: one cannot; it names the flag.
     """
-    try:
-        os.makedirs(path, exist_ok=True)
-        probe = os.path.join(path, f".probe{os.getpid()}")
-        with open(probe, "w"):
-            pass
-        os.remove(probe)
-    except OSError as error:
-        raise UsageError(
-            f"--workdir={path} cannot be written ({error.strerror}), expected a writable folder"
-        ) from error
+    for folder in (path, *(os.path.join(path, name) for name in folders)):
+        try:
+            os.makedirs(folder, exist_ok=True)
+            probe = os.path.join(folder, f".probe{os.getpid()}")
+            with open(probe, "w"):
+                pass
+            os.remove(probe)
+        except OSError as error:
+            reason = f"{folder!r} cannot be written ({error.strerror})"
+            raise UsageError(f"--{flag}={path}: {reason}, expected a writable folder") from error
     return path
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import re
 import uuid
 import warnings
 from collections.abc import Mapping
@@ -191,9 +192,10 @@ def find_inputs(pattern):
         raise InputError(
             f"{str(pattern)!r} is a folder, a file or a pattern such as {os.path.join(pattern, '*.png')!r} was expected"
         )
-    found = sorted({name for name in glob.glob(full, recursive=True) if os.path.isfile(name)})
+    # Not only regular files: a dangling link is then reported when it is read.
+    found = sorted({name for name in glob.glob(full, recursive=True) if not os.path.isdir(name)})
     if not found:
-        raise InputError(f"no file matches {str(pattern)!r}")
+        raise InputError(f"no file matches {str(pattern)!r}, a file or a pattern in quotes was expected")
     return [Path(name) for name in found]
 
 
@@ -207,7 +209,8 @@ def unique_stems(paths):
       list of str in the same order: the stem of each path, numbered from its second use on (photo, photo_2, ...) with
       numbers that no other input has as its own stem. Upper and lower case count as equal, as on some file systems.
     """
-    stems = [Path(path).stem for path in paths]
+    # Bytes that are not text stand in names as lone surrogates, which no text file can hold.
+    stems = [re.sub("[\ud800-\udfff]", "_", Path(path).stem) for path in paths]
     real, used, names = {stem.casefold() for stem in stems}, set(), []
     for stem in stems:
         name, number = stem, 2

@@ -1,5 +1,6 @@
 """The files of a solve: one record an image, and the lists and the page derived from the records."""
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,9 @@ import numpy as np
 import blindsr_jax
 from blindsr_jax import io, report
 from blindsr_jax.problem import Result, Spec
+
+FAILURES = ("failed", "diverged")  # states without an image
+FOLDERS = ("images", "inputs", "kernels", "figures", "records")
 
 
 def output_path(workdir: str, kind: str, name: str, suffix: str = ".png") -> str:
@@ -60,6 +64,18 @@ def write_outputs(workdir: str, record: dict[str, Any], source: io.Image, result
     write_record(workdir, record)
 
 
+def write_failure(workdir: str, record: dict[str, Any], message: str, *, status: str = "failed") -> None:
+    """Writes the record of an image without a result; what an earlier run left under its name goes away."""
+    record.update(status=status, message="; ".join(filter(None, (record["message"], message))))
+    name = record["name"]
+    try:
+        for kind, suffix in (*((kind, ".png") for kind in FOLDERS[:-1]), ("kernels", ".npy")):
+            Path(output_path(workdir, kind, name, suffix)).unlink(missing_ok=True)
+        write_record(workdir, record)
+    except OSError:  # a name that is too long, say: the record still stands in the list of all
+        pass
+
+
 def write_record(workdir: str, record: dict[str, Any]) -> None:
     """Writes WORKDIR/records/NAME.json."""
     io.write_json(output_path(workdir, "records", record["name"], ".json"), record)
@@ -89,32 +105,43 @@ def write_page(
       hr: the sharp image a name.
       kernels: the true kernel's file a name.
     """
-    entries = [page_entry(workdir, record, scores.get(record["name"], {})) for record in records]
-    for entry in entries:
-        name = entry["name"]
-        if name in hr:
-            entry["pictures"].insert(2, ("truth", hr[name]))
-        if name in kernels:
-            file = output_path(workdir, "truth", name)
-            io.kernel_png(file, io.read_kernel(kernels[name]))
-            entry["pictures"].append(("true kernel", file))
+    entries = [
+        page_entry(workdir, record, scores=scores.get(name, {}), hr=hr.get(name), kernel=kernels.get(name))
+        for record in records
+        for name in [record["name"]]
+    ]
     title = f"{records[0]['config']}, x{records[0]['scale']}" if records else "no results"
     report.write_page(os.path.join(workdir, "index.html"), title=title, entries=entries)
 
 
-def page_entry(workdir: str, record: dict[str, Any], scores: dict) -> dict[str, Any]:
-    """What the page shows of one record."""
+def page_entry(
+    workdir: str,
+    record: dict[str, Any],
+    *,
+    scores: Mapping[str, Any] = MappingProxyType({}),
+    hr: Path | None = None,
+    kernel: Path | None = None,
+) -> dict[str, Any]:
+    """What the page shows of one record; `hr` and `kernel` are files of the truth, where it is known."""
+    name = record["name"]
     shown = ("status", "scale", "boundary", "seconds", "compile_seconds", "steps", "loss")
     values = {key: record[key] for key in shown} | {key: value for key, value in scores.items() if key != "name"}
     pictures = [
-        ("LR image, enlarged by bicubic", output_path(workdir, "inputs", record["name"])),
-        (f"result, x{record['scale']}", output_path(workdir, "images", record["name"])),
-        ("kernel", output_path(workdir, "kernels", record["name"])),
+        ("LR image, enlarged by bicubic", output_path(workdir, "inputs", name)),
+        (f"result, x{record['scale']}", output_path(workdir, "images", name)),
+        ("kernel", output_path(workdir, "kernels", name)),
     ]
+    if hr is not None:
+        pictures.insert(2, ("truth", hr))
+    if kernel is not None:
+        drawn = output_path(workdir, "truth", name)
+        with contextlib.suppress(io.InputError):  # a broken one has been reported where it was scored
+            io.kernel_png(drawn, io.read_kernel(kernel))
+            pictures.append(("true kernel", drawn))
     return {
-        "name": record["name"],
+        "name": name,
         "text": record["message"],
-        "bad": record["status"] == "failed",
+        "bad": record["status"] in FAILURES,
         "values": {key: value for key, value in values.items() if value is not None},
         "pictures": [(caption, file) for caption, file in pictures if Path(file).is_file()],
     }

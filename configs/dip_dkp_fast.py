@@ -10,8 +10,9 @@ def get_config():
     """A quick look at a result."""
     config = base_config()
     config.num_steps = 300
-    config.ssim_steps = 100
-    config.image.update({"channels": 16, "skip_channels": 4, "levels": 4, "learning_rate": 1e-2})
+    config.ssim_steps = 300
+    config.averaging = 0.95
+    config.image.update({"channels": 32, "skip_channels": 4, "levels": 5, "learning_rate": 1e-2})
     config.kernel.update(
         {
             "num_samples": 512,

@@ -5,6 +5,7 @@ python launch/degrade.py --input='hr/*.png' --scale=4 --family=gaussian --workdi
 
 import hashlib
 import json
+import math
 import os
 import sys
 
@@ -17,16 +18,20 @@ from blindsr_jax.kernels.family import load_family, mixture
 from blindsr_jax.problem import make_spec
 
 _INPUT = flags.DEFINE_string("input", None, "Sharp images: a file or a quoted glob.")
-_SCALE = flags.DEFINE_integer("scale", None, "Reduction, 1 to 8.")
+_SCALE = flags.DEFINE_integer("scale", None, "Reduction.", lower_bound=1, upper_bound=8)
 _FAMILY = flags.DEFINE_enum("family", "gaussian", ["gaussian", "motion", "line", "mixture"], "Where kernels come from.")
-_NOISE_STD = flags.DEFINE_float("noise_std", 0.0, "Standard deviation of the noise on the [0, 1] scale.")
-_SEED = flags.DEFINE_integer("seed", 1, "Seed; a kernel depends on it and on the image's name.")
+_NOISE_STD = flags.DEFINE_float("noise_std", 0.0, "Standard deviation of the noise, [0, 1] scale.", 0)
+_SEED = flags.DEFINE_integer(
+    "seed", 1, "A kernel depends on it and on the image's name.", lower_bound=0, upper_bound=cli.MAX_SEED
+)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; made where missing.")
 _BOUNDARY = flags.DEFINE_enum("boundary", "circular", ["circular", "valid"], "'valid' cuts a border off the HR image.")
 _CENTER = flags.DEFINE_enum("kernel_center", "release", ["release", "aligned"], "Centre of the kernels.")
 _SIZE = flags.DEFINE_integer("kernel_size", None, "Odd; default min(4 scale + 3, 21).")
 _LEGACY = flags.DEFINE_boolean("legacy_png", False, "Truncate to 8 bits as the releases do, instead of rounding.")
 flags.mark_flags_as_required(["input", "scale", "workdir"])
+
+_NAMES = {"trajectory": "motion"}  # the words of --family for those of the package
 
 
 def make_family(spec):
@@ -43,7 +48,8 @@ def parameters(family, latent) -> tuple[str, dict]:
         index = int(latent.index)
         return parameters(family.members[index], latent.members[index])
     values = {name: np.asarray(value) for name, value in latent._asdict().items()}
-    return family.name, {name: value.tolist() for name, value in values.items() if value.size <= 4}
+    short = {name: value.tolist() for name, value in values.items() if value.size <= 4}
+    return _NAMES.get(family.name, family.name), short
 
 
 def crop_to_grid(pixels, spec):
@@ -63,7 +69,10 @@ def degrade_file(path, name, spec, family) -> dict:
     source = io.read_image(path)
     if min(source.pixels.shape[:2]) < spec.kernel_size + spec.scale:
         h, w, _ = source.pixels.shape
-        raise io.InputError(f"{path}: {w} x {h} pixels are too few for a kernel of {spec.kernel_size}")
+        raise io.InputError(
+            f"cannot degrade {str(path)!r}: {w} x {h} pixels are too few for a kernel of {spec.kernel_size}, "
+            f"sides of at least {spec.kernel_size + spec.scale} were expected"
+        )
     kernel_key, noise_key = jax.random.split(cli.image_key(_SEED.value, name))
     latent = family.sample(kernel_key)
     kernel = family.render(latent)
@@ -102,14 +111,17 @@ def read_manifest(folder) -> dict[str, dict]:
     path = os.path.join(folder, "manifest.json")
     if not os.path.isfile(path):
         return {}
-    with open(path) as file:
-        return {line["name"]: line for line in json.load(file)}
+    try:
+        with open(path) as file:
+            return {line["name"]: line for line in json.load(file)}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise cli.UsageError(f"{path!r} is not a manifest, expected one of an earlier run or none") from error
 
 
 def main() -> int:
     """Degrades all images; one bad file is reported and the rest goes on."""
-    if _NOISE_STD.value < 0:
-        raise cli.UsageError(f"--noise_std={_NOISE_STD.value} is negative, expected a number of at least 0")
+    if not math.isfinite(_NOISE_STD.value):
+        raise cli.UsageError(f"--noise_std={_NOISE_STD.value} is not finite, expected a number of at least 0")
     try:
         place = {"kernel_size": _SIZE.value, "boundary": _BOUNDARY.value, "kernel_center": _CENTER.value}
         spec = make_spec(scale=_SCALE.value, **place)
@@ -117,15 +129,17 @@ def main() -> int:
         paths = io.find_inputs(_INPUT.value)
     except ValueError as error:
         raise cli.UsageError(cli.one_line(error)) from error
-    folder = cli.make_workdir(_WORKDIR.value)
+    folder = cli.make_workdir(_WORKDIR.value, folders=("hr", "lr", "kernels"))
     manifest, failed = read_manifest(folder), 0
-    for path, name in zip(paths, io.unique_stems(paths), strict=True):
-        try:
-            manifest[name] = degrade_file(path, name, spec, family)
-        except (io.InputError, OSError) as error:
-            failed += 1
-            print(cli.one_line(error), file=sys.stderr)
-    io.write_json(os.path.join(folder, "manifest.json"), list(manifest.values()))
+    try:
+        for path, name in zip(paths, io.unique_stems(paths), strict=True):
+            try:
+                manifest[name] = degrade_file(path, name, spec, family)
+            except Exception as error:  # whatever ails one image, the others go on
+                failed += 1
+                print(cli.failure(path, error), file=sys.stderr)
+    finally:  # an interrupted run keeps what it has made
+        io.write_json(os.path.join(folder, "manifest.json"), list(manifest.values()))
     print(f"{len(paths) - failed} of {len(paths)} images degraded into {folder}")
     return cli.SOME_FAILED if failed else cli.OK
 

@@ -30,11 +30,11 @@ class Quadratic(NamedTuple):
 
 
 def _tap_rows(padded: jax.Array, rows: int, width: int, spec) -> jax.Array:
-    """All taps of some LR rows: padded (s rows + k - s, W, C) -> (k * k, rows * width * C)."""
-    s, k = spec.scale, spec.kernel_size
-    last_row, last_col = s * (rows - 1) + 1, s * (width - 1) + 1
-    taps = [padded[a : a + last_row : s, b : b + last_col : s].reshape(-1) for a in range(k) for b in range(k)]
-    return jnp.stack(taps)
+    """All taps of some LR rows: padded (s (rows - 1) + k, W, C) -> (k * k, rows * width * C)."""
+    taps = jnp.arange(spec.kernel_size)[:, None]
+    row, column = taps + spec.scale * jnp.arange(rows), taps + spec.scale * jnp.arange(width)
+    # One gather: as k * k slices this would take seconds to compile.
+    return padded[row[:, None, :, None], column[None, :, None, :]].reshape(spec.kernel_size**2, -1)
 
 
 def quadratic(image: jax.Array, kernel: jax.Array, problem: Problem) -> Quadratic:

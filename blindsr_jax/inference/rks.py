@@ -54,10 +54,12 @@ def release_weights(errors: jax.Array) -> jax.Array:
     return -((1 - share) ** 2) * jnp.log(share + 1e-3)
 
 
-def posterior_weights(errors: jax.Array, *, temperature: float, strength: float) -> jax.Array:
-    """Softmax of -errors, with a temperature in units of the smallest error; the weights sum to `strength`."""
+def posterior_weights(
+    errors: jax.Array, *, temperature: float, strength: float, log_prior: jax.Array | float = 0.0
+) -> jax.Array:
+    """Softmax of -errors / T + log_prior, with T in units of the smallest error; the weights sum to `strength`."""
     best = jnp.min(errors)
-    return strength * jax.nn.softmax((best - errors) / (temperature * jnp.maximum(best, 1e-5)))
+    return strength * jax.nn.softmax((best - errors) / (temperature * jnp.maximum(best, 1e-5)) + log_prior)
 
 
 def combine(weights: jax.Array, kernels: jax.Array) -> Target:

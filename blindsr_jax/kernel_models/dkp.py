@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from blindsr_jax.degradation import degrade
-from blindsr_jax.inference import langevin, quadratic, rks
+from blindsr_jax.inference import langevin, quadratic, rks, spectrum
 from blindsr_jax.kernel_models.base import KernelInfo, KernelModel
 from blindsr_jax.kernels.family import KernelFamily, sample_kernels
 from blindsr_jax.losses import data_loss, mse
@@ -21,6 +21,8 @@ from blindsr_jax.problem import Problem, Spec
 CODE_SIZE = 200
 WEIGHTS = ("release", "posterior")
 LIKELIHOODS = ("direct", "quadratic")
+STARTS = ("random", "spectrum")
+NUM_STARTS = 2048  # kernels that a start from the spectrum looks at
 
 
 class DkpState(NamedTuple):
@@ -43,7 +45,9 @@ def build(
     prior_weight: float = 1.0,
     prior_every: int = 5,
     data_every: int = 3,
+    start: str = "random",
     warmup_steps: int = 200,
+    freeze_steps: int = 0,
     learning_rate: float = 1e-4,
     hidden: int = 1000,
     form: str = "sequential",
@@ -60,12 +64,16 @@ def build(
       prior_weight: strength of the pull: the sum of the posterior weights, a factor of the released ones.
       prior_every: steps between prior steps.
       data_every: steps between data steps; their gradients are summed, and dropped when a prior step comes (release).
+      start: 'random' warms up towards random kernels, 'spectrum' towards their mean under the evidence of `spectrum`,
+        which then counts in the posterior weights too.
+      freeze_steps: steps of the solve before the kernel moves: until then the image says nothing about it.
       warmup_steps: steps towards random kernels (or towards the start kernel, if one is given) before the solve.
       learning_rate: of Adam.
       hidden: units of the kernel network.
       form: 'sequential' or 'summed' Langevin step, see `langevin.network_langevin`.
     """
-    for name, value, known in (("weights", weights, WEIGHTS), ("likelihood", likelihood, LIKELIHOODS)):
+    choices = (("weights", weights, WEIGHTS), ("likelihood", likelihood, LIKELIHOODS), ("start", start, STARTS))
+    for name, value, known in choices:
         if value not in known:
             raise ValueError(f"kernel.{name} is {value!r}, expected one of {', '.join(known)}")
     network = KernelFCN(spec.kernel_size, hidden)
@@ -86,6 +94,10 @@ def build(
         params = network.init(net_key, code)
         zeros = jax.tree.map(jnp.zeros_like, params) if sums_gradients else None
         one = jnp.ones((), dtype)
+        if kernel is None and start == "spectrum":
+            kernels = sample_kernels(jax.random.fold_in(warm_key, 0), family, NUM_STARTS).astype(dtype)
+            evidence = spectrum.log_evidence(kernels, problem) / spectrum.TEMPERATURE
+            kernel = rks.combine(jax.nn.softmax(evidence), kernels).kernel
 
         def warm(state, step_key):
             goal = family.render(family.sample(step_key)) if kernel is None else kernel
@@ -104,7 +116,9 @@ def build(
             errors = quadratic.errors(quadratic.quadratic(image, around, problem), kernels)
         if weights == "release":
             return rks.combine(prior_weight * rks.release_weights(errors), kernels)
-        return rks.combine(rks.posterior_weights(errors, temperature=temperature, strength=prior_weight), kernels)
+        evidence = spectrum.log_evidence(kernels, problem) / spectrum.TEMPERATURE if start == "spectrum" else 0.0
+        options = {"temperature": temperature, "strength": prior_weight, "log_prior": evidence}
+        return rks.combine(rks.posterior_weights(errors, **options), kernels)
 
     def prior_step(key, state, image, problem: Problem):
         target = sampled_target(key, state, image, problem)
@@ -112,10 +126,10 @@ def build(
         return state._replace(grads=jax.tree.map(jnp.zeros_like, state.grads))
 
     def step(key, state, image, problem: Problem, tick):
-        # The predicate is the same for all images of a batch, so vmap keeps this a branch.
-        state = jax.lax.cond(
-            tick.step % prior_every == 0, lambda s: prior_step(key, s, image, problem), lambda s: s, state
-        )
+        # The predicates are the same for all images of a batch, so vmap keeps these branches.
+        moves = tick.step >= freeze_steps
+        draws = moves & (tick.step % prior_every == 0)
+        state = jax.lax.cond(draws, lambda s: prior_step(key, s, image, problem), lambda s: s, state)
         kernel, pullback = jax.vjp(lambda p: network.apply(p, state.code), state.params)
 
         def loss_of(k):
@@ -124,15 +138,17 @@ def build(
 
         loss, kernel_grad = jax.value_and_grad(loss_of)(kernel)
         grads = pullback(kernel_grad)[0]
-        if not sums_gradients:
-            return apply(state, data_grads=grads), kernel, KernelInfo(loss)
-        grads = jax.tree.map(jnp.add, state.grads, grads)
+        if sums_gradients:
+            grads = jax.tree.map(jnp.add, state.grads, grads)
 
         def data_step(s):
-            return apply(s, data_grads=grads)._replace(grads=jax.tree.map(jnp.zeros_like, grads))
+            return apply(s, data_grads=grads)._replace(grads=jax.tree.map(jnp.zeros_like, s.grads))
 
-        due = (tick.step + 1) % data_every == 0
-        state = jax.lax.cond(due, data_step, lambda s: s._replace(grads=grads), state)
+        def wait(s):
+            return s._replace(grads=grads) if sums_gradients else s
+
+        due = moves & ((tick.step + 1) % data_every == 0)
+        state = jax.lax.cond(due, data_step, wait, state)
         return state, kernel, KernelInfo(loss)
 
     return KernelModel(init, step)

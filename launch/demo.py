@@ -1,0 +1,99 @@
+r"""The demonstration of `make demo`: a real blurred photograph, and two photographs blurred by known kernels.
+
+python launch/demo.py --workdir=out/demo
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import skimage.data
+from absl import flags
+
+from blindsr_jax import cli, io, report, workdir
+
+_WORKDIR = flags.DEFINE_string("workdir", "out/demo", "Folder of the results; made where missing.")
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CONFIGS = os.path.join(os.path.dirname(HERE), "configs")
+# Name, family of the kernel, and the crop that is blurred: all have one LR size, so one program serves both.
+CASES = (("chelsea", "gaussian", (10, 120)), ("coffee", "motion", (60, 170)))
+SIDE, SCALE = 201, 2
+
+
+def launch(script: str, **options) -> None:
+    """Runs a launch and shows its command; its failure ends the demonstration."""
+    words = [f"--{name}={value}" for name, value in options.items()]
+    print(f"\n$ python launch/{script}.py {' '.join(words)}", flush=True)
+    code = subprocess.run([sys.executable, os.path.join(HERE, f"{script}.py"), *words]).returncode
+    if code:
+        sys.exit(code)
+
+
+def solve_clock(folder: str) -> str:
+    """A clock, photographed by a moving camera: nothing is known of its blur."""
+    photo = io.Image(skimage.data.clock()[..., None] / 255, None, 8)
+    io.write_image(os.path.join(folder, "photographs", "clock.png"), photo)
+    results = os.path.join(folder, "clock")
+    source = os.path.join(folder, "photographs", "clock.png")
+    launch("solve", config=f"{CONFIGS}/dip_dkp_motion.py", input=source, scale=1, workdir=results)
+    return results
+
+
+def solve_synthetic(folder: str) -> str:
+    """Two photographs, one under a Gaussian kernel, one under a motion kernel; the solver sees the LR images alone."""
+    data = os.path.join(folder, "synthetic")
+    for name, family, (top, left) in CASES:
+        pixels = getattr(skimage.data, name)()[top : top + SIDE, left : left + SIDE] / 255
+        source = os.path.join(folder, "photographs", f"{name}.png")
+        io.write_image(source, io.Image(pixels, None, 8))
+        place = {"boundary": "valid", "kernel_center": "aligned"}
+        launch("degrade", input=source, scale=SCALE, family=family, workdir=data, **place)
+    results = os.path.join(data, "solved")
+    launch("solve", config=f"{CONFIGS}/dip_dkp_fast.py", input=f"{data}/lr/*.png", scale=SCALE, workdir=results)
+    truth = {"hr": os.path.join(data, "hr"), "scale": SCALE}
+    launch("evaluate", results=results, kernels=os.path.join(data, "kernels"), **truth)
+    launch("evaluate", results=os.path.join(data, "bicubic"), images=os.path.join(results, "inputs"), **truth)
+    return results
+
+
+def scores_of(folder: str) -> dict[str, dict]:
+    """Rows of scores.json by name."""
+    with open(os.path.join(folder, "scores.json")) as file:
+        return {row["name"]: row for row in json.load(file)["images"]}
+
+
+def records_of(folder: str) -> list[dict]:
+    """Records of a solve."""
+    with open(os.path.join(folder, "results.json")) as file:
+        return json.load(file)
+
+
+def main() -> int:
+    """Solves, scores, and ends by saying where the page is."""
+    begin = time.perf_counter()
+    folder = cli.make_workdir(_WORKDIR.value)
+    clock, synthetic = solve_clock(folder), solve_synthetic(folder)
+    scores, bicubic = scores_of(synthetic), scores_of(os.path.join(folder, "synthetic", "bicubic"))
+    entries = [workdir.page_entry(clock, record) for record in records_of(clock)]
+    print()
+    for record in records_of(synthetic):
+        name = record["name"]
+        row = scores[name] | {"bicubic_psnr_y": bicubic[name]["psnr_y"]}
+        data = os.path.join(folder, "synthetic")
+        truth = {"hr": os.path.join(data, "hr", f"{name}.png"), "kernel": os.path.join(data, "kernels", f"{name}.npy")}
+        entries.append(workdir.page_entry(synthetic, record, scores=row, **truth))
+        gain = row["psnr_y"] - row["bicubic_psnr_y"]
+        print(f"{name}: PSNR-Y {row['psnr_y']:.2f} dB, bicubic {row['bicubic_psnr_y']:.2f} dB, gain {gain:+.2f} dB")
+    page = os.path.join(folder, "index.html")
+    report.write_page(
+        page, title="blindsr_jax: blur kernels and sharp images from blurred photographs", entries=entries
+    )
+    print(f"\nDone in {time.perf_counter() - begin:.0f} s. Open {os.path.abspath(page)}")
+    return cli.OK
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,160 @@
+"""Wrong usage: one sentence on stderr that names what is wrong, exit code 2."""
+
+import PIL.Image
+import pytest
+
+from tests.launch.commands import TINY, command, forked, usage_error
+from tests.launch.conftest import levels
+
+# Flags, and what the sentence names: the flag or value and what was expected.
+CONFIG_VALUES = {
+    "nope=3": ("config.nope", "num_steps"),
+    "nope.nope=3": ("config.nope", "num_steps"),
+    "num_steps.nope=3": ("config.num_steps",),
+    "image.nope=3": ("image.nope", "learning_rate"),
+    "kernel.nope=3": ("kernel.nope", "num_samples"),
+    "prior.nope=3": ("config.prior.nope", "families"),
+    "prior.gaussian.nope=3": ("nope",),
+    "num_steps=abc": ("--config.num_steps=abc", "whole number"),
+    "num_steps=-1": ("config.num_steps", "-1", "at least 1"),
+    "num_steps=0": ("config.num_steps", "at least 1"),
+    "ssim_steps=-1": ("config.ssim_steps", "at least 0"),
+    "chunk_steps=0": ("config.chunk_steps", "at least 1"),
+    "averaging=1": ("config.averaging", "0 to below 1"),
+    "averaging=-0.1": ("config.averaging", "0 to below 1"),
+    "averaging=nan": ("config.averaging", "0 to below 1"),
+    "image.channels=0": ("config.image.channels", "at least 2"),
+    "image.levels=0": ("config.image.levels", "at least 1"),
+    "image.learning_rate=0": ("config.image.learning_rate", "above 0"),
+    "image.learning_rate=-1": ("config.image.learning_rate", "above 0"),
+    "image.learning_rate=nan": ("config.image.learning_rate", "above 0"),
+    "image.learning_rate=abc": ("config.image.learning_rate=abc", "number"),
+    "image.gradient_weight=abc": ("config.image.gradient_weight", "at least 0"),  # a default of the half
+    "kernel.learning_rate=0": ("config.kernel.learning_rate", "above 0"),
+    "kernel.num_samples=0": ("config.kernel.num_samples", "at least 1"),
+    "kernel.weights=nope": ("kernel.weights", "release, posterior"),
+    "kernel.name=given": ("config.kernel.name", "--kernel"),
+    "kernel.name=nope": ("nope", "dkp"),
+    "image.name=nope": ("nope", "dip"),
+    "image=3": ("config.image=3", "dict"),
+    "boundary=foo": ("boundary", "foo", "circular, valid"),
+    "kernel_center=foo": ("kernel_center", "foo", "release, aligned"),
+    "kernel_size=4": ("kernel_size is 4", "odd"),
+    "kernel_size=-3": ("kernel_size is -3", "odd"),
+    "kernel_size=foo": ("--config.kernel_size=foo", "whole number"),
+    "prior.families=('nope',)": ("nope", "gaussian"),
+    "prior.families=()": ("prior.families", "at least one"),
+    "prior.gaussian.variance_range=3": ("config.prior.gaussian.variance_range", "(low, high)"),
+    "prior.gaussian.variance_range=(5,1)": ("variance_range", "(5, 1)"),
+}
+SOLVE = {
+    "--nope=3": ("'nope'", "--help"),
+    "--scal=3": ("'scal'", "scale"),
+    "stray.png": ("'stray.png'", "--name=value"),
+    "--scale=0": ("--scale=0", "[1, 8]"),
+    "--scale=9": ("--scale=9", "[1, 8]"),
+    "--scale=two": ("--scale=two", "whole number"),
+    "--seed=-1": ("--seed=-1", "range"),
+    "--seed=99999999999999999999": ("--seed=", "range"),
+    "--input={}/*.jpg": ("*.jpg", "no file matches"),
+    "--input={}/missing.png": ("missing.png", "no file matches"),
+    "--input={}": ("is a folder", "*.png"),
+    "--kernel={}/missing.npy": ("missing.npy", "no such file"),
+    "--kernel={}/a.png": ("a.png", "gray kernel"),
+    "--workdir={}/a.png/below": ("--workdir=", "a.png/below", "writable folder"),
+    "--workdir={}/link": ("--workdir=", "link", "writable folder"),
+    "--workdir={}/taken": ("--workdir=", "taken/images", "writable folder"),
+    "--workdir=": ("--workdir=", "writable folder"),
+    "--config={}/missing.py": ("missing.py", "No such file", "configs/"),
+    "--config={}/syntax.py": ("syntax.py", "never closed", "configs/"),
+    "--config={}/raises.py": ("raises.py", "two lines", "configs/"),
+    "--config={}/without.py": ("without.py", "get_config()"),
+    "--config={}/incomplete.py": ("is missing", "base_config()"),
+    "--config=": ("config file ''",),
+}
+DEGRADE = {
+    "--nope=3": ("'nope'",),
+    "--scale=0": ("--scale=0", "[1, 8]"),
+    "--scale=9": ("--scale=9", "[1, 8]"),
+    "--family=nope": ("--family=nope", "gaussian|motion|line|mixture"),
+    "--noise_std=-1": ("--noise_std=-1", "-1"),
+    "--noise_std=nan": ("--noise_std=nan", "at least 0"),
+    "--noise_std=abc": ("--noise_std=abc", "a number"),
+    "--boundary=foo": ("--boundary=foo", "circular|valid"),
+    "--kernel_center=foo": ("--kernel_center=foo", "release|aligned"),
+    "--kernel_size=4": ("kernel_size is 4", "odd"),
+    "--input={}/*.jpg": ("*.jpg", "no file matches"),
+    "--workdir={}/a.png/below": ("--workdir=", "writable folder"),
+    "--workdir={}/broken": ("manifest.json", "manifest"),
+}
+EVALUATE = {
+    "--scale=9": ("--scale=9", "[1, 8]"),
+    "--border=-1": ("--border=-1", "non-negative"),
+    "--results={}/missing": ("--results", "missing/images", "folder"),
+    "--images={}/missing": ("--images", "missing", "folder"),
+    "--images={}/taken": ("--images", "taken", "no images"),
+    "--hr={}/missing": ("--hr", "missing", "folder"),
+    "--kernels={}/missing": ("--kernels", "missing", "folder"),
+}
+MISSING = {
+    "solve": ("--config", "--input", "--scale", "--workdir"),
+    "degrade": ("--input", "--scale", "--workdir"),
+    "evaluate": ("--results", "--scale"),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("usage")
+    PIL.Image.fromarray(levels(3)).save(place / "a.png")
+    (place / "link").symlink_to(place / "nowhere")
+    for name, file, text in (("taken", "images", ""), ("broken", "manifest.json", "[1]")):
+        (place / name).mkdir()
+        (place / name / file).write_text(text)
+    (place / "syntax.py").write_text("def get_config(\n")
+    (place / "without.py").write_text("x = 1\n")
+    (place / "raises.py").write_text("def get_config():\n    raise RuntimeError('two\\nlines')\n")
+    (place / "incomplete.py").write_text(
+        "from ml_collections import ConfigDict\n\ndef get_config():\n    return ConfigDict({'num_steps': 3})\n"
+    )
+    return place
+
+
+@pytest.fixture(scope="module")
+def answers(folder):
+    """All commands of this file in one go."""
+    basic = [f"--input={folder}/a.png", "--scale=2", f"--workdir={folder}/out"]
+    results = [f"--results={folder}", f"--images={folder}", "--scale=2"]
+    cases = [("solve", (f"--config.{value}",), [TINY, *basic]) for value in CONFIG_VALUES]
+    cases += [("solve", (flag,), [TINY, *basic]) for flag in SOLVE]
+    cases += [("degrade", (flag,), basic) for flag in DEGRADE]
+    cases += [("evaluate", (flag,), results[:1] + results[2:] if "results" in flag else results) for flag in EVALUATE]
+    cases += [(name, (), []) for name in MISSING]
+    cases += [("solve", ("--config.num_steps=3",), basic)]
+    runs = forked(*(command(name, *base, *(f.format(folder) for f in more)) for name, more, base in cases))
+    return {case[:2]: run for case, run in zip(cases, runs, strict=True)}
+
+
+CASES = [("solve", f"--config.{value}", words) for value, words in CONFIG_VALUES.items()] + [
+    (name, flag, words)
+    for name, table in (("solve", SOLVE), ("degrade", DEGRADE), ("evaluate", EVALUATE))
+    for flag, words in table.items()
+]
+
+
+@pytest.mark.parametrize("name,flag,words", CASES)
+def test_wrong_value(answers, folder, name, flag, words):
+    sentence = usage_error(answers[name, (flag,)])
+    assert sentence.startswith(f"{name}.py: ")
+    assert [word for word in words if word not in sentence] == [], sentence
+    assert not (folder / "out").exists()  # refused before anything is made
+
+
+@pytest.mark.parametrize("name", MISSING)
+def test_missing_flags(answers, name):
+    sentence = usage_error(answers[name, ()])
+    assert all(flag in sentence for flag in MISSING[name]), sentence
+
+
+def test_config_value_without_config(answers):
+    assert "--config must be given" in usage_error(answers["solve", ("--config.num_steps=3",)])
