@@ -90,6 +90,8 @@ def run(main: Callable[[], int]) -> None:
     """Runs a launch: `main` returns the exit code; a `UsageError` is one sentence on stderr and exit code 2."""
     # jax remarks on absent accelerators; the user asked for none.
     logging.getLogger("jax._src.xla_bridge").setLevel(logging.ERROR)
+    # One config may build on another: `from configs.dip_dkp import get_config`.
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[0]))))
 
     def call(argv):
         del argv

@@ -1,10 +1,13 @@
 import math
+from pathlib import Path
 
 import jax
 import pytest
 
 from blindsr_jax import cli, config
 from blindsr_jax.files import InputError
+
+CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 def test_failure_is_one_sentence():
@@ -39,9 +42,9 @@ def test_make_workdir(tmp_path):
         cli.make_workdir(str(tmp_path / "file"), flag="results")
 
 
-@pytest.mark.parametrize("name", ["dip_dkp", "dip_dkp_fast", "dip_dkp_release"])
-def test_configs_are_in_range(name):
-    config.check_config(config.load_config(f"configs/{name}.py"))
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.py")), ids=lambda path: path.stem)
+def test_configs_are_in_range(path):
+    config.check_config(config.load_config(str(path)))
 
 
 @pytest.mark.parametrize("value", [True, 1.5, "3", None, 0, math.inf])

@@ -22,7 +22,7 @@ RUNS = {
     "valid": ["--scale=2", "--boundary=valid", "--kernel_center=aligned", "--kernel_size=7"],
     "motion": ["--scale=3", "--family=motion"],
     "line": ["--scale=3", "--family=line"],
-    "mixture": ["--scale=2", "--family=mixture", "--seed=5"],
+    "mixture": ["--scale=2", "--family=mixture", "--seed=6"],
 }
 
 
@@ -78,9 +78,8 @@ def test_lr_is_the_circular_correlation(made, name, mode):
     assert hr.shape[:2] == (30, 39) and lr.shape[:2] == (10, 13) and kernel.shape == (15, 15)
     with PIL.Image.open(folder / "lr" / f"{name}.png") as image:
         assert image.mode == mode
-    np.testing.assert_array_equal(
-        hr, read_levels(made[0] / "in" / f"{name}.png")[:30, :39, ..., :3][..., : hr.shape[-1]]
-    )
+    source = read_levels(made[0] / "in" / f"{name}.png")[:30, :39]
+    np.testing.assert_array_equal(hr, source[..., :3] if mode == "RGB" else source)
     wanted = correlated(hr, kernel, 3)
     decided = np.abs(wanted % 1 - 0.5) > 1e-3  # float32 may break a tie the other way
     assert decided.mean() > 0.98

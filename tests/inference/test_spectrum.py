@@ -1,0 +1,58 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from blindsr_jax.degradation import degrade
+from blindsr_jax.inference import spectrum
+from blindsr_jax.kernels.line import segment_kernel
+from blindsr_jax.problem import Problem, make_spec
+
+
+def natural_field(key, size):
+    """A Gaussian field with the spectrum 1 / |f|^2, scaled into [0, 1]."""
+    f = np.fft.fftfreq(size)
+    radius = np.maximum(np.hypot(*np.meshgrid(f, f)), 1 / size)
+    field = jnp.fft.ifft2(jnp.fft.fft2(jax.random.normal(key, (size, size))) / radius).real
+    return ((field - field.min()) / (field.max() - field.min())).astype(jnp.float32)[..., None]
+
+
+def segments(lengths, angles, spec):
+    grid = [(length, angle) for length in lengths for angle in angles]
+    kernels = [
+        segment_kernel(jnp.float32(n), jnp.float32(np.deg2rad(a)), kernel_size=spec.kernel_size, center=spec.center)
+        for n, a in grid
+    ]
+    return jnp.stack(kernels), grid
+
+
+@pytest.mark.parametrize("scale, true", [(1, (15, 30)), (2, (9, 120))])
+def test_evidence_finds_length_and_angle_of_motion(scale, true):
+    spec = make_spec(scale=scale, kernel_size=19 if scale == 1 else 13)
+    image = natural_field(jax.random.key(0), 192)
+    lengths = (3, 6, 9, 12, 15) if scale == 1 else (3, 6, 9)
+    kernels, grid = segments(lengths, (0, 30, 60, 90, 120, 150), spec)
+    lr = degrade(image, kernels[grid.index(true)], scale=scale, boundary="valid")
+    lr = jnp.round(255 * lr) / 255
+    evidence = spectrum.log_evidence(kernels, Problem(lr, spec))
+    assert grid[int(jnp.argmax(evidence))] == true
+
+
+def test_a_sharp_image_is_not_called_blurred():
+    spec = make_spec(scale=1, kernel_size=19)
+    kernels, grid = segments((1, 7, 15), (0, 90), spec)
+    image = natural_field(jax.random.key(1), 128)
+    evidence = spectrum.log_evidence(kernels, Problem(image, spec))
+    assert grid[int(jnp.argmax(evidence))][0] == 1
+
+
+def test_white_noise_has_its_variance_at_every_frequency():
+    noise = 0.1 * jax.random.normal(jax.random.key(2), (256, 256, 1))
+    power = spectrum.mean_power(noise, 32)
+    assert power.shape == (32, 32)
+    np.testing.assert_allclose(jnp.mean(power[2:-2, 2:-2]), 0.01, rtol=0.05)
+
+
+def test_small_images_are_one_block():
+    assert spectrum.block_size((20, 31, 3), 2, 11) == 20
+    assert jnp.isfinite(spectrum.mean_power(jnp.ones((20, 31, 3)), 20)).all()

@@ -1,0 +1,52 @@
+"""The worked example of CONTRIBUTING.md is run as it stands: a new prior is one file, one config, one test."""
+
+import importlib
+import pathlib
+import re
+import sys
+
+import jax
+import pytest
+
+from blindsr_jax import kernels, methods
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture
+def example(tmp_path, monkeypatch):
+    """Code of the example by file name, with its kernel family where the package looks for families."""
+    blocks = re.findall(r"```python\n# (\S+)\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.S)
+    code = {pathlib.Path(name).name: text for name, text in blocks}
+    (tmp_path / "disc.py").write_text(code["disc.py"])
+    monkeypatch.setattr(kernels, "__path__", [*kernels.__path__, str(tmp_path)])
+    monkeypatch.syspath_prepend(ROOT)
+    importlib.invalidate_caches()
+    yield code
+    sys.modules.pop("blindsr_jax.kernels.disc", None)
+
+
+def run(code):
+    names = {}
+    exec(compile(code, "CONTRIBUTING.md", "exec"), names)
+    return names
+
+
+def test_the_example_family_passes_its_own_test(example):
+    run(example["test_disc.py"])["test_discs_are_kernels"]()
+
+
+def test_the_example_config_builds_a_solver(example):
+    config = run(example["dip_dkp_defocus.py"])["get_config"]()
+    spec = methods.build_spec(config, 2)
+    family = methods.build_family(config.prior, spec)
+    assert family.name == "disc" and family.render(family.sample(jax.random.key(0))).shape == (11, 11)
+    methods.build_solver(config, spec)
+
+
+def test_the_map_names_every_module():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    package = ROOT / "blindsr_jax"
+    missing = [p.stem for p in package.glob("*.py") if p.stem != "__init__" and p.stem not in text]
+    missing += [p.name for p in package.iterdir() if p.is_dir() and p.name[0] != "_" and f"{p.name}/" not in text]
+    assert not missing

@@ -1,0 +1,77 @@
+import importlib.util
+import pathlib
+
+import jax
+import pytest
+
+from blindsr_jax import methods
+from blindsr_jax.config import base_config
+
+CONFIGS = sorted((pathlib.Path(__file__).parents[1] / "configs").glob("*.py"))
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location("config", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("scale", [1, 2, 3, 4, 8])
+def test_every_config_builds_at_every_scale(path, scale):
+    if path.stem == "dip_dkp_motion" and scale > 2:
+        pytest.skip("lines of 39 pixels do not fit its window above scale 2")
+    config = load(path).get_config()
+    spec = methods.build_spec(config, scale)
+    assert methods.build_solver(config, spec).smallest_side > 1
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_every_config_shows_its_command(path):
+    assert f"--config=configs/{path.name}" in load(path).__doc__
+
+
+def test_the_release_config_holds_the_released_settings():
+    config = load(next(p for p in CONFIGS if p.stem == "dip_dkp_release")).get_config()
+    assert (config.num_steps, config.ssim_steps, config.boundary, config.kernel_center) == (
+        1000,
+        405,
+        "circular",
+        "release",
+    )
+    assert config.image.to_dict() == {
+        "name": "dip", "channels": 128, "skip_channels": 16, "levels": 5, "learning_rate": 5e-3,
+    }  # fmt: skip
+    assert config.kernel.to_dict() == {
+        "name": "dkp", "num_samples": 5, "prior_every": 5, "data_every": 3, "learning_rate": 1e-4,
+    }  # fmt: skip
+    family = methods.build_family(config.prior, methods.build_spec(config, 4))
+    variances = family.sample(jax.random.key(0)).variances
+    assert (variances >= 3.7).all() and (variances <= 20).all()
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"image": {"name": "nope"}}, "image_model name 'nope' is unknown, expected one of dip"),
+        ({"kernel": {"name": "nope"}}, "expected one of dkp, given"),
+        ({"kernel": {"name": "dkp", "wings": 2}}, "kernel.wings is unknown, expected one of family, num_samples"),
+        ({"prior": {"families": ("nope",)}}, "unknown kernel family 'nope'"),
+        ({"prior": {"families": ()}}, "prior.families is empty"),
+        ({"prior": {"families": ("gaussian",), "gaussian": {"variance_range": "wide"}}}, "variance_range is 'wide'"),
+    ],
+)
+def test_slips_in_a_config_are_one_sentence(change, message):
+    config = base_config().to_dict() | change
+    with pytest.raises(ValueError, match=message):
+        methods.build_solver(config, methods.build_spec(config, 2))
+
+
+def test_solvers_of_a_mixture_and_of_one_family():
+    config = base_config()
+    spec = methods.build_spec(config, 4)
+    config.prior.families = ("gaussian", "trajectory")
+    assert len(methods.build_family(config.prior, spec).members) == 2
+    config.prior.families = ("line",)
+    assert methods.build_family(config.prior, spec).name == "line"
