@@ -1,6 +1,8 @@
 # Everything runs from a virtual environment that these targets make themselves.
 VENV ?= .venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# Two workers: most of the time goes into compiling, which uses one core. A file's tests share their programs.
+PYTEST := -m pytest -n 2 --dist loadfile
 # A GPU build of jax only where a GPU answers.
 EXTRA := $(shell nvidia-smi >/dev/null 2>&1 && echo ,cuda12)
 RUN := $(VENV)/bin/python
@@ -19,10 +21,10 @@ demo: setup
 	$(RUN) launch/demo.py --workdir=out/demo
 
 test: setup lint
-	$(RUN) -m pytest
+	$(RUN) $(PYTEST)
 
 test-long: setup
-	$(RUN) -m pytest -m 'long or not long'
+	$(RUN) $(PYTEST) -m 'long or not long'
 
 lint: setup
 	$(VENV)/bin/ruff check .

@@ -27,6 +27,6 @@ setup(
     extras_require={
         "cuda12": [f"jax[cuda12]{JAX}"],
         "tpu": [f"jax[tpu]{JAX}"],
-        "dev": ["pytest>=8,<10", "ruff==0.17.5", "scikit-image>=0.25,<0.27"],
+        "dev": ["pytest>=8,<10", "pytest-xdist>=3.6,<4", "ruff==0.17.5", "scikit-image>=0.25,<0.27"],
     },
 )

@@ -79,6 +79,8 @@ def _parse(argv: list[str]) -> list[str]:
         if "config" in flags.FLAGS:
             _check_config_flags(flags.FLAGS.read_flags_from_files(argv, force_gnu=False))
         rest = flags.FLAGS(argv)
+    except SystemExit:  # --help has been answered
+        sys.exit(OK)
     except Exception as error:  # the flags of a config raise nearly anything
         _fail(_explain(error))
     if len(rest) > 1:

@@ -112,7 +112,9 @@ def check_config(config: ConfigDict) -> None:
       ValueError: one sentence that names the value and what was expected.
     """
     base = base_config()
-    for where, known, found in (("", base, config), ("prior.", base.prior, config.get("prior", {}))):
+    prior = config.get("prior", {})
+    known_prior = {*base.prior, *(prior.get("families") or ())}  # each family may have its options there
+    for where, known, found in (("", base, config), ("prior.", known_prior, prior)):
         for name in found:
             if name not in known:
                 raise ValueError(f"config.{where}{name} is unknown, expected one of {', '.join(sorted(known))}")

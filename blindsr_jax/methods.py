@@ -11,12 +11,13 @@ from blindsr_jax.problem import Spec, make_spec
 from blindsr_jax.solve import Solver, joint
 
 
-def _load(package: str, name: str):
-    """The module `blindsr_jax.PACKAGE.NAME`, or a ValueError that lists what there is."""
+def _load(part: str, name: str):
+    """The module `blindsr_jax.PART_models.NAME`, or a ValueError that lists what there is."""
+    package = f"{part}_models"
     parent = importlib.import_module(f"blindsr_jax.{package}")
     known = sorted(m.name for m in pkgutil.iter_modules(parent.__path__) if m.name != "base")
     if name not in known:
-        raise ValueError(f"config value {package[:-1]} name {name!r} is unknown, expected one of {', '.join(known)}")
+        raise ValueError(f"config.{part}.name is {name!r}, expected one of {', '.join(known)}")
     return importlib.import_module(f"blindsr_jax.{package}.{name}")
 
 
@@ -25,7 +26,7 @@ def _call(function, where: str, *args, **options):
     known = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
     for name in options:
         if name not in known:
-            raise ValueError(f"config value {where}.{name} is unknown, expected one of {', '.join(known)}")
+            raise ValueError(f"config.{where}.{name} is unknown, expected one of {', '.join(known)}")
     return function(*args, **options)
 
 
@@ -50,11 +51,14 @@ def build_family(prior: Mapping[str, Any], spec: Spec) -> KernelFamily:
 
     def load(name):
         chosen = {key: value for key, value in dict(prior.get(name, {})).items() if value is not None}
-        return load_family(name, **place, **chosen)
+        try:
+            return load_family(name, **place, **chosen)
+        except TypeError as error:  # an option that this family does not have
+            raise ValueError(f"config.prior.{name} does not fit the family: {error}") from error
 
     members = [load(name) for name in prior["families"]]
     if not members:
-        raise ValueError("config value prior.families is empty, expected at least one family")
+        raise ValueError("config.prior.families is empty, expected at least one family")
     if len(members) == 1:
         return members[0]
     return mixture(tuple(members), prior.get("weights"))
@@ -71,8 +75,8 @@ def build_solver(config: Mapping[str, Any], spec: Spec) -> Solver:
       ValueError: an unknown name or a bad value; one sentence.
     """
     image, kernel = dict(config["image"]), dict(config["kernel"])
-    build_image = _load("image_models", image.pop("name")).build
-    build_kernel = _load("kernel_models", kernel.pop("name")).build
+    build_image = _load("image", image.pop("name")).build
+    build_kernel = _load("kernel", kernel.pop("name")).build
     if "family" in inspect.signature(build_kernel).parameters:
         kernel["family"] = build_family(config["prior"], spec)
     return joint(

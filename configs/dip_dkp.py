@@ -9,7 +9,9 @@ from blindsr_jax.config import base_config
 def get_config():
     """The default method."""
     config = base_config()
-    config.ssim_steps = 405
+    config.num_steps = 800
+    config.ssim_steps = 800
+    config.averaging = 0.95
     config.image.update({"channels": 32, "skip_channels": 4, "levels": 5, "learning_rate": 5e-3})
     config.kernel.update(
         {

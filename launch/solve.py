@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from blindsr_jax import cli, io, methods, metrics, workdir
 from blindsr_jax.config import check_config
+from blindsr_jax.kernels import geometry
 from blindsr_jax.problem import Problem
 from blindsr_jax.solve import solve
 
@@ -50,9 +51,22 @@ def prepare(config):
         if kernel is not None:
             kernel = metrics.match_size(kernel, spec.kernel_size)
             kernel = np.asarray(kernel / kernel.sum(), np.float32)
+            warn_of_center(kernel, spec)
         return spec, solver, io.find_inputs(_INPUT.value), kernel
     except (ValueError, TypeError) as error:
         raise cli.UsageError(cli.one_line(error)) from error
+
+
+def warn_of_center(kernel: np.ndarray, spec) -> None:
+    """Says so where a known kernel is not centred as the config says: the result would be shifted by the difference."""
+    found = np.asarray(geometry.center_of_mass(jax.numpy.asarray(kernel)))
+    if np.abs(found - spec.center).max() > 0.75:
+        row, column = found.round(2).tolist()
+        print(
+            f"the kernel of {_KERNEL.value!r} has its centre at ({row}, {column}), where --config.kernel_center="
+            f"{spec.kernel_center} means {spec.center}: the result will be shifted",
+            file=sys.stderr,
+        )
 
 
 def check_size(source: io.Image, spec, solver, path) -> None:
@@ -110,7 +124,8 @@ def main() -> int:
     spec, solver, paths, kernel = prepare(config)
     folder = cli.make_workdir(_WORKDIR.value, folders=workdir.FOLDERS)
     config_name = os.path.splitext(os.path.basename(config_flags.get_config_filename(flags.FLAGS["config"])))[0]
-    io.write_json(os.path.join(folder, "config.json"), {"config": config_name, **config.to_dict()})
+    given = {f.name: f.value for f in (_INPUT, _SCALE, _SEED, _KERNEL)}
+    io.write_json(os.path.join(folder, "config.json"), {"config": config_name, "flags": given, **config.to_dict()})
     clock, records = cli.CompileClock(), []
     for i, (path, name) in enumerate(zip(paths, io.unique_stems(paths), strict=True)):
         record = workdir.new_record(name, spec=spec, config=config_name, seed=_SEED.value)

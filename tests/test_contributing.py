@@ -9,6 +9,7 @@ import jax
 import pytest
 
 from blindsr_jax import kernels, methods
+from blindsr_jax.config import check_config
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -38,6 +39,7 @@ def test_the_example_family_passes_its_own_test(example):
 
 def test_the_example_config_builds_a_solver(example):
     config = run(example["dip_dkp_defocus.py"])["get_config"]()
+    check_config(config)
     spec = methods.build_spec(config, 2)
     family = methods.build_family(config.prior, spec)
     assert family.name == "disc" and family.render(family.sample(jax.random.key(0))).shape == (11, 11)

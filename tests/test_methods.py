@@ -54,10 +54,11 @@ def test_the_release_config_holds_the_released_settings():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"image": {"name": "nope"}}, "image_model name 'nope' is unknown, expected one of dip"),
+        ({"image": {"name": "nope"}}, "config.image.name is 'nope', expected one of dip"),
         ({"kernel": {"name": "nope"}}, "expected one of dkp, given"),
         ({"kernel": {"name": "dkp", "wings": 2}}, "kernel.wings is unknown, expected one of family, num_samples"),
         ({"prior": {"families": ("nope",)}}, "unknown kernel family 'nope'"),
+        ({"prior": {"families": ("line",), "line": {"wings": 2}}}, "config.prior.line does not fit .*wings"),
         ({"prior": {"families": ()}}, "prior.families is empty"),
         ({"prior": {"families": ("gaussian",), "gaussian": {"variance_range": "wide"}}}, "variance_range is 'wide'"),
     ],

@@ -21,7 +21,7 @@ _ROUNDING = (1 / 255) ** 2 / 12
 _NOISE_QUANTILE = 0.1  # the weakest frequencies show the noise
 _AMPLITUDES = 24
 # What the log evidence is divided by before it is believed: far above one, as no photograph is a Gaussian field.
-TEMPERATURE = 100.0
+_TEMPERATURE = 100.0
 
 
 def block_size(lr_shape: tuple[int, ...], scale: int, kernel_size: int) -> int:
@@ -90,3 +90,8 @@ def log_evidence(kernels: jax.Array, problem: Problem) -> jax.Array:
 
     # Independent samples: a real field has each frequency twice.
     return jax.lax.map(one, kernels, batch_size=64) * (lr.shape[-3] * lr.shape[-2] / n**2 / 2)
+
+
+def log_prior(kernels: jax.Array, problem: Problem) -> jax.Array:
+    """`log_evidence`, tempered so that it can stand beside other terms: (L, k, k) -> (L,)."""
+    return log_evidence(kernels, problem) / _TEMPERATURE

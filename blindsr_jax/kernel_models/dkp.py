@@ -4,6 +4,7 @@ Yang et al. 2024. Three parts: random kernel sampling weighs random kernels by h
 a small network turns a fixed code into a kernel (PKE); network-based Langevin dynamics moves its parameters (NLD).
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +13,7 @@ import optax
 
 from blindsr_jax.degradation import degrade
 from blindsr_jax.inference import langevin, quadratic, rks, spectrum
-from blindsr_jax.kernel_models.base import KernelInfo, KernelModel
+from blindsr_jax.kernel_models.base import KernelInfo, KernelModel, Tick
 from blindsr_jax.kernels.family import KernelFamily, sample_kernels
 from blindsr_jax.losses import data_loss, mse
 from blindsr_jax.networks.fcn import KernelFCN
@@ -32,6 +33,25 @@ class DkpState(NamedTuple):
     opt: optax.OptState
     code: jax.Array  # (200,)
     grads: Any  # data gradients summed since the last data step; None where each step makes one
+
+
+class _Dkp(NamedTuple):
+    """The parts and settings of one DKP half; see `build`."""
+
+    network: KernelFCN
+    move: optax.GradientTransformationExtraArgs
+    family: KernelFamily
+    num_samples: int
+    likelihood: str
+    weights: str
+    temperature: float
+    prior_weight: float
+    prior_every: int
+    data_every: int
+    start: str
+    warmup_steps: int
+    freeze_steps: int
+    form: str
 
 
 def build(
@@ -70,85 +90,117 @@ def build(
       warmup_steps: steps towards random kernels (or towards the start kernel, if one is given) before the solve.
       learning_rate: of Adam.
       hidden: units of the kernel network.
-      form: 'sequential' or 'summed' Langevin step, see `langevin.network_langevin`.
+      form: of the Langevin step, see `langevin.network_langevin`. 'sequential' takes prior and data steps as they come;
+        'summed' takes one step each time, along the data gradient plus, where kernels are drawn, the prior gradient.
+
+    Raises:
+      ValueError: an unknown choice, or 'summed' with gradients that wait for a data step.
     """
     choices = (("weights", weights, WEIGHTS), ("likelihood", likelihood, LIKELIHOODS), ("start", start, STARTS))
-    for name, value, known in choices:
+    for name, value, known in (*choices, ("form", form, langevin.FORMS)):
         if value not in known:
-            raise ValueError(f"kernel.{name} is {value!r}, expected one of {', '.join(known)}")
-    network = KernelFCN(spec.kernel_size, hidden)
-    move = langevin.network_langevin(optax.adam(learning_rate), form=form)
-    sums_gradients = data_every > 1
+            raise ValueError(f"config.kernel.{name} is {value!r}, expected one of {', '.join(known)}")
+    if form == "summed" and data_every != 1:
+        raise ValueError(f"config.kernel.data_every is {data_every}, expected 1 with form 'summed'")
+    dkp = _Dkp(
+        network=KernelFCN(spec.kernel_size, hidden),
+        move=langevin.network_langevin(optax.adam(learning_rate), form=form),
+        family=family,
+        num_samples=num_samples,
+        likelihood=likelihood,
+        weights=weights,
+        temperature=temperature,
+        prior_weight=prior_weight,
+        prior_every=prior_every,
+        data_every=data_every,
+        start=start,
+        warmup_steps=warmup_steps,
+        freeze_steps=freeze_steps,
+        form=form,
+    )
+    return KernelModel(partial(_init, dkp), partial(_step, dkp))
 
-    def prior_gradient(params, code, target):
-        return jax.grad(lambda p: target.weight * mse(target.kernel, network.apply(p, code)))(params)
 
-    def apply(state, *, data_grads=None, prior_grads=None):
-        updates, opt = move.update(data_grads, state.opt, state.params, prior_grads=prior_grads)
-        return state._replace(params=optax.apply_updates(state.params, updates), opt=opt)
+def _apply(dkp: _Dkp, state: DkpState, *, data_grads=None, prior_grads=None) -> DkpState:
+    updates, opt = dkp.move.update(data_grads, state.opt, state.params, prior_grads=prior_grads)
+    return state._replace(params=optax.apply_updates(state.params, updates), opt=opt)
 
-    def init(key, problem, kernel):
-        code_key, net_key, warm_key = jax.random.split(key, 3)
-        dtype = problem.lr.dtype
-        code = 0.1 * jax.random.uniform(code_key, (CODE_SIZE,), dtype)
-        params = network.init(net_key, code)
-        zeros = jax.tree.map(jnp.zeros_like, params) if sums_gradients else None
-        one = jnp.ones((), dtype)
-        if kernel is None and start == "spectrum":
-            kernels = sample_kernels(jax.random.fold_in(warm_key, 0), family, NUM_STARTS).astype(dtype)
-            evidence = spectrum.log_evidence(kernels, problem) / spectrum.TEMPERATURE
-            kernel = rks.combine(jax.nn.softmax(evidence), kernels).kernel
 
-        def warm(state, step_key):
-            goal = family.render(family.sample(step_key)) if kernel is None else kernel
-            goal = rks.Target(jnp.asarray(goal, dtype), one)
-            return apply(state, prior_grads=prior_gradient(state.params, code, goal)), None
+def _prior_gradient(dkp: _Dkp, state: DkpState, target: rks.Target):
+    def pull(params):
+        return target.weight * mse(target.kernel, dkp.network.apply(params, state.code))
 
-        state = DkpState(params, move.init(params), code, zeros)
-        return jax.lax.scan(warm, state, jax.random.split(warm_key, warmup_steps))[0]
+    return jax.grad(pull)(state.params)
 
-    def sampled_target(key, state, image, problem) -> rks.Target:
-        kernels = sample_kernels(key, family, num_samples).astype(image.dtype)
-        if likelihood == "direct":
-            errors = rks.candidate_errors(image, kernels, problem)
-        else:
-            around = network.apply(state.params, state.code)
-            errors = quadratic.errors(quadratic.quadratic(image, around, problem), kernels)
-        if weights == "release":
-            return rks.combine(prior_weight * rks.release_weights(errors), kernels)
-        evidence = spectrum.log_evidence(kernels, problem) / spectrum.TEMPERATURE if start == "spectrum" else 0.0
-        options = {"temperature": temperature, "strength": prior_weight, "log_prior": evidence}
-        return rks.combine(rks.posterior_weights(errors, **options), kernels)
 
-    def prior_step(key, state, image, problem: Problem):
-        target = sampled_target(key, state, image, problem)
-        state = apply(state, prior_grads=prior_gradient(state.params, state.code, target))
-        return state._replace(grads=jax.tree.map(jnp.zeros_like, state.grads))
+def _init(dkp: _Dkp, key, problem: Problem, kernel) -> DkpState:
+    code_key, net_key, warm_key, draw_key = jax.random.split(key, 4)
+    dtype = problem.lr.dtype
+    code = 0.1 * jax.random.uniform(code_key, (CODE_SIZE,), dtype)
+    params = dkp.network.init(net_key, code)
+    zeros = jax.tree.map(jnp.zeros_like, params) if dkp.data_every > 1 else None
+    if kernel is None and dkp.start == "spectrum":
+        kernels = sample_kernels(draw_key, dkp.family, NUM_STARTS).astype(dtype)
+        kernel = rks.combine(jax.nn.softmax(spectrum.log_prior(kernels, problem)), kernels).kernel
 
-    def step(key, state, image, problem: Problem, tick):
-        # The predicates are the same for all images of a batch, so vmap keeps these branches.
-        moves = tick.step >= freeze_steps
-        draws = moves & (tick.step % prior_every == 0)
-        state = jax.lax.cond(draws, lambda s: prior_step(key, s, image, problem), lambda s: s, state)
-        kernel, pullback = jax.vjp(lambda p: network.apply(p, state.code), state.params)
+    def warm(state, step_key):
+        goal = dkp.family.render(dkp.family.sample(step_key)) if kernel is None else kernel
+        goal = rks.Target(jnp.asarray(goal, dtype), jnp.ones((), dtype))
+        return _apply(dkp, state, prior_grads=_prior_gradient(dkp, state, goal)), None
 
-        def loss_of(k):
-            prediction = degrade(image, k, scale=spec.scale, boundary=spec.boundary)
-            return data_loss(prediction, problem.lr, tick.use_ssim)
+    state = DkpState(params, dkp.move.init(params), code, zeros)
+    return jax.lax.scan(warm, state, jax.random.split(warm_key, dkp.warmup_steps))[0]
 
-        loss, kernel_grad = jax.value_and_grad(loss_of)(kernel)
-        grads = pullback(kernel_grad)[0]
-        if sums_gradients:
-            grads = jax.tree.map(jnp.add, state.grads, grads)
 
-        def data_step(s):
-            return apply(s, data_grads=grads)._replace(grads=jax.tree.map(jnp.zeros_like, s.grads))
+def _target(dkp: _Dkp, key, state: DkpState, image, problem: Problem) -> rks.Target:
+    """Random kernels, weighted by how well they explain the LR image, as one kernel and a strength."""
+    kernels = sample_kernels(key, dkp.family, dkp.num_samples).astype(image.dtype)
+    if dkp.likelihood == "direct":
+        errors = rks.candidate_errors(image, kernels, problem)
+    else:
+        around = dkp.network.apply(state.params, state.code)
+        errors = quadratic.errors(quadratic.quadratic(image, around, problem), kernels)
+    if dkp.weights == "release":
+        return rks.combine(dkp.prior_weight * rks.release_weights(errors), kernels)
+    log_prior = spectrum.log_prior(kernels, problem) if dkp.start == "spectrum" else 0.0
+    weights = rks.posterior_weights(errors, temperature=dkp.temperature, strength=dkp.prior_weight, log_prior=log_prior)
+    return rks.combine(weights, kernels)
 
-        def wait(s):
-            return s._replace(grads=grads) if sums_gradients else s
 
-        due = moves & ((tick.step + 1) % data_every == 0)
-        state = jax.lax.cond(due, data_step, wait, state)
-        return state, kernel, KernelInfo(loss)
+def _step(dkp: _Dkp, key, state: DkpState, image, problem: Problem, tick: Tick):
+    # The predicates are the same for all images of a batch, so vmap keeps these branches.
+    moves = tick.step >= dkp.freeze_steps
+    draws = moves & (tick.step % dkp.prior_every == 0)
 
-    return KernelModel(init, step)
+    def prior_gradient(s):
+        return _prior_gradient(dkp, s, _target(dkp, key, s, image, problem))
+
+    def prior_step(s):
+        s = _apply(dkp, s, prior_grads=prior_gradient(s))
+        return s._replace(grads=jax.tree.map(jnp.zeros_like, s.grads))
+
+    if dkp.form == "sequential":
+        prior_grads = None
+        state = jax.lax.cond(draws, prior_step, lambda s: s, state)
+    else:
+        prior_grads = jax.lax.cond(draws, prior_gradient, lambda s: jax.tree.map(jnp.zeros_like, s.params), state)
+    kernel, pullback = jax.vjp(lambda p: dkp.network.apply(p, state.code), state.params)
+
+    def loss_of(k):
+        prediction = degrade(image, k, scale=problem.spec.scale, boundary=problem.spec.boundary)
+        return data_loss(prediction, problem.lr, tick.use_ssim)
+
+    loss, kernel_grad = jax.value_and_grad(loss_of)(kernel)
+    grads = pullback(kernel_grad)[0]
+    if dkp.data_every > 1:
+        grads = jax.tree.map(jnp.add, state.grads, grads)
+
+    def data_step(s):
+        s = _apply(dkp, s, data_grads=grads, prior_grads=prior_grads)
+        return s._replace(grads=jax.tree.map(jnp.zeros_like, s.grads))
+
+    def wait(s):
+        return s._replace(grads=grads) if dkp.data_every > 1 else s
+
+    due = moves & ((tick.step + 1) % dkp.data_every == 0)
+    return jax.lax.cond(due, data_step, wait, state), kernel, KernelInfo(loss)

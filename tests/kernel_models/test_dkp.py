@@ -92,6 +92,23 @@ def test_the_prior_pulls_towards_kernels_that_explain_the_image():
     assert error(found[-1][1]) < 0.3 * error(found[1][1])
 
 
+def test_summed_form_is_one_adam_step_a_step():
+    model = small.kernel_model(form="summed", data_every=1, prior_every=2)
+    counts = [int(state.opt[0].count) for state, _ in run(model, 3)]
+    assert np.diff(counts).tolist() == [1, 1, 1]
+    sequential = small.kernel_model(form="sequential", data_every=1, prior_every=2)
+    counts = [int(state.opt[0].count) for state, _ in run(sequential, 3)]
+    assert np.diff(counts).tolist() == [2, 1, 2]
+    with pytest.raises(ValueError, match="data_every is 3, expected 1"):
+        small.kernel_model(form="summed")
+
+
+def test_a_start_from_the_spectrum_is_a_kernel():
+    model = small.kernel_model(start="spectrum", weights="posterior", prior_every=1)
+    kernel = run(model, 2)[-1][1]
+    assert bool(jnp.isfinite(kernel).all()) and kernel.min() >= 0
+
+
 @pytest.mark.parametrize("option", [{"weights": "x"}, {"likelihood": "x"}, {"start": "x"}, {"form": "x"}])
 def test_unknown_choices_are_refused(option):
     with pytest.raises(ValueError, match="expected one of"):
