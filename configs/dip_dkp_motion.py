@@ -13,8 +13,8 @@ def get_config():
     """Kernels of 41 x 41 pixels, straight lines of 3 to 39 pixels at any angle as the prior."""
     config = base_config()
     config.kernel_size = 41
-    config.num_steps = 300
-    config.ssim_steps = 300
+    config.num_steps = 200
+    config.ssim_steps = 200
     config.averaging = 0.95
     config.image.update({"channels": 16, "skip_channels": 4, "levels": 4, "learning_rate": 1e-2})
     config.kernel.update(
