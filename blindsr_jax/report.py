@@ -17,8 +17,8 @@ body{font:15px/1.5 system-ui,sans-serif;margin:2rem;color:#222;background:#fafaf
 h1{font-size:1.4rem} h2{font-size:1.05rem;margin:2rem 0 .3rem} p{margin:.2rem 0}
 .row{display:flex;flex-wrap:wrap;gap:1rem;align-items:flex-start}
 figure{margin:0} figcaption{font-size:.85rem;color:#555}
-img{display:block;max-width:32vw;min-width:150px;image-rendering:auto;border:1px solid #ccc}
-img.kernel{image-rendering:pixelated;width:190px} .bad{color:#a00}
+img{display:block;max-width:32vw;min-width:17rem;image-rendering:auto;border:1px solid #ccc}
+img.kernel{image-rendering:pixelated;min-width:0;width:190px} .bad{color:#a00}
 table{border-collapse:collapse} td,th{padding:.1rem .8rem .1rem 0;text-align:left;font-size:.9rem}
 """
 

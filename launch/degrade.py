@@ -16,6 +16,7 @@ from absl import flags
 from blindsr_jax import cli, degradation, io
 from blindsr_jax.kernels.family import load_family, mixture
 from blindsr_jax.problem import make_spec
+from blindsr_jax.workdir import output_path
 
 _INPUT = flags.DEFINE_string("input", None, "Sharp images: a file or a quoted glob.")
 _SCALE = flags.DEFINE_integer("scale", None, "Reduction.", lower_bound=1, upper_bound=8)
@@ -83,12 +84,15 @@ def degrade_file(path, name, spec, family) -> dict:
     lr = np.asarray(lr)
     if _LEGACY.value:
         lr = np.floor(255 * np.clip(lr, 0, 1)) / 255
-    place = os.path.join(_WORKDIR.value, "{}", name)
-    io.write_image(place.format("hr") + ".png", io.Image(hr, None, source.bits))
-    io.write_image(place.format("lr") + ".png", io.Image(lr, None, 8 if _LEGACY.value else source.bits))
-    io.write_kernel(place.format("kernels") + ".npy", kernel)
-    io.write_kernel_mat(place.format("kernels") + ".mat", kernel)
-    with open(place.format("lr") + ".png", "rb") as file:
+
+    def place(kind, suffix=".png"):
+        return output_path(_WORKDIR.value, kind, name, suffix)
+
+    io.write_image(place("hr"), io.Image(hr, None, source.bits))
+    io.write_image(place("lr"), io.Image(lr, None, 8 if _LEGACY.value else source.bits))
+    io.write_kernel(place("kernels", ".npy"), kernel)
+    io.write_kernel_mat(place("kernels", ".mat"), kernel)
+    with open(place("lr"), "rb") as file:
         digest = hashlib.sha256(file.read()).hexdigest()
     family_name, values = parameters(family, latent)
     return {

@@ -1,0 +1,86 @@
+"""Tables of runs: means with standard errors over seeds, as Markdown, CSV and JSON."""
+
+import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from blindsr_jax import io
+
+MEAN = "mean"  # the name of the row over all cases
+
+
+def summarize(values: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """Mean and standard error of the finite values; the error is None below two of them."""
+    finite = [v for v in values if v is not None and math.isfinite(v)]
+    if not finite:
+        return None, None
+    error = float(np.std(finite, ddof=1) / math.sqrt(len(finite))) if len(finite) > 1 else None
+    return float(np.mean(finite)), error
+
+
+def aggregate(cells: Sequence[dict[str, Any]], *, keys: Sequence[str]) -> list[dict[str, Any]]:
+    """One row a (case, config) over its seeds, then one a config over the cases.
+
+    The row over all cases averages the cases; its standard error is over the seeds: each seed gives one mean over the
+    cases that all its runs have finished.
+
+    Args:
+      cells: dicts with `case`, `config`, `seed` and the keys.
+      keys: what is averaged.
+
+    Returns:
+      Rows with `case`, `config`, `seeds`, and for each key its mean and `KEY_se`.
+    """
+    cases, configs = (list(dict.fromkeys(cell[name] for cell in cells)) for name in ("case", "config"))
+    rows = []
+    for case in cases:
+        for config in configs:
+            runs = [c for c in cells if (c["case"], c["config"]) == (case, config)]
+            if runs:
+                rows.append(_row(case, config, runs, keys))
+    for config in configs:
+        by_seed = {}
+        for cell in cells:
+            if cell["config"] == config:
+                by_seed.setdefault(cell["seed"], []).append(cell)
+        whole = [runs for runs in by_seed.values() if len(runs) == len(cases)]
+        means = [{key: summarize([run.get(key) for run in runs])[0] for key in keys} for runs in whole]
+        if means:
+            rows.append(_row(MEAN, config, means, keys))
+    return rows
+
+
+def _row(case: str, config: str, runs: list[dict], keys: Sequence[str]) -> dict[str, Any]:
+    row = {"case": case, "config": config, "seeds": len(runs)}
+    for key in keys:
+        row[key], row[f"{key}_se"] = summarize([run.get(key) for run in runs])
+    return row
+
+
+def to_markdown(rows: Sequence[dict[str, Any]], *, keys: Sequence[str]) -> str:
+    """The rows as a Markdown table, mean ± standard error."""
+
+    def show(row, key):
+        value, error = row[key], row[f"{key}_se"]
+        if value is None:
+            return ""
+        return f"{value:.4g}" + ("" if error is None else f" ± {error:.2g}")
+
+    lines = ["| " + " | ".join(("case", "config", "seeds", *keys)) + " |", "|" + "---|" * (3 + len(keys))]
+    for row in rows:
+        cells = [row["case"], row["config"], str(row["seeds"]), *(show(row, key) for key in keys)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def write_tables(folder: str, cells: Sequence[dict[str, Any]], *, keys: Sequence[str]) -> str:
+    """Writes table.md, table.csv and table.json (rows and cells) into a folder; returns the Markdown."""
+    rows = aggregate(cells, keys=keys)
+    text = to_markdown(rows, keys=keys)
+    io.write_text(os.path.join(folder, "table.md"), text)
+    io.write_csv(os.path.join(folder, "table.csv"), rows)
+    io.write_json(os.path.join(folder, "table.json"), {"rows": rows, "cells": list(cells)})
+    return text
