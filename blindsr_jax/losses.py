@@ -4,20 +4,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from blindsr_jax.networks.conv import conv2d
-
 _WINDOW = 11
 _SIGMA = 1.5
 _C1, _C2 = 0.01**2, 0.03**2
 
 
-def _gaussian_filter(x: jax.Array) -> jax.Array:
-    """(N, H, W) -> (N, H, W): separable 11-tap window, sigma 1.5, zero padding."""
+def _filter_axis(x: jax.Array, axis: int) -> jax.Array:
+    """The window along one axis of (N, H, W): a sum of shifted copies, which compiles to one pass over the data."""
     taps = np.exp(-((np.arange(_WINDOW) - _WINDOW // 2) ** 2) / (2 * _SIGMA**2))
-    taps = jnp.asarray(taps / taps.sum(), x.dtype)
-    pad = _WINDOW // 2
-    x = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad)))[..., None]
-    return conv2d(conv2d(x, taps.reshape(-1, 1, 1, 1)), taps.reshape(1, -1, 1, 1))[..., 0]
+    pad, n = [(0, 0)] * 3, x.shape[axis]
+    pad[axis] = (_WINDOW // 2, _WINDOW // 2)
+    x = jnp.pad(x, pad)
+    shifted = [jax.lax.slice_in_dim(x, i, i + n, axis=axis) for i in range(_WINDOW)]
+    return sum(jnp.asarray(tap, x.dtype) * copy for tap, copy in zip(taps / taps.sum(), shifted, strict=True))
+
+
+@jax.custom_vjp
+def _gaussian_filter(x: jax.Array) -> jax.Array:
+    """(N, H, W) -> (N, H, W): separable 11-tap window, sigma 1.5, zero padding. It is its own transpose."""
+    return _filter_axis(_filter_axis(x, 1), 2)
+
+
+_gaussian_filter.defvjp(lambda x: (_gaussian_filter(x), None), lambda _, dy: (_gaussian_filter(dy),))
 
 
 def ssim(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -48,7 +56,7 @@ def mse(a: jax.Array, b: jax.Array) -> jax.Array:
 def data_loss(prediction: jax.Array, lr: jax.Array, use_ssim: jax.Array) -> jax.Array:
     """1 - SSIM while `use_ssim` (a traced bool), mean squared error afterwards.
 
-    Both are computed: they cost next to nothing at LR size, and one program serves both phases of a solve.
+    Both are computed: they cost little beside a network, and one program serves both phases of a solve.
     """
     return jnp.where(use_ssim, 1 - ssim(prediction, lr), mse(prediction, lr))
 
