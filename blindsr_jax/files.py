@@ -53,6 +53,11 @@ def max_pixels():
     return int(1e6 * limit)
 
 
+def _open_without_waiting(path, flags):
+    """Some system files, and pipes that have just taken the place of a file, would wait for a writer for ever."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def read_bytes(path, *, limit=None):
     """Reads a regular file.
 
@@ -74,10 +79,10 @@ def read_bytes(path, *, limit=None):
             raise refuse(path, "it is a folder, a file was expected")
         if path.exists() and not path.is_file():
             raise refuse(path, "it is a device or a pipe, a regular file was expected")
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_open_without_waiting) as file:
             size = os.fstat(file.fileno()).st_size
             # Not more than asked for: a file can grow, and some system files have no size.
-            data = file.read(limit + 1) if size <= limit else b""
+            data = (file.read(limit + 1) if size <= limit else None) or b""
     except FileNotFoundError as error:
         raise refuse(path, "there is no such file") from error
     except OSError as error:

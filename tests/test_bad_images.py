@@ -157,7 +157,7 @@ def test_paths_that_are_no_images(tmp_path, monkeypatch):
         io.read_image(os.devnull)
     path = save(tmp_path / "secret.png", RGB)
     # Without relying on file modes, which do not stop an administrator.
-    monkeypatch.setattr("pathlib.Path.open", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    monkeypatch.setattr("os.open", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
     with pytest.raises(io.InputError, match="permission denied"):
         io.read_image(path)
 
@@ -168,6 +168,14 @@ def test_a_file_that_vanishes_after_it_was_found(tmp_path):
     path.unlink()
     with pytest.raises(io.InputError, match="no such file"):
         io.read_image(found[0])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "a.png")
+    monkeypatch.setattr("pathlib.Path.is_file", lambda _: True)
+    with pytest.raises(io.InputError, match="empty"):
+        io.read_image(tmp_path / "a.png")
 
 
 def test_a_name_of_two_lines_gives_a_message_of_one(tmp_path):
