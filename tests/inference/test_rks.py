@@ -44,6 +44,23 @@ def test_posterior_weights_follow_temperature_and_strength():
     np.testing.assert_allclose(cold, [1, 0, 0], atol=1e-6)
 
 
+def test_errors_below_the_floor_do_not_sharpen_the_posterior():
+    """Two candidates 1e-5 apart: as far apart for an image that fits to 1e-6 as for one that fits to the floor."""
+    floor, temperature = 1e-4, 0.1
+    ratios = []
+    for best in (1e-6, floor):
+        errors = jnp.asarray([best, best + temperature * floor])
+        weights = rks.posterior_weights(errors, temperature=temperature, strength=1.0, error_floor=floor)
+        ratios.append(float(weights[1] / weights[0]))
+    np.testing.assert_allclose(ratios, np.exp(-1), rtol=1e-4)
+
+
+def test_other_knowledge_of_the_kernels_multiplies_the_weights():
+    options = {"temperature": 0.1, "strength": 1.0}
+    weights = rks.posterior_weights(jnp.full(2, 1e-3), log_prior=jnp.log(jnp.asarray([1.0, 3.0])), **options)
+    np.testing.assert_allclose(weights, [0.25, 0.75], rtol=1e-5)
+
+
 @pytest.mark.parametrize("boundary", ["circular", "valid"])
 def test_candidate_errors_find_the_kernel_that_made_the_image(boundary):
     problem = small.problem(boundary=boundary)

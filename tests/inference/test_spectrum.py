@@ -5,15 +5,16 @@ import pytest
 
 from blindsr_jax.degradation import degrade
 from blindsr_jax.inference import spectrum
+from blindsr_jax.kernels.gaussian import gaussian_kernel
 from blindsr_jax.kernels.line import segment_kernel
 from blindsr_jax.problem import Problem, make_spec
 
 
-def natural_field(key, size):
-    """A Gaussian field with the spectrum 1 / |f|^2, scaled into [0, 1]."""
+def natural_field(key, size, slope=2.0):
+    """A Gaussian field with the spectrum 1 / |f|^slope, scaled into [0, 1]."""
     f = np.fft.fftfreq(size)
     radius = np.maximum(np.hypot(*np.meshgrid(f, f)), 1 / size)
-    field = jnp.fft.ifft2(jnp.fft.fft2(jax.random.normal(key, (size, size))) / radius).real
+    field = jnp.fft.ifft2(jnp.fft.fft2(jax.random.normal(key, (size, size))) / radius ** (slope / 2)).real
     return ((field - field.min()) / (field.max() - field.min())).astype(jnp.float32)[..., None]
 
 
@@ -56,3 +57,16 @@ def test_white_noise_has_its_variance_at_every_frequency():
 def test_small_images_are_one_block():
     assert spectrum.block_size((20, 31, 3), 2, 11) == 20
     assert jnp.isfinite(spectrum.mean_power(jnp.ones((20, 31, 3)), 20)).all()
+
+
+@pytest.mark.parametrize("slope", [1.6, 2.9])
+def test_the_slope_of_the_scene_need_not_be_known(slope):
+    """A Gaussian field with a flat or a steep spectrum: the width of the blur is found all the same."""
+    spec = make_spec(scale=2, kernel_size=13)
+    widths = (1.0, 2.0, 4.0, 8.0)
+    kernels = jnp.stack(
+        [gaussian_kernel(jnp.full(2, v), jnp.zeros(()), kernel_size=13, center=spec.center) for v in widths]
+    )
+    lr = degrade(natural_field(jax.random.key(3), 192, slope), kernels[2], scale=2, boundary="valid")
+    evidence = spectrum.log_evidence(kernels, Problem(jnp.round(255 * lr) / 255, spec))
+    assert widths[int(jnp.argmax(evidence))] == 4

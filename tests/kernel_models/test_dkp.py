@@ -103,6 +103,22 @@ def test_summed_form_is_one_adam_step_a_step():
         small.kernel_model(form="summed")
 
 
+def test_random_kernels_are_drawn_once_or_at_each_prior_step():
+    options = {"prior_every": 1, "num_samples": 8, "weights": "posterior"}
+    once, anew = (run(small.kernel_model(redraw=redraw, **options), 2) for redraw in (False, True))
+    pools = [state.pool.kernels for state, _ in once]
+    np.testing.assert_array_equal(pools[0], pools[-1])
+    assert pools[0].shape == (8, 7, 7) and anew[-1][0].pool is None
+
+
+def test_the_spectrum_counts_in_a_pool_that_starts_from_it():
+    options = {"redraw": False, "num_samples": 8}
+    (plain, _), (started, _) = (
+        run(small.kernel_model(start=start, **options), 0)[0] for start in ("random", "spectrum")
+    )
+    assert not plain.pool.log_prior.any() and np.ptp(started.pool.log_prior) > 0
+
+
 def test_a_start_from_the_spectrum_is_a_kernel():
     model = small.kernel_model(start="spectrum", weights="posterior", prior_every=1)
     kernel = run(model, 2)[-1][1]

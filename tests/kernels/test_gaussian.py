@@ -125,6 +125,14 @@ def test_family(kernel_center):
     np.testing.assert_allclose(family.render(latent), exact.render(latent), atol=1e-3)
 
 
+def test_the_wide_range_is_from_half_to_twice_the_data(scale=3):
+    low, high = gaussian.data_variance_range(scale)
+    assert gaussian.wide_variance_range(scale) == (low / 2, 2 * high)
+    wide = gaussian.family(scale=scale, variance_range="wide")
+    latents = jax.vmap(wide.sample)(jax.random.split(jax.random.key(0), 500))
+    assert latents.variances.min() < low and latents.variances.max() > 1.8 * high
+
+
 def test_family_refuses_bad_ranges():
     for bounds in ((3.0, 1.0), (-1.0, 2.0)):
         with pytest.raises(ValueError, match="variance_range"):

@@ -109,6 +109,14 @@ def test_render_is_deterministic_and_respects_dtype():
     np.testing.assert_allclose(narrow, wide, atol=1e-3)
 
 
+def test_the_wide_range_holds_the_default_twice_as_far_down_and_all_that_fits():
+    low, high = trajectory.default_variance_range(4, 7.5)
+    wide = trajectory.wide_variance_range(4, 7.5)
+    assert wide[0] == low / 2 and high < wide[1] == 14**2 / 12
+    with pytest.raises(ValueError, match="expected \\(low, high\\) or 'wide'"):
+        trajectory.family(scale=4, major_variance_range="narrow")
+
+
 def test_log_prior_support():
     family = trajectory.family(scale=2, num_points=32)
     latent = family.sample(jax.random.key(6))

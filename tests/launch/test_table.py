@@ -25,7 +25,7 @@ def table(tmp_path_factory):
     place = tmp_path_factory.mktemp("table")
     for i in range(2):
         write_case(place / "cases" / f"case{i}", i)
-    flags = [f"--cases={place}/cases", CONFIGS, "--seeds=2", f"--workdir={place}/out"]
+    flags = [f"--cases={place}/cases", CONFIGS, "--seeds=2", "--groups=case1", f"--workdir={place}/out"]
     return place, flags, launch("table", *flags)
 
 
@@ -39,6 +39,14 @@ def test_all_cells_and_both_rows(table):
     assert "| mean | tiny:ceiling | 2 |" in run.out
     for name in ("table.md", "table.csv"):
         assert (place / "out" / name).is_file()
+
+
+def test_groups_and_gaps(table):
+    found = read_json(table[0], "out/table.json")
+    by_config = {row["config"]: row for row in found["rows"] if row["case"] == "mean of case1"}
+    assert by_config["tiny:ceiling"]["gap"] == 0
+    difference = by_config["tiny:ceiling"]["psnr_y"] - by_config["tiny"]["psnr_y"]
+    np.testing.assert_allclose(by_config["tiny"]["gap"], difference, rtol=1e-6)
 
 
 def test_only_the_ceiling_has_the_truth(table):

@@ -1,0 +1,49 @@
+"""Cases for the table: conventions of the benchmarks, strong motion, the same each time."""
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from blindsr_jax import io
+from blindsr_jax.degradation import degrade
+from blindsr_jax.metrics import kernel_mean_error
+from tests.launch.commands import command, forked, usage_error
+from tests.launch.conftest import levels
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    place = tmp_path_factory.mktemp("cases")
+    (place / "in").mkdir()
+    PIL.Image.fromarray(levels(3, (40, 50))).save(place / "in" / "a.png")
+    PIL.Image.fromarray(levels(3, (20, 50))).save(place / "in" / "low.png")
+    flags = [f"--input={place}/in/*.png", "--scale=2", "--crop=31", f"--workdir={place}/out"]
+    small = [*flags, f"--workdir={place}/no", "--crop=16", "--scale=4"]
+    return place, forked(*(command("make_cases", *f) for f in (flags, [*flags, "--family=motion"], small)))
+
+
+@pytest.mark.parametrize("family", ["gaussian", "motion"])
+def test_a_case_holds_together(made, family):
+    folder = made[0] / "out" / f"a_x2_{family}"
+    hr, lr = (io.read_image(folder / f"{name}.png").pixels for name in ("hr", "lr"))
+    kernel = io.read_kernel(folder / "kernel.npy")
+    assert hr.shape == (30, 30, 3) and lr.shape == (15, 15, 3) and kernel.shape == (11, 11)
+    np.testing.assert_array_equal(hr, levels(3, (40, 50))[5:35, 10:40].astype(np.float32) / 255)
+    expected = degrade(hr, kernel.astype(np.float32), scale=2, boundary="circular")
+    np.testing.assert_allclose(lr, expected, atol=0.51 / 255)
+    centre = np.zeros((11, 11))
+    centre[4:6, 4:6] = 0.25  # 'release': 4.5 of 11
+    assert kernel_mean_error(kernel, centre) < 0.1
+
+
+def test_motion_is_strong(made):
+    kernel = io.read_kernel(made[0] / "out" / "a_x2_motion" / "kernel.npy")
+    grid = np.stack(np.meshgrid(range(11), range(11), indexing="ij")).reshape(2, -1)
+    minor, major = np.linalg.eigvalsh(np.cov(grid, aweights=kernel.ravel(), ddof=0))
+    assert major >= 2 and major >= 3 * minor
+
+
+def test_what_is_too_small_is_said(made):
+    small_image, _, small_crop = made[1]
+    assert small_image.code == 1 and "low.png" in small_image.err and "1 of 2 cases" in small_image.out
+    assert "--crop=16 is too small" in usage_error(small_crop)
