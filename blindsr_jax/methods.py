@@ -70,7 +70,9 @@ RETRY_STEP = 0.3  # the learning rates of a second try, in those of the first
 def _scaled(function, options: Mapping[str, Any], factor: float) -> dict[str, Any]:
     """Options with the learning rate, given or default, times a factor; as they are for a half that has none."""
     rate = inspect.signature(function).parameters.get("learning_rate")
-    return dict(options) if rate is None else {**options, "learning_rate": factor * options.get(rate.name, rate.default)}
+    return (
+        dict(options) if rate is None else {**options, "learning_rate": factor * options.get(rate.name, rate.default)}
+    )
 
 
 def build_solver(config: Mapping[str, Any], spec: Spec) -> Solver:

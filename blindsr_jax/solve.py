@@ -12,7 +12,6 @@ from blindsr_jax.image_models.base import ImageModel
 from blindsr_jax.kernel_models.base import KernelModel, Tick
 from blindsr_jax.problem import Problem, Result
 
-
 FIRST_STEPS = 5  # what a loss starts from is the largest of these
 EXPLOSION = 10.0
 RETRY = 2**32 - 1
