@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import logging
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import numpy as np
 
 from blindsr_jax.solve import Progress
 
+_HEADER = 32 + 8  # SHA-256 of what follows, seconds
 _IMPLS = ("threefry2x32", "rbg", "unsafe_rbg")
 # What keeps any file from being written, in the words that another library's message repeats.
 _ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
@@ -37,29 +39,31 @@ def _plain(leaf: Any) -> np.ndarray:
     return np.asarray(leaf)
 
 
-def _digest(arrays: dict[str, np.ndarray], description: str) -> np.ndarray:
-    """SHA-256 of the arrays and of what they mean, (32,) uint8: orbax itself cuts an array to the shape asked for."""
-    digest = hashlib.sha256(description.encode())
-    for name in sorted(arrays):
-        digest.update(np.ascontiguousarray(arrays[name]).view(np.uint8).data)
-    return np.frombuffer(digest.digest(), np.uint8)
+def _pack(leaves: list[np.ndarray], seconds: float, description: str) -> np.ndarray:
+    """All leaves behind a header as one array of bytes: one file in place of hundreds, seven times faster to write."""
+    values = [np.asarray([seconds]), *leaves]
+    data = np.concatenate([np.ascontiguousarray(value).reshape(-1).view(np.uint8) for value in values])
+    return np.concatenate([_digest(data, description), data])
 
 
-def _pack(leaves: list[np.ndarray]) -> dict[str, np.ndarray]:
-    """Leaves as one flat array a dtype: a few files in place of hundreds, seven times faster to write."""
-    groups: dict[str, list[np.ndarray]] = {}
-    for leaf in leaves:
-        groups.setdefault(leaf.dtype.name, []).append(leaf.ravel())
-    return {name: np.concatenate(parts) for name, parts in groups.items()}
-
-
-def _unpack(arrays: dict[str, np.ndarray], like: list[Any]) -> list[np.ndarray]:
-    places, leaves = dict.fromkeys(arrays, 0), []
+def _unpack(data: np.ndarray, like: list[Any]) -> tuple[list[np.ndarray], float]:
+    values, place = [], _HEADER
     for leaf in like:
-        name, size = leaf.dtype.name, int(np.prod(leaf.shape))
-        leaves.append(arrays[name][places[name] : places[name] + size].reshape(leaf.shape))
-        places[name] += size
-    return leaves
+        size = _size(leaf)
+        values.append(data[place : place + size].view(leaf.dtype).reshape(leaf.shape))
+        place += size
+    return values, float(data[_HEADER - 8 : _HEADER].view(np.float64)[0])
+
+
+def _size(leaf: Any) -> int:
+    return math.prod(leaf.shape) * leaf.dtype.itemsize
+
+
+def _digest(data: np.ndarray, description: str) -> np.ndarray:
+    """SHA-256 of the bytes and of what they mean, (32,) uint8: orbax cuts an array to the shape asked for."""
+    digest = hashlib.sha256(description.encode())
+    digest.update(data.data)
+    return np.frombuffer(digest.digest(), np.uint8)
 
 
 def _describe(tree: Any) -> str:
@@ -107,13 +111,12 @@ def save(folder: str, progress: Progress, *, seconds: float = 0.0) -> None:
     os.makedirs(folder, exist_ok=True)
     name = f"{progress.attempt}-{progress.step:09d}"
     tree = (progress.state, progress.trace)
-    arrays = _pack([_plain(leaf) for leaf in jax.tree.leaves(tree)])
-    digest = _digest(arrays, _describe(tree))
+    data = _pack([_plain(leaf) for leaf in jax.tree.leaves(tree)], seconds, _describe(tree))
     place = os.path.join(folder, name)
     shutil.rmtree(place, ignore_errors=True)
     try:
         with _checkpointer() as checkpointer:
-            checkpointer.save(place, {"arrays": arrays, "digest": digest, "seconds": np.asarray([seconds])})
+            checkpointer.save(place, {"state": data})
     except OSError:
         raise
     except Exception as error:  # orbax and tensorstore raise many kinds
@@ -149,16 +152,15 @@ def restore(folder: str, like: Any, trace_like: dict[str, Any]) -> tuple[Progres
 def _read(place: str, tree: Any) -> tuple[Any, float] | None:
     leaves, structure = jax.tree.flatten(tree)
     plain = [jax.eval_shape(jax.random.key_data, x) if _is_key(x) else x for x in leaves]
-    arrays = _pack([np.zeros(x.shape, x.dtype) for x in plain])
-    like = {"arrays": arrays, "digest": np.zeros(32, np.uint8), "seconds": np.zeros(1)}
+    like = jax.ShapeDtypeStruct((_HEADER + sum(map(_size, plain)),), np.uint8)
     try:
         with _checkpointer() as checkpointer:
-            found = checkpointer.restore(place, like)
+            data = np.asarray(checkpointer.restore(place, {"state": like})["state"])
     except Exception:  # many kinds
         return None
-    if not np.array_equal(_digest(found["arrays"], _describe(tree)), found["digest"]):
+    if not np.array_equal(_digest(data[32:], _describe(tree)), data[:32]):
         return None
-    values = zip(_unpack(found["arrays"], plain), leaves, strict=True)
+    values, seconds = _unpack(data, plain)
     # Copies: the state is donated to the next chunk.
-    tree = jax.tree.unflatten(structure, [_wrap(v, x) if _is_key(x) else jnp.array(v) for v, x in values])
-    return tree, float(found["seconds"][0])
+    pairs = zip(values, leaves, strict=True)
+    return jax.tree.unflatten(structure, [_wrap(v, x) if _is_key(x) else jnp.array(v) for v, x in pairs]), seconds

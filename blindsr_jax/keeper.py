@@ -52,7 +52,7 @@ class Keeper:
 
     def restore(self, key: jax.Array, problem: Problem, solver: Solver, kernel: jax.Array | None) -> Progress | None:
         """Where an earlier run stood; None if there is nothing that can be used."""
-        if not checkpoints.exists(self._place):
+        if not checkpoints.exists(self._place) or resume.noted_sha256(self._place) != self._digest:
             return None
         state = jax.eval_shape(solver.init, key, problem, kernel)
         trace = jax.eval_shape(solver.step, key, state, problem, jax.numpy.int32(0))[1]

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,7 +56,12 @@ def _holder(file) -> dict:
     return holder if isinstance(holder, dict) and isinstance(holder.get("pid"), int) else {}
 
 
-def _refuse(path: str, holder: dict) -> LockedError:
+def _refuse(path: str, file) -> LockedError:
+    """Names the holder; one that has just got the lock is given a moment to write who it is."""
+    for _ in range(20):
+        if holder := _holder(file):
+            break
+        time.sleep(0.05)
     who = f"process {holder.get('pid', 'unknown')} on {holder.get('host', 'this machine')}"
     return LockedError(f"{who} works there; wait for it, or delete {path!r} if it is gone")
 
@@ -78,14 +84,14 @@ def hold(folder: str | os.PathLike) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise _refuse(path, _holder(file)) from error
+                raise _refuse(path, file) from error
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
                     break
             file.close()  # its holder has just left and deleted it
         holder = _holder(file)
         if holder and _is_alive(holder, me):
-            raise _refuse(path, holder)
+            raise _refuse(path, file)
         file.seek(0)
         file.truncate()
         json.dump(me, file)

@@ -58,6 +58,11 @@ def write_input(folder: str, name: str, path: str | os.PathLike, digest: str | N
     io.write_json(os.path.join(state_folder(folder, name), "input.json"), note)
 
 
+def noted_sha256(place: str) -> str | None:
+    """SHA-256 of the input that the state in a folder is made from."""
+    return _read_json(os.path.join(place, "input.json")).get("sha256")
+
+
 def _read_json(path: str | os.PathLike) -> dict[str, Any]:
     with contextlib.suppress(OSError, ValueError):
         value = json.loads(Path(path).read_text())
