@@ -12,8 +12,7 @@ from blindsr_jax.image_models.base import ImageModel
 from blindsr_jax.kernel_models.base import KernelModel, Tick
 from blindsr_jax.problem import Problem, Result
 
-FIRST_STEPS = 5  # what a loss starts from is the largest of these
-EXPLOSION = 10.0
+EXPLOSION = 10.0  # of a quantity, in its first value
 RETRY = 2**32 - 1
 
 
@@ -128,21 +127,21 @@ def chunk_length(num_steps: int, wanted: int) -> int:
 def lost(trace: dict[str, np.ndarray], length: int) -> np.ndarray:
     """Whether the last chunk of a trace shows numbers that no further step can mend.
 
-    That is a number that is not finite, or a quantity that stays ten times above its first values, and above ten, for
+    That is a number that is not finite, or a quantity that stays ten times above its first value, and above ten, for
     the whole chunk: images are in [0, 1], so a loss of one is already as bad as any image can be.
 
     Args:
-      trace: (steps, ...) a quantity, of one solve or of a batch.
+      trace: (steps, ...) a quantity, of one solve or of a batch; nothing before the first chunk.
       length: steps of the last chunk.
 
     Returns:
       bool (...).
     """
-    bad = [np.zeros(next(iter(trace.values())).shape[1:], bool)] if trace else [np.zeros((), bool)]
+    bad = [np.zeros(values.shape[1:], bool) for values in trace.values()] or [np.zeros((), bool)]
     for values in trace.values():
-        first, last = np.abs(values[:FIRST_STEPS]), values[-length:]
+        last = np.abs(values[-length:])
         bad.append(~np.isfinite(last).all(0))
-        bad.append(np.abs(last).min(0) > EXPLOSION * np.maximum(first.max(0), 1))
+        bad.append(last.min(0) > EXPLOSION * np.maximum(np.abs(values[0]), 1))
     return np.logical_or.reduce(bad)
 
 

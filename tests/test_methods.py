@@ -77,3 +77,15 @@ def test_solvers_of_a_mixture_and_of_one_family():
     assert len(methods.build_family(config.prior, spec).members) == 2
     config.prior.families = ("line",)
     assert methods.build_family(config.prior, spec).name == "line"
+
+
+def test_the_second_try_takes_smaller_steps():
+    def build(spec, *, learning_rate=0.5, other=1):
+        raise AssertionError
+
+    assert methods._scaled(build, {"other": 2}, 0.1) == {"other": 2, "learning_rate": 0.05}
+    assert methods._scaled(build, {"learning_rate": 2.0}, 0.1) == {"learning_rate": 0.2}
+    assert methods._scaled(lambda spec: None, {}, 0.1) == {}
+    config = base_config()
+    solver = methods.build_solver(config, methods.build_spec(config, 2))
+    assert solver.retry is not None and solver.retry.retry is None
