@@ -1,18 +1,20 @@
-"""Finding input files and writing result files: every file appears whole or not at all."""
+"""Bytes from and to files: inputs are checked before they are believed, outputs appear whole or not at all."""
 
 import csv
-import glob
 import io
 import json
 import math
 import os
-import re
 import uuid
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+
+MAX_MEGAPIXELS = 120.0  # of an image; a small file can claim to hold a huge one
+LIMIT_VARIABLE = "BLINDSR_MAX_MEGAPIXELS"
+_BYTES_PER_PIXEL = 16  # of the largest layout that is read: four float32 channels without compression
 
 
 class InputError(ValueError):
@@ -32,25 +34,55 @@ def refuse(path, reason):
     return InputError(f"cannot read {str(path)!r}: {reason}")
 
 
-def read_bytes(path):
+def max_pixels():
+    """The most pixels that an image may have: 120 megapixels, or what the environment says.
+
+    Returns:
+      int, from the environment variable BLINDSR_MAX_MEGAPIXELS where it is set.
+
+    Raises:
+      InputError: the variable is not a positive number.
+    """
+    text = os.environ.get(LIMIT_VARIABLE) or str(MAX_MEGAPIXELS)
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = math.nan
+    if not 0 < limit < 1e9:
+        raise InputError(f"the environment variable {LIMIT_VARIABLE} is {text!r}, a positive number was expected")
+    return int(1e6 * limit)
+
+
+def _open_without_waiting(path, flags):
+    """Some system files, and pipes that have just taken the place of a file, would wait for a writer for ever."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def read_bytes(path, *, limit=None):
     """Reads a regular file.
 
     Args:
       path: file.
+      limit: int, the most bytes; the default is the size of the largest image that may be read.
 
     Returns:
       bytes, at least one.
 
     Raises:
-      InputError: missing, a folder or a device, not readable, or empty.
+      InputError: missing, a folder or a device, not readable, empty, or larger than the limit.
     """
     path = Path(path)
+    raised = f" ({LIMIT_VARIABLE} raises it)" if limit is None else ""
+    limit = _BYTES_PER_PIXEL * max_pixels() + 2**20 if limit is None else limit
     try:
         if path.is_dir():
             raise refuse(path, "it is a folder, a file was expected")
         if path.exists() and not path.is_file():
             raise refuse(path, "it is a device or a pipe, a regular file was expected")
-        data = path.read_bytes()
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            size = os.fstat(file.fileno()).st_size
+            # Not more than asked for: a file can grow, and some system files have no size.
+            data = (file.read(limit + 1) if size <= limit else None) or b""
     except FileNotFoundError as error:
         raise refuse(path, "there is no such file") from error
     except OSError as error:
@@ -61,33 +93,48 @@ def read_bytes(path):
         raise
     except ValueError as error:  # a zero byte in the name
         raise refuse(path, "the name is not valid") from error
+    if max(size, len(data)) > limit:
+        found = f"{max(size, len(data)) / 1e6:,.1f} MB are more than the limit of {limit / 1e6:,.1f} MB"
+        raise refuse(path, found + raised)
     if not data:
         raise refuse(path, "the file is empty")
     return data
 
 
-def read_npy(path, data):
-    """Decodes a .npy file; pickled objects are refused.
+def read_npy(path, data, *, check=None):
+    """Decodes a .npy file without copying its values; pickled objects are refused.
 
     Args:
       path: file, for messages.
       data: bytes of the file.
+      check: function of the shape that the header claims, called before anything is read or reserved for it.
 
     Returns:
-      array of any shape and type.
+      array of any shape and type, read-only.
 
     Raises:
       InputError: damaged, truncated, an archive, or holding objects.
     """
+    if data.startswith(b"PK"):
+        raise refuse(path, "it is an archive of arrays, a .npy file with one array was expected")
     try:
         with warnings.catch_warnings():  # about headers written by Python 2
             warnings.simplefilter("ignore")
-            array = np.load(io.BytesIO(data), allow_pickle=False)
+            file = io.BytesIO(data)
+            major, _ = np.lib.format.read_magic(file)
+            # Version 3 differs from 2 in the names of fields only, which no plain array has.
+            read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+            shape, columns_first, dtype = read(file)
+        if dtype.hasobject or dtype.names or not dtype.itemsize or any(not 0 <= n < 2**62 for n in shape):
+            raise ValueError("no plain array")
+        if check is not None:
+            check(shape)
+        flat = np.frombuffer(data, dtype, math.prod(shape), file.tell()) if math.prod(shape) else np.zeros(0, dtype)
+        return flat.reshape(shape, order="F" if columns_first else "C")
+    except InputError:
+        raise
     except Exception as error:  # broken headers end in many kinds of errors
         raise refuse(path, "it is not a complete .npy file with one plain array") from error
-    if not isinstance(array, np.ndarray):
-        raise refuse(path, "it is an archive of arrays, a .npy file with one array was expected")
-    return array
 
 
 def write_bytes(path, data):
@@ -170,52 +217,3 @@ def write_csv(path, rows):
     for row in rows:
         writer.writerow({k: json.dumps(v) if isinstance(v, (dict, list)) else v for k, v in row.items()})
     write_text(path, text.getvalue())
-
-
-def find_inputs(pattern):
-    """Files that match a pattern.
-
-    Args:
-      pattern: a file, or a glob (`*`, `?`, `[ab]`, `**` for any folders); `~` is the home folder. A file whose name
-        holds such characters is found by its plain name.
-
-    Returns:
-      sorted list of Path; folders are left out.
-
-    Raises:
-      InputError: no file matches.
-    """
-    full = os.path.expanduser(os.fspath(pattern))
-    if os.path.isfile(full):
-        return [Path(full)]
-    if os.path.isdir(full):
-        raise InputError(
-            f"{str(pattern)!r} is a folder, a file or a pattern such as {os.path.join(pattern, '*.png')!r} was expected"
-        )
-    # Not only regular files: a dangling link is then reported when it is read.
-    found = sorted({name for name in glob.glob(full, recursive=True) if not os.path.isdir(name)})
-    if not found:
-        raise InputError(f"no file matches {str(pattern)!r}, a file or a pattern in quotes was expected")
-    return [Path(name) for name in found]
-
-
-def unique_stems(paths):
-    """Names for the results of several inputs.
-
-    Args:
-      paths: list of paths.
-
-    Returns:
-      list of str in the same order: the stem of each path, numbered from its second use on (photo, photo_2, ...) with
-      numbers that no other input has as its own stem. Upper and lower case count as equal, as on some file systems.
-    """
-    # Bytes that are not text stand in names as lone surrogates, which no text file can hold.
-    stems = [re.sub("[\ud800-\udfff]", "_", Path(path).stem) for path in paths]
-    real, used, names = {stem.casefold() for stem in stems}, set(), []
-    for stem in stems:
-        name, number = stem, 2
-        while name.casefold() in used or (name != stem and name.casefold() in real):
-            name, number = f"{stem}_{number}", number + 1
-        used.add(name.casefold())
-        names.append(name)
-    return names

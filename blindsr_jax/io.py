@@ -2,8 +2,6 @@
 
 from blindsr_jax.files import (
     InputError,
-    find_inputs,
-    unique_stems,
     write_bytes,
     write_csv,
     write_json,
@@ -11,6 +9,7 @@ from blindsr_jax.files import (
 )
 from blindsr_jax.image_files import Image, bicubic_enlarge, read_image, write_image
 from blindsr_jax.kernel_files import kernel_png, read_kernel, write_kernel, write_kernel_mat
+from blindsr_jax.names import find_inputs, unique_stems
 
 __all__ = [
     "Image",

@@ -1,6 +1,7 @@
 """Blur kernels from and to files."""
 
 import io
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -8,40 +9,96 @@ import scipy.io
 
 from blindsr_jax import mat5
 from blindsr_jax.files import InputError, read_bytes, read_npy, refuse, write_bytes
-from blindsr_jax.image_files import png_bytes, read_image
+from blindsr_jax.image_decode import decode
+from blindsr_jax.image_files import png_bytes
 
+MAX_SIZE = 255  # rows of a kernel
+_MAX_BYTES = 2**24  # of a file, which may hold other variables too
 # Spline-shifted and estimated kernels have small negative values, up to some per cent of the maximum.
 _NEGATIVE = 0.1
+_NEGATIVE_MASS = 0.25
 _FIGURE_SIZE = 150
+
+
+def _check_shape(path, shape):
+    if len(shape) != 2 or shape[0] != shape[1] or shape[0] % 2 == 0:
+        raise refuse(path, f"the shape {shape} is not that of a kernel, a square of odd size was expected")
+    if shape[0] > MAX_SIZE:
+        raise refuse(path, f"{shape[0]} x {shape[1]} is too large for a kernel, at most {MAX_SIZE} were expected")
+
+
+def _load_mat(path):
+    """The variable `Kernel`, or the only square matrix."""
+    try:
+        variables = mat5.read_matrices(read_bytes(path, limit=_MAX_BYTES), limit=MAX_SIZE**2)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise refuse(path, str(error)) from error
+    if "Kernel" not in variables:
+        shapes = {name: getattr(value, "shape", ()) for name, value in variables.items()}
+        square = [name for name, shape in shapes.items() if len(shape) == 2 and shape[0] == shape[1] > 1]
+        if len(square) != 1:
+            found = f"{len(square)} square matrices" if square else "no other square matrix"
+            raise refuse(path, f"it has no variable 'Kernel' and {found}, one kernel was expected")
+        return variables[square[0]]
+    if isinstance(variables["Kernel"], str):
+        raise refuse(path, f"the variable 'Kernel' {variables['Kernel']}")
+    return variables["Kernel"]
+
+
+def _check_picture(path, levels):
+    """Refuses what `kernel_png` writes, where every entry is a square of many pixels."""
+    size = len(levels)
+    for factor in range(size if size >= _FIGURE_SIZE else 0, 1, -1):
+        if size % factor == 0 and (levels == np.kron(levels[::factor, ::factor], np.ones((factor, factor)))).all():
+            raise refuse(path, f"it is an enlarged picture of a kernel of {size // factor}, the .npy file was expected")
+
+
+def _load_png(path):
+    def check(width, height):
+        if max(width, height) > MAX_SIZE:
+            raise refuse(path, f"{width} x {height} is too large for a kernel, at most {MAX_SIZE} were expected")
+
+    with warnings.catch_warnings():  # of the decoder, about metadata
+        warnings.simplefilter("ignore")
+        samples, notes = decode(path, read_bytes(path, limit=_MAX_BYTES), check=check, profile=False)
+    if notes:
+        raise refuse(path, f"{notes[0]}, a plain gray image was expected")
+    if samples.shape[-1] in (2, 4):
+        if (samples[..., -1] != np.iinfo(samples.dtype).max).any():
+            raise refuse(path, "it is transparent in places, a plain gray image was expected")
+        samples = samples[..., :-1]
+    if (samples != samples[..., :1]).any():
+        raise refuse(path, "it has colours, a gray kernel was expected")
+    levels = samples[..., 0]
+    if levels.shape[0] == levels.shape[1]:
+        _check_picture(path, levels)
+    return levels
 
 
 def _load_kernel(path):
     suffix = Path(path).suffix.lower()
     if suffix == ".npy":
-        return read_npy(path, read_bytes(path))
+        data = read_bytes(path, limit=_MAX_BYTES)
+        return read_npy(path, data, check=lambda shape: _check_shape(path, shape))
     if suffix == ".mat":
-        try:
-            return mat5.read_matrix(read_bytes(path), "Kernel")
-        except InputError:
-            raise
-        except ValueError as error:
-            raise refuse(path, str(error)) from error
+        return _load_mat(path)
     if suffix == ".png":
-        pixels = read_image(path).pixels
-        if (pixels != pixels[..., :1]).any():
-            raise refuse(path, "it has colours, a gray kernel was expected")
-        return pixels[..., 0]
+        return _load_png(path)
     raise refuse(path, "a kernel as .npy, .mat or .png was expected")
 
 
 def read_kernel(path):
-    """Reads a blur kernel from a .npy file, the variable `Kernel` of a .mat file, or a gray .png file.
+    """Reads a blur kernel from a .npy file, a .mat file or a gray .png file.
+
+    A .mat file holds it as the variable `Kernel`, or as its only square matrix.
 
     Args:
       path: file, one pixel or number per kernel entry.
 
     Returns:
-      float64 array (k, k), k odd, scaled to sum 1. Small negative values are kept.
+      float64 array (k, k), k odd and at most MAX_SIZE, scaled to sum 1. Small negative values are kept.
 
     Raises:
       InputError: the file cannot be read, or its array is not a square of odd size with finite, essentially
@@ -50,14 +107,16 @@ def read_kernel(path):
     kernel = _load_kernel(path)
     if kernel.dtype.kind not in "fiu":
         raise refuse(path, f"values of type {kernel.dtype} are not supported, real numbers were expected")
-    kernel = kernel.astype(np.float64)
-    if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or kernel.shape[0] % 2 == 0:
-        raise refuse(path, f"the shape {kernel.shape} is not that of a kernel, a square of odd size was expected")
+    _check_shape(path, kernel.shape)
     if not np.isfinite(kernel).all():
         raise refuse(path, "it contains NaN or infinite values, finite ones were expected")
     if not kernel.any():
         raise refuse(path, "all values are zero, a kernel with a positive sum was expected")
-    if kernel.min() < -_NEGATIVE * kernel.max() or kernel.sum() <= 0:
+    # The sum of huge numbers overflows, and so may a conversion from a wider type; powers of two change no digit.
+    kernel = kernel.astype(np.promote_types(kernel.dtype, np.float64))
+    kernel = np.ldexp(kernel, -np.frexp(np.abs(kernel).max())[1]).astype(np.float64)
+    negative, positive = -kernel[kernel < 0].sum(), kernel[kernel > 0].sum()
+    if kernel.min() < -_NEGATIVE * kernel.max() or negative > _NEGATIVE_MASS * positive:
         raise refuse(path, "it has clearly negative values, a non-negative kernel was expected")
     return kernel / kernel.sum()
 

@@ -8,6 +8,9 @@ cropped about their centre first.
 import numpy as np
 from scipy import ndimage
 
+# What `score_image` and `score_kernel` give, in the order of tables.
+SCORES = ("psnr_y", "ssim_y", "kernel_psnr", "kernel_correlation", "kernel_mean_error", "kernel_cov_error")
+
 _PEAK = 255.0
 _WINDOW_RADIUS = 5  # 11 taps
 _WINDOW_SIGMA = 1.5

@@ -2,6 +2,7 @@
 
 import html
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any
@@ -21,6 +22,7 @@ img{display:block;max-width:32vw;min-width:17rem;image-rendering:auto;border:1px
 img.kernel{image-rendering:pixelated;min-width:0;width:190px} .bad{color:#a00}
 table{border-collapse:collapse} td,th{padding:.1rem .8rem .1rem 0;text-align:left;font-size:.9rem}
 """
+_LONGEST_TITLE = 100  # characters of a figure's title
 
 
 def _show(axes, pixels: np.ndarray, title: str) -> None:
@@ -62,14 +64,17 @@ def write_figure(
     axes[3].set_title("losses by step", fontsize=9)
     axes[3].legend(fontsize=7)
     axes[3].tick_params(labelsize=7)
-    figure.suptitle(name.replace("$", r"\$"), fontsize=10)
+    title = name if len(name) <= _LONGEST_TITLE else name[:_LONGEST_TITLE] + " ..."
+    figure.suptitle(title, fontsize=10, parse_math=False)
     data = BytesIO()
-    figure.savefig(data, format="png", dpi=110)
+    with warnings.catch_warnings():  # about letters that the font lacks, drawn as boxes
+        warnings.simplefilter("ignore")
+        figure.savefig(data, format="png", dpi=110)
     io.write_bytes(path, data.getvalue())
 
 
 def _picture(folder: str, path: str, caption: str) -> str:
-    link = quote(os.path.relpath(path, folder))
+    link = quote(os.fsencode(os.path.relpath(path, folder)))  # names need not be text
     kind = ' class="kernel"' if "kernel" in caption else ""
     return f'<figure><img{kind} src="{link}" alt=""><figcaption>{html.escape(caption)}</figcaption></figure>'
 
@@ -104,4 +109,4 @@ def write_page(path: str, *, title: str, entries: Sequence[Mapping[str, Any]]) -
             parts.append(_table(entry["values"]))
         pictures = "".join(_picture(folder, file, caption) for caption, file in entry["pictures"])
         parts.append(f'<div class="row">{pictures}</div>')
-    io.write_text(path, "\n".join(parts) + "\n")
+    io.write_bytes(path, ("\n".join(parts) + "\n").encode("utf-8", "replace"))

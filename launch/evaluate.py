@@ -22,7 +22,6 @@ _BORDER = flags.DEFINE_integer("border", None, "Pixels cut off each side; defaul
 _IMAGES = flags.DEFINE_string("images", None, "Folder of the images to score; default RESULTS/images.")
 flags.mark_flags_as_required(["results", "scale"])
 
-KEYS = ("psnr_y", "ssim_y", "kernel_psnr", "kernel_correlation", "kernel_mean_error", "kernel_cov_error")
 # Where stems collide, the first kind wins.
 IMAGES = (".png", ".tif", ".tiff", ".npy", ".bmp", ".ppm", ".pgm", ".jp2", ".tga", ".webp", ".gif", ".jpg", ".jpeg")
 KERNELS = (".npy", ".mat")
@@ -73,8 +72,9 @@ def score(image: Path, hr: Path | None, kernel: Path | None, truth: Path | None)
 
 def mean_of(rows: list[dict]) -> dict:
     """Mean of each score over the images that have a finite one, null where none has."""
-    columns = {key: [row[key] for row in rows if row[key] is not None and math.isfinite(row[key])] for key in KEYS}
-    return {key: float(np.mean(values)) if values else None for key, values in columns.items()}
+    columns = {key: [row[key] for row in rows] for key in metrics.SCORES}
+    finite = {key: [v for v in values if v is not None and math.isfinite(v)] for key, values in columns.items()}
+    return {key: float(np.mean(values)) if values else None for key, values in finite.items()}
 
 
 def refresh_page(folder: str, rows: list[dict], truths: dict, kernel_truths: dict) -> None:
@@ -98,7 +98,7 @@ def main() -> int:
     kernels = folder_by_stem(estimates, "results", KERNELS) if os.path.isdir(estimates) else {}
     rows, failed = [], 0
     for name, image in images.items():
-        rows.append({"name": name, **dict.fromkeys(KEYS)})
+        rows.append({"name": name, **dict.fromkeys(metrics.SCORES)})
         try:
             rows[-1] |= score(image, truths.get(name), kernels.get(name), kernel_truths.get(name))
         except Exception as error:  # whatever ails one image, the others go on

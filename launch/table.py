@@ -39,8 +39,7 @@ flags.mark_flags_as_required(["cases", "configs", "workdir"])
 
 CEILING = ":ceiling"
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
-SCORES = ("psnr_y", "ssim_y", "kernel_psnr", "kernel_correlation", "kernel_mean_error", "kernel_cov_error")
-KEYS = (*SCORES, "seconds", "peak_memory_mb")
+KEYS = (*metrics.SCORES, "seconds", "peak_memory_mb")
 
 
 class Case(NamedTuple):

@@ -1,17 +1,14 @@
-import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
-import scipy.io
+import scipy.sparse
 
 from blindsr_jax import mat5
+from tests.file_samples import mat_bytes
 
-
-def mat_bytes(*, compress=False, **content):
-    data = io.BytesIO()
-    scipy.io.savemat(data, content, do_compression=compress)
-    return data.getvalue()
+LIMIT = 255**2
 
 
 @pytest.mark.parametrize("compress", [False, True])
@@ -20,10 +17,11 @@ def test_agrees_with_scipy_writer(compress, dtype):
     for size in (1, 2, 5):
         matrix = np.arange(size * 7).reshape(size, 7).astype(dtype)
         data = mat_bytes(compress=compress, note="text", k=np.eye(2), Kernel=matrix, cells=np.array([{}], object))
-        read = mat5.read_matrix(data, "Kernel")
-        assert read.dtype == matrix.dtype
-        np.testing.assert_array_equal(read, matrix)
-        np.testing.assert_array_equal(mat5.read_matrix(data, "k"), np.eye(2))
+        read = mat5.read_matrices(data, limit=LIMIT)
+        assert read["Kernel"].dtype == matrix.dtype
+        np.testing.assert_array_equal(read["Kernel"], matrix)
+        np.testing.assert_array_equal(read["k"], np.eye(2))
+        assert "real numbers" in read["note"] and "real numbers" in read["cells"]
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -36,20 +34,40 @@ def test_both_byte_orders_and_packed_numbers(order):
     body = element(6, struct.pack(order + "II", 6, 0)) + element(5, struct.pack(order + "2i", 2, 3)) + name
     body += element(2, bytes([1, 2, 3, 4, 5, 6]))
     data = bytes(124) + struct.pack(order + "H", 0x100) + (b"IM" if order == "<" else b"MI") + element(14, body)
-    np.testing.assert_array_equal(mat5.read_matrix(data, "Kern"), [[1, 3, 5], [2, 4, 6]])
+    np.testing.assert_array_equal(mat5.read_matrices(data, limit=LIMIT)["Kern"], [[1, 3, 5], [2, 4, 6]])
 
 
-def test_bad_files():
-    data = mat_bytes(Kernel=np.eye(3))
-    with pytest.raises(ValueError, match="no variable 'k'"):
-        mat5.read_matrix(data, "k")
-    for content in ("text", np.eye(3) * 1j, {"a": 1}):
-        with pytest.raises(ValueError, match="real numbers"):
-            mat5.read_matrix(mat_bytes(Kernel=content), "Kernel")
-    hdf5 = b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(400)
-    for other in (b"", b"hello", hdf5):
+def test_variables_and_files_that_are_no_matrices():
+    for content in ("text", np.eye(3) * 1j, {"a": 1}, np.array([{}], object), scipy.sparse.eye_array(3).tocsc()):
+        assert "real numbers" in mat5.read_matrices(mat_bytes(Kernel=content), limit=LIMIT)["Kernel"]
+    for head in (b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM", b"\x89HDF\r\n\x1a\n"):
+        with pytest.raises(ValueError, match="7.3"):
+            mat5.read_matrices(head + bytes(400), limit=LIMIT)
+    for other in (b"", b"hello", bytes(400)):
         with pytest.raises(ValueError, match="version 5 to 7"):
-            mat5.read_matrix(other, "Kernel")
+            mat5.read_matrices(other, limit=LIMIT)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_large_matrices_are_left_packed(compress, monkeypatch):
+    unpacked, decompressobj = [], zlib.decompressobj
+
+    class Counting:
+        def decompress(self, *arguments):
+            unpacked.append(decompressobj().decompress(*arguments))
+            return unpacked[-1]
+
+    data = mat_bytes(compress=compress, images=np.zeros((1000, 1000)), Kernel=np.eye(3))
+    monkeypatch.setattr(zlib, "decompressobj", Counting)
+    read = mat5.read_matrices(data, limit=25)
+    np.testing.assert_array_equal(read["Kernel"], np.eye(3))
+    assert "(1000, 1000)" in read["images"]
+    assert len(unpacked) == (2 if compress else 0) and sum(map(len, unpacked)) < 20000
+
+
+def test_many_variables_are_refused():
+    with pytest.raises(ValueError, match="more than 100 variables"):
+        mat5.read_matrices(mat_bytes(**{f"k{i}": np.eye(3) for i in range(101)}), limit=LIMIT)
 
 
 @pytest.mark.parametrize("compress", [False, True])
@@ -63,6 +81,8 @@ def test_damage_gives_a_matrix_or_a_short_message(compress):
         damaged.append(bytes(data))
     for data in damaged:
         try:
-            mat5.read_matrix(data, "Kernel")
+            variables = mat5.read_matrices(data, limit=LIMIT)
         except ValueError as error:
-            assert any(text in str(error) for text in ("damaged", "no variable", "version", "real numbers"))
+            assert any(text in str(error) for text in ("damaged", "version"))
+        else:
+            assert all(isinstance(value, (np.ndarray, str)) for value in variables.values())
