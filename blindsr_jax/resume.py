@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from blindsr_jax import io, workdir
 
 STATE = "state"  # WORKDIR/state/DIGEST_OF_NAME/: unfinished solves
+_HUGE = 2**32  # bytes; no image that can be solved is that large, and reading it would take minutes
 _FINISHED = ("ok", "recovered", "diverged")  # a failed image is tried again: its file may have been mended
 
 
@@ -37,10 +38,12 @@ class Job(NamedTuple):
 
 
 def sha256(path: str | os.PathLike) -> str | None:
-    """SHA-256 of a regular file in hexadecimal digits; None if it cannot be read."""
+    """SHA-256 of a regular file in hexadecimal digits, or the size of a huge one; None if it cannot be read."""
     try:
         if not os.path.isfile(path):
             return None
+        if (size := os.path.getsize(path)) > _HUGE:
+            return f"{size} bytes"
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError):

@@ -69,9 +69,9 @@ def writing(workdir: str) -> Iterator[None]:
         raise StoppedError(message + "the same command goes on from there", 1) from error
 
 
-def renamed(path: Path, name: str) -> str:
-    """The note of an input whose results do not have its name."""
-    return f"the stem of {path.name!r} is taken or is not text, its results are named {name!r}"
+def add_note(record: dict[str, Any], *notes: str) -> None:
+    """Adds sentences to the message of a record."""
+    record["message"] = "; ".join(filter(None, (record["message"], *notes)))
 
 
 def write_result(workdir: str, record: dict[str, Any], source: io.Image, result: Result) -> None:
@@ -82,8 +82,7 @@ def write_result(workdir: str, record: dict[str, Any], source: io.Image, result:
         write_failure(workdir, record, message, status="diverged")
         return
     if result.status == "recovered":
-        note = f"{lost}, a second try with smaller steps and other random numbers went well"
-        record["message"] = "; ".join(filter(None, (record["message"], note)))
+        add_note(record, f"{lost}, a second try with smaller steps and other random numbers went well")
     write_outputs(workdir, record, source, result)
 
 
@@ -110,7 +109,8 @@ def write_outputs(workdir: str, record: dict[str, Any], source: io.Image, result
 
 def write_failure(workdir: str, record: dict[str, Any], message: str, *, status: str = "failed") -> None:
     """Writes the record of an image without a result; what an earlier run left under its name goes away."""
-    record.update(status=status, message="; ".join(filter(None, (record["message"], message))))
+    record["status"] = status
+    add_note(record, message)
     name = record["name"]
     try:
         with writing(workdir):

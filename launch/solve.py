@@ -147,8 +147,10 @@ def steps_of(config) -> dict[str, int]:
 
 def solve_job(job: resume.Job, record: dict, run: Run, bar) -> None:
     """Solves one image, or goes on with it; writes its outputs and its record."""
-    record["input"], record["sha256"] = os.path.abspath(job.path), resume.sha256(job.path)
+    record["input"] = os.path.abspath(job.path)
     source = io.read_image(job.path)
+    record["sha256"] = resume.sha256(job.path)  # now that it is known to be of a reasonable size
+    workdir.add_note(record, *source.notes)
     check_size(source, run.spec, run.solver, job.path)
     keeper = Keeper(
         run.folder,
@@ -187,7 +189,9 @@ def solve_one(job: resume.Job, label: str, run: Run) -> dict:
     """The record of one image, which a bad file or any other mishap cannot keep from being written."""
     record = workdir.new_record(job.name, spec=run.spec, config=run.name, seed=_SEED.value)
     if job.name != job.path.stem:
-        record["message"] = workdir.renamed(job.path, job.name)
+        workdir.add_note(
+            record, f"the stem of {job.path.name!r} is taken or is not text, its results are named {job.name!r}"
+        )
     try:
         with tqdm(total=run.config.num_steps, desc=label, unit="step", disable=None, leave=False) as bar:
             solve_job(job, record, run, bar)

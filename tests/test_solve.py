@@ -139,3 +139,9 @@ def test_import_is_light():
     code = f"import sys, blindsr_jax; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_orbax_is_loaded_by_the_first_state_only():
+    code = "import sys; from blindsr_jax import keeper, resume; print('orbax' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
