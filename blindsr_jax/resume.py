@@ -185,6 +185,8 @@ def plan(folder: str, document: Mapping[str, Any], paths: Sequence[Path], *, res
                 forget(folder, name)
                 record = None
         is_finished = record is not None and not is_failed and workdir.has_outputs(folder, record)
+        if is_finished:  # killed between the record and the end of its state
+            shutil.rmtree(state_folder(folder, name), ignore_errors=True)
         jobs.append(Job(path, name, record if is_finished else None))
     return jobs
 
