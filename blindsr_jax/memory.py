@@ -1,8 +1,8 @@
 """How much memory a solve takes, and how much there is.
 
-The estimate walks through the program of a step and adds up what lives at once, as if each operation stored its result.
-XLA saves some of these by fusing and needs others as workspace: on a CPU its own figure was 0.6 to 1.6 times the sum
-for the configs of this project (sides of 128 to 409 pixels), hence FACTOR.
+The estimate walks through the program of a step and adds up what lives at once. Of a chain of operations on single
+elements only the last result counts, as XLA fuses the others into it. On a CPU, what XLA itself reserves was 0.9 to 1.2
+times the sum for the configs of this project (canvases of 128 to 137 pixels a side), hence FACTOR.
 """
 
 import contextlib
@@ -17,9 +17,15 @@ from jax.extend import core
 from blindsr_jax.problem import Problem
 from blindsr_jax.solve import Solver, chunk_length, run_chunk, start
 
-FACTOR = 1.2
+FACTOR = 1.15
 # No config of this project takes half of that: below, tracing the program first would be a waste of time.
 MOST_BYTES_A_PIXEL = 40_000
+_ELEMENTWISE = frozenset(
+    "abs add add_any and broadcast_in_dim ceil clamp convert_element_type copy cos div eq exp exp2 expand_dims expm1 "
+    "floor ge gt integer_pow iota is_finite le log log1p logistic lt max min mul ne neg not or pow reshape round rsqrt "
+    "select_n sign sin sqrt square squeeze stop_gradient sub tan tanh xor".split()
+)
+_TAKES_FUSED = _ELEMENTWISE | {"reduce_sum", "reduce_max", "reduce_min", "reduce_and", "reduce_or"}
 _CGROUP = "/sys/fs/cgroup"
 
 
@@ -36,20 +42,32 @@ def _inner(equation: Any) -> list[Any]:
     return [inner for inner in (getattr(value, "jaxpr", value) for value in values) if hasattr(inner, "eqns")]
 
 
+def _uses(jaxpr: Any) -> dict[Any, list[tuple[int, str]]]:
+    """Who uses each variable of a program: places and names of operations."""
+    uses: dict[Any, list[tuple[int, str]]] = {}
+    for i, equation in enumerate(jaxpr.eqns):
+        for var in equation.invars:
+            if not isinstance(var, core.Literal):
+                uses.setdefault(var, []).append((i, equation.primitive.name))
+    for var in jaxpr.outvars:
+        if not isinstance(var, core.Literal):
+            uses.setdefault(var, []).append((len(jaxpr.eqns), "result"))
+    return uses
+
+
 def live_bytes(jaxpr: Any) -> int:
     """The most bytes that live at once, beside the inputs, when the equations of a program run in order."""
-    last = {}
-    for i, equation in enumerate((*jaxpr.eqns, jaxpr)):
-        for var in jaxpr.outvars if equation is jaxpr else equation.invars:
-            if not isinstance(var, core.Literal):
-                last[var] = i
-    given, live, peak = {*jaxpr.invars, *jaxpr.constvars}, 0, 0
+    uses, live, peak, stored = _uses(jaxpr), 0, 0, set()
     for i, equation in enumerate(jaxpr.eqns):
-        made = sum(_size(var.aval) for var in equation.outvars)
+        made = {var for var in equation.outvars if var in uses}
+        if equation.primitive.name in _ELEMENTWISE:
+            made = {var for var in made if len(uses[var]) > 1 or uses[var][0][1] not in _TAKES_FUSED}
+        size = sum(_size(var.aval) for var in made)
         inside = max(map(live_bytes, _inner(equation)), default=0)
-        peak = max(peak, live + max(made, inside))
-        ended = {var for var in equation.invars if not isinstance(var, core.Literal) and last[var] == i} - given
-        live += sum(_size(var.aval) for var in equation.outvars if var in last) - sum(_size(v.aval) for v in ended)
+        peak = max(peak, live + max(size, inside))
+        stored |= made
+        ended = {var for var in equation.invars if not isinstance(var, core.Literal) and uses[var][-1][0] == i}
+        live += size - sum(_size(var.aval) for var in ended & stored)
     return peak
 
 
@@ -98,4 +116,5 @@ def available() -> float:
 
 def in_words(needed: float, free: float) -> str:
     """The two numbers of a refusal."""
-    return f"about {needed / 1e9:.2g} GB of memory are needed and {free / 1e9:.2g} GB are available"
+    numbers = [f"{float(f'{value / 1e9:.2g}'):,.10g} GB" for value in (needed, free)]
+    return f"about {numbers[0]} of memory are needed and {numbers[1]} are available"

@@ -21,12 +21,25 @@ def live(function, *args):
 def test_live_bytes_of_programs_that_can_be_counted():
     x = jax.ShapeDtypeStruct((1000,), jnp.float32)
     assert live(lambda v: v + 1, x) == 4000
-    assert live(lambda v: ((v + 1) * 2) * 3, x) == 8000  # the next one beside the last one
-    assert live(lambda v: jnp.sin(v + 1) + jnp.cos(v), x) == 12000  # both terms and their sum
-    assert live(lambda v: jnp.sum(jax.vjp(lambda u: jnp.sin(jnp.sin(jnp.sin(u))), v)[1](v)[0]), x) >= 4 * 4000
-    body = lambda c, _: (jnp.sin(c + 1) * 2, None)  # noqa: E731
+    assert live(lambda v: ((v + 1) * 2) * 3, x) == 4000  # one fused operation
+    assert live(lambda v: jnp.sort(jnp.sort(jnp.sort(v))), x) == 8000  # the next one beside the last one
+    assert live(lambda v: jnp.sort(v) + jnp.sort(v + 1), x) == 12000  # both terms and their sum
+    assert live(lambda v: jnp.sum(v * 2), x) == 4  # nothing but the sum
+    body = lambda c, _: (jnp.sort(jnp.sort(c)), None)  # noqa: E731
     assert live(lambda v: jax.lax.scan(body, v, None, length=50)[0], x) == 8000  # not fifty times
-    assert live(lambda v: jax.jit(lambda u: (u + 1) * 2)(v), x) == 8000
+    assert live(lambda v: jax.jit(lambda u: jnp.sort(jnp.sort(u)))(v), x) == 8000
+
+
+def test_what_a_gradient_needs_later_is_kept():
+    x = jax.ShapeDtypeStruct((1000,), jnp.float32)
+
+    def chain(v, n):
+        for _ in range(n):
+            v = jnp.sort(jnp.sin(v))
+        return v.sum()
+
+    short, long = (live(jax.grad(lambda v, n=n: chain(v, n)), x) for n in (4, 8))
+    assert long - short >= 4 * 4000
 
 
 def test_the_estimate_is_near_what_the_compiler_takes():
@@ -65,4 +78,5 @@ def test_available(monkeypatch, tmp_path):
 
 
 def test_in_words():
-    assert memory.in_words(2.5e9, 1e9) == "about 2.5 GB of memory are needed and 1 GB are available"
+    assert memory.in_words(2.54e9, 1e9) == "about 2.5 GB of memory are needed and 1 GB are available"
+    assert memory.in_words(1234e9, 2e5).startswith("about 1,200 GB") and "0.0002 GB" in memory.in_words(1234e9, 2e5)
