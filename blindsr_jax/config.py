@@ -26,7 +26,7 @@ def base_config() -> ConfigDict:
                 "weights": config_dict.placeholder(tuple),
                 "gaussian": {"variance_range": config_dict.placeholder(object)},
                 "line": {"length_range": config_dict.placeholder(tuple)},
-                "trajectory": {"major_variance_range": config_dict.placeholder(tuple)},
+                "trajectory": {"major_variance_range": config_dict.placeholder(object)},
             },
         }
     )
@@ -79,6 +79,7 @@ def _is_range(value: Any) -> bool:
     return value is None or isinstance(value, str) or (len(value) == 2 and all(map(_is_number, value)))
 
 
+_FLAG = "True or False", lambda v: isinstance(v, bool)
 _POSITIVE = "a number above 0", lambda v: _is_number(v) and v > 0
 _NOT_NEGATIVE = "a number of at least 0", lambda v: _is_number(v) and v >= 0
 _RANGE = "(low, high)", lambda v: isinstance(v, tuple | list | str | None) and _is_range(v)
@@ -95,6 +96,7 @@ RULES = {
     "learning_rate": _POSITIVE,
     "temperature": _POSITIVE,
     "gradient_weight": _NOT_NEGATIVE,
+    "redraw": _FLAG,
     "prior_weight": _NOT_NEGATIVE,
     "channels": _whole(2),  # the non-local blocks work on half of them
     "num_points": _whole(32),

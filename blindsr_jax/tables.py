@@ -10,6 +10,7 @@ import numpy as np
 from blindsr_jax import io
 
 MEAN = "mean"  # the name of the row over all cases
+CEILING = ":ceiling"  # behind the name of a config: its image half under the true kernel
 
 
 def summarize(values: Sequence[float | None]) -> tuple[float | None, float | None]:
@@ -21,15 +22,36 @@ def summarize(values: Sequence[float | None]) -> tuple[float | None, float | Non
     return float(np.mean(finite)), error
 
 
-def aggregate(cells: Sequence[dict[str, Any]], *, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """One row a (case, config) over its seeds, then one a config over the cases.
+def add_gaps(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Cells with `gap`: how far their `psnr_y` stays below that of the ceiling, in dB.
 
-    The row over all cases averages the cases; its standard error is over the seeds: each seed gives one mean over the
-    cases that all its runs have finished.
+    The ceiling of a config NAME is the row NAME:ceiling of the same case and seed; where the table has the ceiling of
+    one config only, it serves all configs.
+    """
+    ceilings = {(c["config"], c["case"], c["seed"]): c.get("psnr_y") for c in cells if c["config"].endswith(CEILING)}
+    names = {config for config, _, _ in ceilings}
+
+    def gap(cell):
+        own = cell["config"].removesuffix(CEILING) + CEILING
+        name = next(iter(names)) if len(names) == 1 else own
+        top, value = ceilings.get((name, cell["case"], cell["seed"])), cell.get("psnr_y")
+        return None if top is None or value is None else top - value
+
+    return [cell | {"gap": gap(cell)} for cell in cells]
+
+
+def aggregate(
+    cells: Sequence[dict[str, Any]], *, keys: Sequence[str], groups: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """One row a (case, config) over its seeds, then one a config over the cases of each group and over all cases.
+
+    A row over cases averages the cases; its standard error is over the seeds: each seed gives one mean over the cases
+    that all its runs have finished.
 
     Args:
       cells: dicts with `case`, `config`, `seed` and the keys.
       keys: what is averaged.
+      groups: words; the cases whose names hold one are averaged as `mean of WORD`.
 
     Returns:
       Rows with `case`, `config`, `seeds`, and for each key its mean and `KEY_se`.
@@ -41,16 +63,21 @@ def aggregate(cells: Sequence[dict[str, Any]], *, keys: Sequence[str]) -> list[d
             runs = [c for c in cells if (c["case"], c["config"]) == (case, config)]
             if runs:
                 rows.append(_row(case, config, runs, keys))
-    for config in configs:
-        by_seed = {}
-        for cell in cells:
-            if cell["config"] == config:
-                by_seed.setdefault(cell["seed"], []).append(cell)
-        whole = [runs for runs in by_seed.values() if len(runs) == len(cases)]
-        means = [{key: summarize([run.get(key) for run in runs])[0] for key in keys} for runs in whole]
-        if means:
-            rows.append(_row(MEAN, config, means, keys))
+    members = {f"{MEAN} of {word}": [case for case in cases if word in case] for word in groups}
+    for name, chosen in (members | {MEAN: cases}).items():
+        rows += [row for config in configs for row in _mean_row(name, config, cells, chosen, keys)]
     return rows
+
+
+def _mean_row(name: str, config: str, cells: Sequence[dict], cases: list[str], keys: Sequence[str]) -> list[dict]:
+    """The row of a config over some cases, if at least one seed has finished them all."""
+    by_seed = {}
+    for cell in cells:
+        if cell["config"] == config and cell["case"] in cases:
+            by_seed.setdefault(cell["seed"], []).append(cell)
+    whole = [runs for runs in by_seed.values() if len(runs) == len(cases)]
+    means = [{key: summarize([run.get(key) for run in runs])[0] for key in keys} for runs in whole]
+    return [_row(name, config, means, keys)] if means else []
 
 
 def _row(case: str, config: str, runs: list[dict], keys: Sequence[str]) -> dict[str, Any]:
@@ -76,9 +103,11 @@ def to_markdown(rows: Sequence[dict[str, Any]], *, keys: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_tables(folder: str, cells: Sequence[dict[str, Any]], *, keys: Sequence[str]) -> str:
+def write_tables(
+    folder: str, cells: Sequence[dict[str, Any]], *, keys: Sequence[str], groups: Sequence[str] = ()
+) -> str:
     """Writes table.md, table.csv and table.json (rows and cells) into a folder; returns the Markdown."""
-    rows = aggregate(cells, keys=keys)
+    rows = aggregate(cells, keys=keys, groups=groups)
     text = to_markdown(rows, keys=keys)
     io.write_text(os.path.join(folder, "table.md"), text)
     io.write_csv(os.path.join(folder, "table.csv"), rows)

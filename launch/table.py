@@ -2,8 +2,9 @@ r"""Runs cases x configs x seeds and writes one table with means and standard er
 
 python launch/table.py --cases=CASES --configs=dip_dkp,dip_dkp_fast,dip_dkp:ceiling --seeds=3 --workdir=out/table
 
-A case is a folder with lr.png, hr.png and kernel.mat or kernel.npy. The solver gets the LR image alone. `NAME:ceiling`
-is the image half of a config under the true kernel: what its kernel half could reach at best. No other program has it.
+A case is a folder with lr.png, hr.png and kernel.mat or kernel.npy, e.g. of launch/make_cases.py. The solver gets the
+LR image alone. `NAME:ARGUMENT` hands an argument to the config. `NAME:ceiling` is the image half of a config under the
+true kernel: what its kernel half could reach at best. No other program has it. `gap` is the distance to the ceiling.
 """
 
 import hashlib
@@ -34,12 +35,12 @@ _SEEDS = flags.DEFINE_integer("seeds", 3, "Seeds 0 ... N - 1.", lower_bound=1)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; made where missing.")
 _BOUNDARY = flags.DEFINE_enum("boundary", "circular", ["circular", "valid"], "How the cases were made.")
 _CENTER = flags.DEFINE_enum("kernel_center", "release", ["release", "aligned"], "How the cases were made.")
+_GROUPS = flags.DEFINE_list("groups", [], "Words; the cases whose names hold one get a mean of their own.")
 _BORDER = flags.DEFINE_integer("border", None, "Pixels cut off each side; default the scale.", lower_bound=0)
 flags.mark_flags_as_required(["cases", "configs", "workdir"])
 
-CEILING = ":ceiling"
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
-KEYS = (*metrics.SCORES, "seconds", "peak_memory_mb")
+KEYS = ("psnr_y", "gap", *metrics.SCORES[1:], "seconds", "peak_memory_mb")
 
 
 class Case(NamedTuple):
@@ -78,17 +79,17 @@ def read_cases() -> list[Case]:
 
 def read_config(name: str) -> tuple[str, ConfigDict]:
     """The name of a row and its config, under the conventions of the cases."""
-    file, is_ceiling = name.removesuffix(CEILING), name.endswith(CEILING)
+    (file, *argument), is_ceiling = name.removesuffix(tables.CEILING).split(":"), name.endswith(tables.CEILING)
     path = Path(file) if file.endswith(".py") else CONFIGS / f"{file}.py"
     try:
-        config = load_config(str(path))
+        config = load_config(":".join([str(path), *argument]))
         config.boundary, config.kernel_center = _BOUNDARY.value, _CENTER.value
         if is_ceiling:
             config.kernel = ConfigDict({"name": "given"})
         check_config(config)
     except ValueError as error:
         raise cli.UsageError(f"--configs: {cli.one_line(error)}") from error
-    return path.stem + (CEILING if is_ceiling else ""), config
+    return ":".join([path.stem, *argument]) + (tables.CEILING if is_ceiling else ""), config
 
 
 def digest_of(case: Case, config: ConfigDict) -> str:
@@ -116,7 +117,7 @@ def run_cell(case: Case, name: str, config, seed: int, solvers: Solvers, clock) 
     """Solves one case with one config and seed, and scores it."""
     spec, solver = solvers.get(name, config, case.scale)
     kernel = None
-    if name.endswith(CEILING):
+    if name.endswith(tables.CEILING):
         kernel = metrics.match_size(case.kernel, spec.kernel_size).astype(np.float32)
     begin, compiled = time.perf_counter(), clock.seconds()
     problem = Problem(jax.numpy.asarray(case.lr), spec)
@@ -143,6 +144,11 @@ def finished(path: str, digest: str) -> dict | None:
     return cell if cell.get("digest") == digest else None
 
 
+def write(folder: str, cells: list[dict]) -> str:
+    """Writes the table so far; returns it."""
+    return tables.write_tables(folder, tables.add_gaps(cells), keys=KEYS, groups=_GROUPS.value)
+
+
 def main() -> int:
     """Fills the missing cells and writes the table after each."""
     configs = dict(read_config(name) for name in _CONFIGS.value)
@@ -163,9 +169,9 @@ def main() -> int:
             continue
         cells.append(cell | {"digest": digest})
         io.write_json(path, cells[-1])
-        tables.write_tables(folder, cells, keys=KEYS)
+        write(folder, cells)
         print(f"{stem}: " + (f"{cell['psnr_y']:.2f} dB" if cell["status"] == "ok" else cell["status"]), flush=True)
-    print(tables.write_tables(folder, cells, keys=KEYS))
+    print(write(folder, cells))
     return cli.SOME_FAILED if failed or any(c["status"] != "ok" for c in cells) else cli.OK
 
 

@@ -43,6 +43,21 @@ def test_a_config_without_all_cases_has_no_mean():
     assert find(tables.aggregate(CELLS, keys=KEYS), tables.MEAN, "y") is None
 
 
+def test_groups_are_averaged_apart():
+    rows = tables.aggregate(CELLS, keys=KEYS, groups=("b",))
+    assert find(rows, "mean of b", "x")["psnr"] == 33 and find(rows, "mean of b", "y") is None
+
+
+def test_the_gap_is_to_the_own_ceiling_or_to_the_only_one():
+    def psnr(config, value):
+        return {"case": "a", "config": config, "seed": 0, "psnr_y": value}
+
+    only = tables.add_gaps([psnr("x", 20.0), psnr("y", 21.0), psnr("x:ceiling", 24.0)])
+    assert [cell["gap"] for cell in only] == [4, 3, 0]
+    both = tables.add_gaps([psnr("x", 20.0), psnr("x:ceiling", 24.0), psnr("y:ceiling", 30.0), psnr("z", 1.0)])
+    assert [cell["gap"] for cell in both] == [4, 0, 0, None]
+
+
 def test_one_seed_has_no_error_and_nothing_has_no_mean():
     assert tables.summarize([3.0]) == (3.0, None)
     assert tables.summarize([None, math.inf]) == (None, None)

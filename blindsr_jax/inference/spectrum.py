@@ -1,9 +1,9 @@
 """How well a kernel explains the power spectrum of the LR image: evidence that needs no estimate of the sharp image.
 
-The sharp image is taken as a Gaussian field with the power spectrum A / |f|^2 of natural images (Field 1987). Then the
-LR image is a Gaussian field too, with the spectrum
+The sharp image is taken as a Gaussian field with the power spectrum A / |f|^a of natural images, a about 2 (Field
+1987). Then the LR image is a Gaussian field too, with the spectrum
 
-    S(f) = A / s^2  sum over aliases of |K(f)|^2 / |f|^2  + noise,
+    S(f) = A / s^2  sum over aliases of |K(f)|^2 / |f|^a  + noise,
 
 and the likelihood of a kernel has the image integrated out (Whittle's approximation). A joint estimate of image and
 kernel favours "no blur" (Levin et al. 2011); this one does not, but it sees |K| only, and photographs are no Gaussian
@@ -20,6 +20,7 @@ from blindsr_jax.problem import Problem
 _ROUNDING = (1 / 255) ** 2 / 12
 _NOISE_QUANTILE = 0.1  # the weakest frequencies show the noise
 _AMPLITUDES = 24
+_SLOPES = (1.5, 2.0, 2.5, 3.0)  # exponents a; soft photographs have the steeper ones
 # What the log evidence is divided by before it is believed: far above one, as no photograph is a Gaussian field.
 _TEMPERATURE = 100.0
 
@@ -58,8 +59,41 @@ def _leak(spectrum: jax.Array) -> jax.Array:
     return spectrum
 
 
+def _evidence_by_slope(kernels, problem):
+    """(L, 4): log likelihood of the LR image's spectrum under each kernel and slope, amplitude profiled out."""
+    s, lr = problem.spec.scale, problem.lr
+    n = block_size(lr.shape, s, problem.spec.kernel_size)
+    power = mean_power(lr, n)
+    noise = jnp.maximum(jnp.quantile(power, _NOISE_QUANTILE), _ROUNDING)
+    f = np.fft.fftfreq(s * n)
+    radius = np.sqrt(f[:, None] ** 2 + f[None, :] ** 2)
+    radius = np.maximum(radius, 1 / (s * n))
+    fields = jnp.asarray(np.stack([radius**-slope for slope in _SLOPES]), lr.dtype)
+    low = np.fft.fftfreq(n)
+    # The lowest frequencies hold the scene's layout and the window's leakage, not the blur.
+    used = np.sqrt(low[:, None] ** 2 + low[None, :] ** 2) > 2.5 / n
+
+    def one(kernel):
+        response = jnp.abs(jnp.fft.fft2(kernel, (s * n, s * n))) ** 2
+
+        def of_slope(field):
+            shape = _leak(jnp.mean((response * field).reshape(s, n, s, n), (0, 2)))[used]
+            seen = power[used]
+            guess = jnp.mean(seen) / jnp.mean(shape)
+            amplitudes = guess * jnp.logspace(-2, 2, _AMPLITUDES, dtype=lr.dtype)
+            model = amplitudes[:, None] * shape + noise
+            return jnp.max(-jnp.sum(jnp.log(model) + seen / model, -1))
+
+        return jax.vmap(of_slope)(fields)
+
+    # Independent samples: a real field has each frequency twice.
+    return jax.lax.map(one, kernels, batch_size=64) * (lr.shape[-3] * lr.shape[-2] / n**2 / 2)
+
+
 def log_evidence(kernels: jax.Array, problem: Problem) -> jax.Array:
-    """Log likelihood of the LR image's spectrum under each kernel, up to a constant; amplitude A profiled out.
+    """Log likelihood of the LR image's spectrum under each kernel, up to a constant.
+
+    The amplitude is profiled out, the slope is averaged over.
 
     Args:
       kernels: (L, k, k).
@@ -68,30 +102,9 @@ def log_evidence(kernels: jax.Array, problem: Problem) -> jax.Array:
     Returns:
       (L,).
     """
-    s, lr = problem.spec.scale, problem.lr
-    n = block_size(lr.shape, s, problem.spec.kernel_size)
-    power = mean_power(lr, n)
-    noise = jnp.maximum(jnp.quantile(power, _NOISE_QUANTILE), _ROUNDING)
-    f = np.fft.fftfreq(s * n)
-    radius = np.sqrt(f[:, None] ** 2 + f[None, :] ** 2)
-    field = jnp.asarray(1 / np.maximum(radius, 1 / (s * n)) ** 2, lr.dtype)
-    low = np.fft.fftfreq(n)
-    # The lowest frequencies hold the scene's layout and the window's leakage, not the blur.
-    used = np.sqrt(low[:, None] ** 2 + low[None, :] ** 2) > 2.5 / n
-
-    def one(kernel):
-        response = jnp.abs(jnp.fft.fft2(kernel, (s * n, s * n))) ** 2 * field
-        shape = _leak(jnp.mean(response.reshape(s, n, s, n), (0, 2)))[used]
-        seen = power[used]
-        guess = jnp.mean(seen) / jnp.mean(shape)
-        amplitudes = guess * jnp.logspace(-2, 2, _AMPLITUDES, dtype=lr.dtype)
-        model = amplitudes[:, None] * shape + noise
-        return jnp.max(-jnp.sum(jnp.log(model) + seen / model, -1))
-
-    # Independent samples: a real field has each frequency twice.
-    return jax.lax.map(one, kernels, batch_size=64) * (lr.shape[-3] * lr.shape[-2] / n**2 / 2)
+    return jax.nn.logsumexp(_evidence_by_slope(kernels, problem), -1)
 
 
 def log_prior(kernels: jax.Array, problem: Problem) -> jax.Array:
     """`log_evidence`, tempered so that it can stand beside other terms: (L, k, k) -> (L,)."""
-    return log_evidence(kernels, problem) / _TEMPERATURE
+    return jax.nn.logsumexp(_evidence_by_slope(kernels, problem) / _TEMPERATURE, -1)

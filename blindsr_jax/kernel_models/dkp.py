@@ -26,6 +26,13 @@ STARTS = ("random", "spectrum")
 NUM_STARTS = 2048  # kernels that a start from the spectrum looks at
 
 
+class Pool(NamedTuple):
+    """Random kernels and what is known of them without an image."""
+
+    kernels: jax.Array  # (L, k, k)
+    log_prior: jax.Array  # (L,)
+
+
 class DkpState(NamedTuple):
     """State of the kernel network."""
 
@@ -33,6 +40,7 @@ class DkpState(NamedTuple):
     opt: optax.OptState
     code: jax.Array  # (200,)
     grads: Any  # data gradients summed since the last data step; None where each step makes one
+    pool: Pool | None  # random kernels that are drawn once; None where each prior step draws new ones
 
 
 class _Dkp(NamedTuple):
@@ -47,6 +55,7 @@ class _Dkp(NamedTuple):
     temperature: float
     prior_weight: float
     prior_every: int
+    redraw: bool
     data_every: int
     start: str
     warmup_steps: int
@@ -64,6 +73,7 @@ def build(
     temperature: float = 0.1,
     prior_weight: float = 1.0,
     prior_every: int = 5,
+    redraw: bool = True,
     data_every: int = 3,
     start: str = "random",
     warmup_steps: int = 200,
@@ -83,6 +93,7 @@ def build(
       temperature: of the posterior weights, in units of the best candidate's error.
       prior_weight: strength of the pull: the sum of the posterior weights, a factor of the released ones.
       prior_every: steps between prior steps.
+      redraw: each prior step draws new random kernels; otherwise they are drawn once, which costs less.
       data_every: steps between data steps; their gradients are summed, and dropped when a prior step comes (release).
       start: 'random' warms up towards random kernels, 'spectrum' towards their mean under the evidence of `spectrum`,
         which then counts in the posterior weights too.
@@ -112,6 +123,7 @@ def build(
         temperature=temperature,
         prior_weight=prior_weight,
         prior_every=prior_every,
+        redraw=redraw,
         data_every=data_every,
         start=start,
         warmup_steps=warmup_steps,
@@ -139,32 +151,39 @@ def _init(dkp: _Dkp, key, problem: Problem, kernel) -> DkpState:
     code = 0.1 * jax.random.uniform(code_key, (CODE_SIZE,), dtype)
     params = dkp.network.init(net_key, code)
     zeros = jax.tree.map(jnp.zeros_like, params) if dkp.data_every > 1 else None
+    pool = None if dkp.redraw else _draw(dkp, draw_key, problem)
     if kernel is None and dkp.start == "spectrum":
-        kernels = sample_kernels(draw_key, dkp.family, NUM_STARTS).astype(dtype)
-        kernel = rks.combine(jax.nn.softmax(spectrum.log_prior(kernels, problem)), kernels).kernel
+        near = pool or _draw(dkp._replace(num_samples=NUM_STARTS), draw_key, problem)
+        kernel = rks.combine(jax.nn.softmax(near.log_prior), near.kernels).kernel
 
     def warm(state, step_key):
         goal = dkp.family.render(dkp.family.sample(step_key)) if kernel is None else kernel
         goal = rks.Target(jnp.asarray(goal, dtype), jnp.ones((), dtype))
         return _apply(dkp, state, prior_grads=_prior_gradient(dkp, state, goal)), None
 
-    state = DkpState(params, dkp.move.init(params), code, zeros)
+    state = DkpState(params, dkp.move.init(params), code, zeros, pool)
     return jax.lax.scan(warm, state, jax.random.split(warm_key, dkp.warmup_steps))[0]
+
+
+def _draw(dkp: _Dkp, key, problem: Problem) -> Pool:
+    kernels = sample_kernels(key, dkp.family, dkp.num_samples).astype(problem.lr.dtype)
+    if dkp.start == "spectrum":
+        return Pool(kernels, spectrum.log_prior(kernels, problem))
+    return Pool(kernels, jnp.zeros(dkp.num_samples, kernels.dtype))
 
 
 def _target(dkp: _Dkp, key, state: DkpState, image, problem: Problem) -> rks.Target:
     """Random kernels, weighted by how well they explain the LR image, as one kernel and a strength."""
-    kernels = sample_kernels(key, dkp.family, dkp.num_samples).astype(image.dtype)
+    pool = _draw(dkp, key, problem) if state.pool is None else state.pool
     if dkp.likelihood == "direct":
-        errors = rks.candidate_errors(image, kernels, problem)
+        errors = rks.candidate_errors(image, pool.kernels, problem)
     else:
         around = dkp.network.apply(state.params, state.code)
-        errors = quadratic.errors(quadratic.quadratic(image, around, problem), kernels)
+        errors = quadratic.errors(quadratic.quadratic(image, around, problem), pool.kernels)
     if dkp.weights == "release":
-        return rks.combine(dkp.prior_weight * rks.release_weights(errors), kernels)
-    log_prior = spectrum.log_prior(kernels, problem) if dkp.start == "spectrum" else 0.0
-    weights = rks.posterior_weights(errors, temperature=dkp.temperature, strength=dkp.prior_weight, log_prior=log_prior)
-    return rks.combine(weights, kernels)
+        return rks.combine(dkp.prior_weight * rks.release_weights(errors), pool.kernels)
+    options = {"temperature": dkp.temperature, "strength": dkp.prior_weight, "log_prior": pool.log_prior}
+    return rks.combine(rks.posterior_weights(errors, **options), pool.kernels)
 
 
 def _step(dkp: _Dkp, key, state: DkpState, image, problem: Problem, tick: Tick):

@@ -31,6 +31,12 @@ def data_variance_range(scale: int) -> tuple[float, float]:
     return 0.175 * scale, min(2.5 * scale, 10.0)
 
 
+def wide_variance_range(scale: int) -> tuple[float, float]:
+    """From half to twice the data's range (px^2): what a prior expects of kernels whose range it is not told."""
+    low, high = data_variance_range(scale)
+    return low / 2, 2 * high
+
+
 def release_sampler_variance_range(scale: int) -> tuple[float, float]:
     """Range of variances (px^2) from which the released DKP (Yang et al. 2024) draws its random kernels."""
     return 0.175 * scale + 3 + (scale - 4), min(2.5 * scale, 10.0) + 10 + (scale - 4)
@@ -109,7 +115,8 @@ def family(
       scale: s.
       kernel_size: odd k, None for `geometry.default_kernel_size`.
       kernel_center: 'release' or 'aligned'.
-      variance_range: (low, high) px^2, or 'data' (None) or 'release' for the ranges of FKP's data and of DKP's sampler.
+      variance_range: (low, high) px^2, or 'data' (None), 'wide' or 'release' for the ranges of FKP's data, from half to
+        twice that, and of DKP's sampler.
       exact_release: render with `release_gaussian_kernel` rather than `gaussian_kernel`.
 
     Raises:
@@ -118,9 +125,13 @@ def family(
     window = geometry.window(scale, kernel_size, kernel_center)
     variance_range = "data" if variance_range is None else variance_range
     if isinstance(variance_range, str):
-        named = {"data": data_variance_range, "release": release_sampler_variance_range}
+        named = {
+            "data": data_variance_range,
+            "wide": wide_variance_range,
+            "release": release_sampler_variance_range,
+        }
         if variance_range not in named:
-            raise ValueError(f"variance_range is {variance_range!r}, expected (low, high), 'data' or 'release'")
+            raise ValueError(f"variance_range is {variance_range!r}, expected (low, high) or one of {', '.join(named)}")
         variance_range = named[variance_range](scale)
     low, high = check_range("variance_range", variance_range)
 

@@ -88,13 +88,19 @@ def default_variance_range(scale: int, half_width: float) -> tuple[float, float]
     return min(0.25 * scale, high), high
 
 
+def wide_variance_range(scale: int, half_width: float) -> tuple[float, float]:
+    """From half the default's lowest major variance to all that the window holds, px^2."""
+    high = max(2 * half_width - 1, 1.0) ** 2 / 12
+    return min(0.125 * scale, high), high
+
+
 @cached
 def family(
     *,
     scale: int,
     kernel_size: int | None = None,
     kernel_center: str = "release",
-    major_variance_range: Sequence[float] | None = None,
+    major_variance_range: Sequence[float] | str | None = None,
     num_points: int = 256,
 ) -> KernelFamily:
     """Camera-shake kernels with a uniform major variance, exactly centred (Boracchi & Foi 2012; Kupyn et al. 2018).
@@ -104,16 +110,20 @@ def family(
       kernel_size: odd k, None for `geometry.default_kernel_size`.
       kernel_center: 'release' or 'aligned'.
       major_variance_range: (low, high) px^2 of the larger eigenvalue of the kernel's covariance, None for
-        `default_variance_range`. Paths that do not fit the window are made smaller, see `fit_path`.
+        `default_variance_range`, 'wide' for `wide_variance_range`. Paths that do not fit the window are made smaller,
+        see `fit_path`.
       num_points: points of a trajectory.
 
     Raises:
       ValueError: on an even size, an unknown centre, an empty range or fewer than 32 points.
     """
     window = geometry.window(scale, kernel_size, kernel_center)
-    low, high = check_range(
-        "major_variance_range", major_variance_range or default_variance_range(scale, window.half_width)
-    )
+    if major_variance_range is None or isinstance(major_variance_range, str):
+        named = {None: default_variance_range, "wide": wide_variance_range}
+        if major_variance_range not in named:
+            raise ValueError(f"major_variance_range is {major_variance_range!r}, expected (low, high) or 'wide'")
+        major_variance_range = named[major_variance_range](scale, window.half_width)
+    low, high = check_range("major_variance_range", major_variance_range)
     if num_points < 32:
         raise ValueError(f"num_points must be at least 32, got {num_points}")
 

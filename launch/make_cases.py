@@ -1,0 +1,90 @@
+r"""Makes cases for launch/table.py: the middle of sharp images, blurred by a random kernel and downsampled.
+
+python launch/make_cases.py --input='hr/*.png' --scale=4 --family=motion --crop=160 --workdir=out/cases
+
+Each case is a folder STEM_xSCALE_FAMILY with hr.png, lr.png and kernel.npy, in the conventions of the benchmarks
+(circular boundary, centre 'release'). Motion kernels are drawn until they are strong: at least `scale` square pixels of
+variance along the path, and that at least three times the variance across it.
+"""
+
+import os
+import sys
+
+import jax
+import numpy as np
+from absl import flags
+
+from blindsr_jax import cli, degradation, io
+from blindsr_jax.kernels import geometry
+from blindsr_jax.kernels.family import load_family
+from blindsr_jax.problem import make_spec
+
+_INPUT = flags.DEFINE_string("input", None, "Sharp images: a file or a quoted glob.")
+_SCALE = flags.DEFINE_integer("scale", None, "Reduction.", lower_bound=1, upper_bound=8)
+_FAMILY = flags.DEFINE_enum("family", "gaussian", ["gaussian", "motion"], "Where kernels come from.")
+_CROP = flags.DEFINE_integer("crop", 160, "Side of the middle part of the image that is used.", lower_bound=16)
+_SEED = flags.DEFINE_integer(
+    "seed", 1, "A kernel depends on it and on the image's name.", lower_bound=0, upper_bound=cli.MAX_SEED
+)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the cases; made where missing.")
+flags.mark_flags_as_required(["input", "scale", "workdir"])
+
+_MOST_DRAWS = 10_000
+
+
+def is_strong(kernel, scale: int) -> bool:
+    """Whether a motion kernel blurs far in one direction and little in the other."""
+    minor, major = np.linalg.eigvalsh(np.asarray(geometry.covariance(kernel)))
+    return major >= scale and major >= 3 * minor
+
+
+def draw(key, family, scale: int):
+    """A kernel; strong where it is motion."""
+    for i in range(_MOST_DRAWS):
+        kernel = family.render(family.sample(jax.random.fold_in(key, i)))
+        if _FAMILY.value == "gaussian" or is_strong(kernel, scale):
+            return kernel
+    raise ValueError(f"no strong motion kernel among {_MOST_DRAWS} at scale {scale}")
+
+
+def make_case(path, name: str, spec, family) -> None:
+    """Writes one case."""
+    side = _CROP.value // spec.scale * spec.scale
+    pixels = io.read_image(path).pixels
+    h, w, _ = pixels.shape
+    if min(h, w) < side:
+        raise io.InputError(f"cannot crop {str(path)!r}: {w} x {h} pixels, sides of at least {side} were expected")
+    top, left = (h - side) // 2, (w - side) // 2
+    hr = pixels[top : top + side, left : left + side]
+    kernel = draw(cli.image_key(_SEED.value, name), family, spec.scale)
+    lr = degradation.degrade(jax.numpy.asarray(hr), kernel, scale=spec.scale, boundary=spec.boundary)
+    folder = os.path.join(_WORKDIR.value, f"{name}_x{spec.scale}_{_FAMILY.value}")
+    io.write_image(os.path.join(folder, "hr.png"), io.Image(hr))
+    io.write_kernel(os.path.join(folder, "kernel.npy"), kernel)
+    io.write_image(os.path.join(folder, "lr.png"), io.Image(np.asarray(lr)))  # last: it is what makes a case
+
+
+def main() -> int:
+    """Makes a case of each image; one bad file is reported and the rest goes on."""
+    try:
+        spec = make_spec(scale=_SCALE.value, boundary="circular", kernel_center="release")
+        family = load_family(_FAMILY.value, scale=spec.scale, kernel_center=spec.kernel_center)
+        paths = io.find_inputs(_INPUT.value)
+    except ValueError as error:
+        raise cli.UsageError(cli.one_line(error)) from error
+    if _CROP.value < spec.kernel_size + spec.scale:
+        raise cli.UsageError(f"--crop={_CROP.value} is too small, expected at least {spec.kernel_size + spec.scale}")
+    cli.make_workdir(_WORKDIR.value)
+    failed = 0
+    for path, name in zip(paths, io.unique_stems(paths), strict=True):
+        try:
+            make_case(path, name, spec, family)
+        except Exception as error:  # whatever ails one image, the others go on
+            failed += 1
+            print(cli.failure(path, error), file=sys.stderr)
+    print(f"{len(paths) - failed} of {len(paths)} cases made in {_WORKDIR.value}")
+    return cli.SOME_FAILED if failed else cli.OK
+
+
+if __name__ == "__main__":
+    cli.run(main)
