@@ -2,7 +2,7 @@
 
 The estimate walks through the program of a step and adds up what lives at once. Of a chain of operations on single
 elements only the last result counts, as XLA fuses the others into it. On a CPU, what XLA itself reserves was 0.9 to 1.2
-times the sum for the configs of this project (canvases of 128 to 137 pixels a side), hence FACTOR.
+times the sum for the configs of this project (canvases of 128 to 409 pixels a side), hence FACTOR.
 """
 
 import contextlib
