@@ -95,6 +95,7 @@ RULES = {
     "major_variance_range": _RANGE,
     "learning_rate": _POSITIVE,
     "temperature": _POSITIVE,
+    "error_floor": _POSITIVE,
     "gradient_weight": _NOT_NEGATIVE,
     "redraw": _FLAG,
     "prior_weight": _NOT_NEGATIVE,

@@ -1,6 +1,9 @@
-r"""DIP-DKP, the default: random kernels of two families scored through the quadratic data term, a 32-channel network.
+r"""DIP-DKP, the default: thousands of random kernels of two families, scored through the quadratic data term.
 
 python launch/solve.py --config=configs/dip_dkp.py --input='photos/*.jpg' --scale=4 --workdir=out/photos
+
+The kernel starts from the power spectrum of the photograph. The prior spans from half to twice the range of the
+benchmarks' kernels; neither family nor range need be known. What each value does for the result: docs/quality.md.
 """
 
 from blindsr_jax.config import base_config
@@ -15,13 +18,19 @@ def get_config():
     config.image.update({"channels": 32, "skip_channels": 4, "levels": 5, "learning_rate": 5e-3})
     config.kernel.update(
         {
-            "num_samples": 2048,
+            "num_samples": 4096,
+            "redraw": False,
             "likelihood": "quadratic",
             "weights": "posterior",
             "temperature": 0.1,
             "prior_weight": 1000.0,
+            "start": "spectrum",
+            "warmup_steps": 400,
             "learning_rate": 1e-3,
+            "hidden": 200,
         }
     )
     config.prior.families = ("gaussian", "trajectory")
+    config.prior.gaussian.variance_range = "wide"
+    config.prior.trajectory.major_variance_range = "wide"
     return config

@@ -3,21 +3,24 @@ r"""DIP-DKP with the settings of its release (Yang et al. 2024), for comparison:
     python launch/solve.py --config=configs/dip_dkp_release.py --input='lr/*.png' --scale=4 --workdir=out/release
 
 The SSIM phase lasts 405 of 1000 steps and the random kernels are wider than the data's, as released.
-`dip_dkp_release.py:32` is the same with an image network of 32 channels.
+`dip_dkp_release.py:32` is the same with an image network of 32 channels, `dip_dkp_release.py:motion` with camera-shake
+kernels (which the released code cannot draw), `dip_dkp_release.py:32-motion` both.
 """
 
 from blindsr_jax.config import base_config
 
 
-def get_config(channels: str = "128"):
-    """Every value is the release's; with fewer channels, skip branches become narrower too."""
-    width = int(channels)
+def get_config(variant: str = "128-gaussian"):
+    """Every value is the release's, but for the width of the image network or the family of kernels, if asked for."""
+    words = variant.split("-")
+    width = next((int(word) for word in words if word.isdigit()), 128)
+    family = "trajectory" if "motion" in words else "gaussian"
     config = base_config()
     config.boundary = "circular"
     config.kernel_center = "release"
     config.ssim_steps = 405
     config.image.update({"channels": width, "skip_channels": width // 8, "levels": 5, "learning_rate": 5e-3})
     config.kernel.update({"num_samples": 5, "prior_every": 5, "data_every": 3, "learning_rate": 1e-4})
-    config.prior.families = ("gaussian",)
+    config.prior.families = (family,)
     config.prior.gaussian.variance_range = "release"
     return config

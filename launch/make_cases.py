@@ -16,7 +16,7 @@ from absl import flags
 
 from blindsr_jax import cli, degradation, io
 from blindsr_jax.kernels import geometry
-from blindsr_jax.kernels.family import load_family
+from blindsr_jax.kernels.family import load_family, sample_kernels
 from blindsr_jax.problem import make_spec
 
 _INPUT = flags.DEFINE_string("input", None, "Sharp images: a file or a quoted glob.")
@@ -29,22 +29,19 @@ _SEED = flags.DEFINE_integer(
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the cases; made where missing.")
 flags.mark_flags_as_required(["input", "scale", "workdir"])
 
-_MOST_DRAWS = 10_000
+_DRAWS = 512
 
 
-def is_strong(kernel, scale: int) -> bool:
-    """Whether a motion kernel blurs far in one direction and little in the other."""
-    minor, major = np.linalg.eigvalsh(np.asarray(geometry.covariance(kernel)))
-    return major >= scale and major >= 3 * minor
-
-
-def draw(key, family, scale: int):
-    """A kernel; strong where it is motion."""
-    for i in range(_MOST_DRAWS):
-        kernel = family.render(family.sample(jax.random.fold_in(key, i)))
-        if _FAMILY.value == "gaussian" or is_strong(kernel, scale):
-            return kernel
-    raise ValueError(f"no strong motion kernel among {_MOST_DRAWS} at scale {scale}")
+def draw(key, family, scale: int) -> np.ndarray:
+    """A kernel; where it is motion, the first that blurs far in one direction and little in the other."""
+    if _FAMILY.value == "gaussian":
+        return np.asarray(family.render(family.sample(key)))
+    kernels = sample_kernels(key, family, _DRAWS)
+    minor, major = np.linalg.eigvalsh(np.asarray(jax.vmap(geometry.covariance)(kernels))).T
+    strong = np.flatnonzero((major >= scale) & (major >= 3 * minor))
+    if not strong.size:
+        raise ValueError(f"none of {_DRAWS} motion kernels is strong at scale {scale}")
+    return np.asarray(kernels[strong[0]])
 
 
 def make_case(path, name: str, spec, family) -> None:
@@ -57,7 +54,7 @@ def make_case(path, name: str, spec, family) -> None:
     top, left = (h - side) // 2, (w - side) // 2
     hr = pixels[top : top + side, left : left + side]
     kernel = draw(cli.image_key(_SEED.value, name), family, spec.scale)
-    lr = degradation.degrade(jax.numpy.asarray(hr), kernel, scale=spec.scale, boundary=spec.boundary)
+    lr = degradation.degrade(jax.numpy.asarray(hr), jax.numpy.asarray(kernel), scale=spec.scale, boundary=spec.boundary)
     folder = os.path.join(_WORKDIR.value, f"{name}_x{spec.scale}_{_FAMILY.value}")
     io.write_image(os.path.join(folder, "hr.png"), io.Image(hr))
     io.write_kernel(os.path.join(folder, "kernel.npy"), kernel)

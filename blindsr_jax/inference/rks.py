@@ -55,11 +55,31 @@ def release_weights(errors: jax.Array) -> jax.Array:
 
 
 def posterior_weights(
-    errors: jax.Array, *, temperature: float, strength: float, log_prior: jax.Array | float = 0.0
+    errors: jax.Array,
+    *,
+    temperature: float,
+    strength: float,
+    error_floor: float = 1e-4,
+    log_prior: jax.Array | float = 0.0,
 ) -> jax.Array:
-    """Softmax of -errors / T + log_prior, with T in units of the smallest error; the weights sum to `strength`."""
+    """Softmax of -errors / T + log_prior; the weights sum to `strength`.
+
+    T is in units of the smallest error. But a network fits the LR image under any kernel in the end, to errors that say
+    nothing of the kernel any more, so the unit does not go below a floor.
+
+    Args:
+      errors: (L,) mean squared LR residuals.
+      temperature: in units of the smallest error or the floor, whichever is larger.
+      strength: sum of the weights.
+      error_floor: mean squared residual of an image that still has its own error; 1e-4 is 2.5 of 255 levels.
+      log_prior: (L,), what else is known of the kernels.
+
+    Returns:
+      (L,).
+    """
     best = jnp.min(errors)
-    return strength * jax.nn.softmax((best - errors) / (temperature * jnp.maximum(best, 1e-5)) + log_prior)
+    unit = temperature * jnp.maximum(best, error_floor)
+    return strength * jax.nn.softmax((best - errors) / unit + log_prior)
 
 
 def combine(weights: jax.Array, kernels: jax.Array) -> Target:

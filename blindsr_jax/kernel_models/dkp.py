@@ -53,6 +53,7 @@ class _Dkp(NamedTuple):
     likelihood: str
     weights: str
     temperature: float
+    error_floor: float
     prior_weight: float
     prior_every: int
     redraw: bool
@@ -71,6 +72,7 @@ def build(
     likelihood: str = "direct",
     weights: str = "release",
     temperature: float = 0.1,
+    error_floor: float = 1e-4,
     prior_weight: float = 1.0,
     prior_every: int = 5,
     redraw: bool = True,
@@ -91,7 +93,9 @@ def build(
       likelihood: 'direct' blurs the image with each candidate, 'quadratic' scores all by one matrix product.
       weights: 'release' or 'posterior', see `rks`.
       temperature: of the posterior weights, in units of the best candidate's error.
-      prior_weight: strength of the pull: the sum of the posterior weights, a factor of the released ones.
+      error_floor: the smallest such unit, see `rks.posterior_weights`.
+      prior_weight: strength of the pull, on the mean over the kernel's entries: the sum of the posterior weights, a
+        factor of the released ones.
       prior_every: steps between prior steps.
       redraw: each prior step draws new random kernels; otherwise they are drawn once, which costs less.
       data_every: steps between data steps; their gradients are summed, and dropped when a prior step comes (release).
@@ -121,6 +125,7 @@ def build(
         likelihood=likelihood,
         weights=weights,
         temperature=temperature,
+        error_floor=error_floor,
         prior_weight=prior_weight,
         prior_every=prior_every,
         redraw=redraw,
@@ -182,8 +187,14 @@ def _target(dkp: _Dkp, key, state: DkpState, image, problem: Problem) -> rks.Tar
         errors = quadratic.errors(quadratic.quadratic(image, around, problem), pool.kernels)
     if dkp.weights == "release":
         return rks.combine(dkp.prior_weight * rks.release_weights(errors), pool.kernels)
-    options = {"temperature": dkp.temperature, "strength": dkp.prior_weight, "log_prior": pool.log_prior}
-    return rks.combine(rks.posterior_weights(errors, **options), pool.kernels)
+    weights = rks.posterior_weights(
+        errors,
+        temperature=dkp.temperature,
+        strength=dkp.prior_weight,
+        error_floor=dkp.error_floor,
+        log_prior=pool.log_prior,
+    )
+    return rks.combine(weights, pool.kernels)
 
 
 def _step(dkp: _Dkp, key, state: DkpState, image, problem: Problem, tick: Tick):
