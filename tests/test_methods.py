@@ -61,7 +61,7 @@ def test_the_release_config_holds_the_released_settings():
         ({"prior": {"families": ("nope",)}}, "unknown kernel family 'nope'"),
         ({"prior": {"families": ("line",), "line": {"wings": 2}}}, "config.prior.line does not fit .*wings"),
         ({"prior": {"families": ()}}, "prior.families is empty"),
-        ({"prior": {"families": ("gaussian",), "gaussian": {"variance_range": "wide"}}}, "variance_range is 'wide'"),
+        ({"prior": {"families": ("gaussian",), "gaussian": {"variance_range": "vast"}}}, "variance_range is 'vast'"),
     ],
 )
 def test_slips_in_a_config_are_one_sentence(change, message):
