@@ -15,6 +15,7 @@ setup(
         f"jax{JAX}",
         "flax>=0.12,<0.13",
         "optax>=0.2.8,<0.3",
+        "orbax-checkpoint>=0.12,<0.13",
         "numpy>=2.0,<3",
         "scipy>=1.14,<2",
         "imageio>=2.37,<3",

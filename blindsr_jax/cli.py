@@ -14,6 +14,7 @@ from absl import logging as absl_logging
 
 from blindsr_jax.config import check_name, load_config
 from blindsr_jax.files import InputError
+from blindsr_jax.stopping import StoppedError
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 MAX_SEED = 2**32 - 1
@@ -101,6 +102,8 @@ def run(main: Callable[[], int]) -> None:
             sys.exit(main())
         except UsageError as error:
             _fail(one_line(error))
+        except StoppedError as error:
+            _fail(one_line(error), error.code)
         except OSError as error:  # a full disk: nothing can go on
             absl_logging.vlog(1, "stopped", exc_info=error)
             _fail(f"stopped by {type(error).__name__}, {one_line(error)}", SOME_FAILED)

@@ -64,8 +64,21 @@ def build_family(prior: Mapping[str, Any], spec: Spec) -> KernelFamily:
     return mixture(tuple(members), prior.get("weights"))
 
 
+RETRY_STEP = 0.3  # the learning rates of a second try, in those of the first
+
+
+def _scaled(function, options: Mapping[str, Any], factor: float) -> dict[str, Any]:
+    """Options with the learning rate, given or default, times a factor; as they are for a half that has none."""
+    rate = inspect.signature(function).parameters.get("learning_rate")
+    return (
+        dict(options) if rate is None else {**options, "learning_rate": factor * options.get(rate.name, rate.default)}
+    )
+
+
 def build_solver(config: Mapping[str, Any], spec: Spec) -> Solver:
     """The solver that a config describes. Make it once a spec: programs are compiled once a solver and shape.
+
+    Its `retry` is the same method with RETRY_STEP times the learning rates.
 
     Args:
       config: `image` and `kernel` (each a `name` and options), `prior`, `ssim_steps`, `averaging`.
@@ -79,9 +92,14 @@ def build_solver(config: Mapping[str, Any], spec: Spec) -> Solver:
     build_kernel = _load("kernel", kernel.pop("name")).build
     if "family" in inspect.signature(build_kernel).parameters:
         kernel["family"] = build_family(config["prior"], spec)
-    return joint(
-        _call(build_image, "image", spec, **image),
-        _call(build_kernel, "kernel", spec, **kernel),
-        ssim_steps=config["ssim_steps"],
-        averaging=config["averaging"],
-    )
+
+    def compose(factor, retry=None):
+        return joint(
+            _call(build_image, "image", spec, **_scaled(build_image, image, factor)),
+            _call(build_kernel, "kernel", spec, **_scaled(build_kernel, kernel, factor)),
+            ssim_steps=config["ssim_steps"],
+            averaging=config["averaging"],
+            retry=retry,
+        )
+
+    return compose(1.0, retry=compose(RETRY_STEP))

@@ -81,5 +81,5 @@ class Result(NamedTuple):
     image: jax.Array  # (s h, s w, c), the sharp image, not clipped
     kernel: jax.Array  # (k, k), cross-correlation convention, centred as the spec says
     trace: dict[str, Any]  # one (steps,) array a quantity
-    status: str  # 'ok' or 'diverged'
+    status: str  # 'ok', 'recovered' by a second try, or 'diverged'
     state: Any  # the solver's last state: a solve can go on from it

@@ -12,6 +12,9 @@ from blindsr_jax.image_models.base import ImageModel
 from blindsr_jax.kernel_models.base import KernelModel, Tick
 from blindsr_jax.problem import Problem, Result
 
+EXPLOSION = 10.0  # of a quantity, in its first value
+RETRY = 2**32 - 1
+
 
 class State(NamedTuple):
     """What the next step needs, and the estimate so far."""
@@ -31,9 +34,26 @@ class Solver(NamedTuple):
     init: Callable
     step: Callable
     smallest_side: int  # of a canvas
+    retry: "Solver | None" = None  # for the second try of an image whose numbers are lost; None: there is none
 
 
-def joint(image_model: ImageModel, kernel_model: KernelModel, *, ssim_steps: int, averaging: float = 0.0) -> Solver:
+class Progress(NamedTuple):
+    """A solve between two chunks: with the same key, problem and solver, all that is needed to go on."""
+
+    attempt: int  # 0, or 1 on the second try
+    step: int  # steps done
+    state: State
+    trace: dict[str, np.ndarray]  # (step,) a quantity; with a batch (step, n)
+
+
+def joint(
+    image_model: ImageModel,
+    kernel_model: KernelModel,
+    *,
+    ssim_steps: int,
+    averaging: float = 0.0,
+    retry: Solver | None = None,
+) -> Solver:
     """Composes two halves.
 
     A step: the image half predicts an image; the kernel half looks at it, moves, and names a kernel; the image half
@@ -44,6 +64,7 @@ def joint(image_model: ImageModel, kernel_model: KernelModel, *, ssim_steps: int
       kernel_model: the kernel half.
       ssim_steps: the data loss is 1 - SSIM in that many first steps, mean squared error afterwards.
       averaging: decay of the running mean of images and kernels that is returned; 0 returns the last ones.
+      retry: the same method with smaller steps, for the second try of an image whose numbers are lost.
     """
 
     def init(key, problem, kernel=None):
@@ -70,7 +91,7 @@ def joint(image_model: ImageModel, kernel_model: KernelModel, *, ssim_steps: int
         trace = {"loss": info.loss, "residual": info.residual, "kernel_loss": kernel_info.loss}
         return State(image_state, kernel_state, canvas, kernel), trace
 
-    return Solver(init, step, image_model.smallest_side)
+    return Solver(init, step, image_model.smallest_side, retry)
 
 
 @partial(jax.jit, static_argnames=("solver", "batched"))
@@ -103,34 +124,81 @@ def chunk_length(num_steps: int, wanted: int) -> int:
     return max(n for n in range(1, min(num_steps, max(wanted, 1)) + 1) if num_steps % n == 0)
 
 
-def iterate(
+def lost(trace: dict[str, np.ndarray], length: int) -> np.ndarray:
+    """Whether the last chunk of a trace shows numbers that no further step can mend.
+
+    That is a number that is not finite, or a quantity that stays ten times above its first value, and above ten, for
+    the whole chunk: images are in [0, 1], so a loss of one is already as bad as any image can be.
+
+    Args:
+      trace: (steps, ...) a quantity, of one solve or of a batch; nothing before the first chunk.
+      length: steps of the last chunk.
+
+    Returns:
+      bool (...).
+    """
+    bad = [np.zeros(values.shape[1:], bool) for values in trace.values()] or [np.zeros((), bool)]
+    for values in trace.values():
+        last = np.abs(values[-length:])
+        bad.append(~np.isfinite(last).all(0))
+        bad.append(last.min(0) > EXPLOSION * np.maximum(np.abs(values[0]), 1))
+    return np.logical_or.reduce(bad)
+
+
+def begin(
+    key: jax.Array, problem: Problem, solver: Solver, kernel: jax.Array | None, *, attempt: int = 0, batched=False
+) -> Progress:
+    """Where a try starts."""
+    return Progress(attempt, 0, start(key, problem, kernel, solver=solver, batched=batched), {})
+
+
+def advance(
     key: jax.Array,
     problem: Problem,
     solver: Solver,
+    progress: Progress,
     *,
     num_steps: int,
     chunk_steps: int,
-    kernel: jax.Array | None,
-    batched: bool,
-    on_chunk: Callable[[int, dict[str, np.ndarray]], None] | None,
-) -> tuple[State, dict[str, np.ndarray]]:
-    """All chunks of one solve or of one batch; returns the last state and the whole trace."""
-    state = start(key, problem, kernel, solver=solver, batched=batched)
+    batched: bool = False,
+    on_chunk: Callable[[int, dict[str, np.ndarray]], None] | None = None,
+    save: Callable[[Progress], None] | None = None,
+) -> tuple[Progress, np.ndarray]:
+    """Runs the chunks of one try, of one image or of a batch, to its end or until the numbers of all images are lost.
+
+    Returns:
+      The progress, and whether the numbers are lost: bool (), or (n,) for a batch.
+    """
     length = chunk_length(num_steps, chunk_steps)
-    traces = []
-    for first in range(0, num_steps, length):
-        state, trace = run_chunk(key, state, problem, jnp.int32(first), solver=solver, length=length, batched=batched)
-        traces.append(jax.device_get(trace))
+    bad = lost(progress.trace, length)
+    while progress.step < num_steps and not bad.all():
+        state, new = run_chunk(
+            key, progress.state, problem, jnp.int32(progress.step), solver=solver, length=length, batched=batched
+        )
+        new = jax.device_get(new)
+        trace = {name: np.concatenate([progress.trace.get(name, new[name][:0]), new[name]]) for name in new}
+        progress = Progress(progress.attempt, progress.step + length, state, trace)
+        bad = bad | lost(trace, length)
         if on_chunk is not None:
-            on_chunk(first + length, traces[-1])
-    return state, {name: np.concatenate([t[name] for t in traces]) for name in traces[0]}
+            on_chunk(progress.step, new)
+        if save is not None and progress.step < num_steps:
+            save(progress)
+    return progress, bad
 
 
-def to_result(problem: Problem, state: State, trace: dict[str, np.ndarray]) -> Result:
-    """Cuts the image out of the canvas and says whether the numbers stayed finite."""
-    image = problem.spec.crop(state.canvas, problem.lr.shape)
-    finite = all(np.isfinite(values).all() for values in trace.values()) and bool(jnp.isfinite(image).all())
-    return Result(image, state.estimate, trace, "ok" if finite else "diverged", state)
+def to_result(problem: Problem, progress: Progress, bad: bool) -> Result:
+    """Cuts the image out of the canvas and says how the solve went."""
+    image = problem.spec.crop(progress.state.canvas, problem.lr.shape)
+    if bad or not bool(jnp.isfinite(image).all()):
+        status = "diverged"
+    else:
+        status = "recovered" if progress.attempt else "ok"
+    return Result(image, progress.state.estimate, progress.trace, status, progress.state)
+
+
+def second_key(key: jax.Array) -> jax.Array:
+    """The key of the second try; no step has that number."""
+    return jax.random.fold_in(key, RETRY)
 
 
 def solve(
@@ -142,8 +210,10 @@ def solve(
     chunk_steps: int = 50,
     kernel: jax.Array | None = None,
     on_chunk: Callable[[int, dict[str, np.ndarray]], None] | None = None,
+    save: Callable[[Progress], None] | None = None,
+    progress: Progress | None = None,
 ) -> Result:
-    """Solves one problem.
+    """Solves one problem. If its numbers are lost, it is tried once more with `solver.retry` and another key.
 
     Args:
       key: typed PRNG key; the result depends on it, the problem and the solver, and on nothing else.
@@ -152,19 +222,24 @@ def solve(
       num_steps: updates of the image half.
       chunk_steps: about how many steps run between two calls of `on_chunk`.
       kernel: (k, k) for the kernel half to keep (non-blind) or to start from.
-      on_chunk: called on the host as `on_chunk(steps_done, trace_of_the_chunk)`.
+      on_chunk: called on the host as `on_chunk(steps_done, trace_of_the_chunk)`; a second try counts from 0 again.
+      save: called between chunks with a `Progress`, whose state lives until it returns; an error of it ends the solve.
+      progress: where to go on; bit for bit what an unbroken solve gives on a CPU.
 
     Returns:
-      The result; status 'diverged' if a number stopped being finite.
+      The result; status 'ok', 'recovered' by the second try, or 'diverged', where the image is not to be used.
     """
-    state, trace = iterate(
-        key,
-        problem,
-        solver,
-        num_steps=num_steps,
-        chunk_steps=chunk_steps,
-        kernel=kernel,
-        batched=False,
-        on_chunk=on_chunk,
-    )
-    return to_result(problem, state, trace)
+    tries = [(key, solver)]
+    if solver.retry is not None:
+        tries.append((second_key(key), solver.retry))
+    if progress is None:
+        progress = begin(key, problem, solver, kernel)
+    steps = {"num_steps": num_steps, "chunk_steps": chunk_steps}
+    while True:
+        key, method = tries[progress.attempt]
+        progress, bad = advance(key, problem, method, progress, on_chunk=on_chunk, save=save, **steps)
+        attempt = progress.attempt + 1
+        if not bad or attempt == len(tries):
+            return to_result(problem, progress, bool(bad))
+        key, method = tries[attempt]
+        progress = begin(key, problem, method, kernel, attempt=attempt)

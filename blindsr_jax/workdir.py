@@ -1,8 +1,11 @@
 """The files of a solve: one record an image, and the lists and the page derived from the records."""
 
 import contextlib
+import errno
+import json
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,9 +16,13 @@ import numpy as np
 import blindsr_jax
 from blindsr_jax import io, report
 from blindsr_jax.problem import Result, Spec
+from blindsr_jax.stopping import StoppedError
 
 FAILURES = ("failed", "diverged")  # states without an image
 FOLDERS = ("images", "inputs", "kernels", "figures", "records")
+OUTPUTS = (*((kind, ".png") for kind in FOLDERS[:-1]), ("kernels", ".npy"))
+# With these, writing another image would fail as well.
+_HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.ENOENT, errno.ENOTDIR, errno.EIO)
 
 
 def output_path(workdir: str, kind: str, name: str, suffix: str = ".png") -> str:
@@ -40,7 +47,43 @@ def new_record(name: str, *, spec: Spec, config: str, seed: int) -> dict[str, An
         "loss": None,
         "confidence": None,
         "versions": {"blindsr_jax": blindsr_jax.__version__, "jax": jax.__version__},
+        "input": None,
+        "sha256": None,
     }
+
+
+@contextlib.contextmanager
+def writing(workdir: str) -> Iterator[None]:
+    """Around writes: where none can succeed (a full disk), the run stops, rather than solve images for nothing.
+
+    Raises:
+      StoppedError: the disk is full or the folder cannot be written any more.
+      OSError: another error, of one file.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _HOPELESS:
+            raise
+        message = f"stopped: {workdir!r} cannot be written ({error.strerror}); what is finished is kept, "
+        raise StoppedError(message + "the same command goes on from there", 1) from error
+
+
+def add_note(record: dict[str, Any], *notes: str) -> None:
+    """Adds sentences to the message of a record."""
+    record["message"] = "; ".join(filter(None, (record["message"], *notes)))
+
+
+def write_result(workdir: str, record: dict[str, Any], source: io.Image, result: Result) -> None:
+    """Writes what a solve found, with a sentence in the record unless all went well."""
+    lost = "the losses stopped being finite or exploded"
+    if result.status == "diverged":
+        message = f"{lost}, in a second try too, try a smaller --config.image.learning_rate"
+        write_failure(workdir, record, message, status="diverged")
+        return
+    if result.status == "recovered":
+        add_note(record, f"{lost}, a second try with smaller steps and other random numbers went well")
+    write_outputs(workdir, record, source, result)
 
 
 def write_outputs(workdir: str, record: dict[str, Any], source: io.Image, result: Result) -> None:
@@ -66,14 +109,39 @@ def write_outputs(workdir: str, record: dict[str, Any], source: io.Image, result
 
 def write_failure(workdir: str, record: dict[str, Any], message: str, *, status: str = "failed") -> None:
     """Writes the record of an image without a result; what an earlier run left under its name goes away."""
-    record.update(status=status, message="; ".join(filter(None, (record["message"], message))))
+    record["status"] = status
+    add_note(record, message)
     name = record["name"]
     try:
-        for kind, suffix in (*((kind, ".png") for kind in FOLDERS[:-1]), ("kernels", ".npy")):
-            Path(output_path(workdir, kind, name, suffix)).unlink(missing_ok=True)
-        write_record(workdir, record)
+        with writing(workdir):
+            remove_outputs(workdir, name)
+            write_record(workdir, record)
     except OSError:  # a name that is too long, say: the record still stands in the list of all
         pass
+
+
+def remove_outputs(workdir: str, name: str) -> None:
+    """Deletes an image's outputs; its record stays."""
+    for kind, suffix in OUTPUTS:
+        Path(output_path(workdir, kind, name, suffix)).unlink(missing_ok=True)
+
+
+def has_outputs(workdir: str, record: dict[str, Any]) -> bool:
+    """Whether all outputs that a record promises are there."""
+    if record["status"] in FAILURES:
+        return True
+    return all(os.path.isfile(output_path(workdir, kind, record["name"], suffix)) for kind, suffix in OUTPUTS)
+
+
+def read_records(workdir: str) -> dict[str, dict[str, Any]]:
+    """All records in WORKDIR/records by name; a damaged one counts as missing."""
+    records = {}
+    for path in Path(workdir, "records").glob("*.json"):
+        with contextlib.suppress(OSError, ValueError):
+            record = json.loads(path.read_text())
+            if isinstance(record, dict) and record.get("name") == path.stem:
+                records[path.stem] = record
+    return records
 
 
 def write_record(workdir: str, record: dict[str, Any]) -> None:
@@ -86,6 +154,41 @@ def write_summary(workdir: str, records: list[dict[str, Any]]) -> None:
     io.write_json(os.path.join(workdir, "results.json"), records)
     io.write_csv(os.path.join(workdir, "results.csv"), records)
     write_page(workdir, records)
+
+
+class Summary:
+    """The summary of a growing set of records; written anew at most for a twentieth of the time."""
+
+    def __init__(self, workdir: str, records: Mapping[str, dict[str, Any]]):
+        self._workdir, self._records = workdir, dict(records)
+        self._changed, self._due = not self._is_written(), 0.0
+
+    def _sorted(self) -> list[dict[str, Any]]:
+        return sorted(self._records.values(), key=lambda record: (record.get("input") or "", record["name"]))
+
+    def _is_written(self) -> bool:
+        """Whether the files show these records already: an evaluation may have added its scores to the page."""
+        try:
+            old = json.loads(Path(self._workdir, "results.json").read_text())
+        except (OSError, ValueError):
+            return False
+        names = ("results.csv", "index.html")
+        return old == self._sorted() and all(os.path.isfile(os.path.join(self._workdir, name)) for name in names)
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Takes a new record."""
+        self._records[record["name"]] = record
+        self._changed = True
+        if time.monotonic() >= self._due:
+            self.write()
+
+    def write(self) -> None:
+        """Writes what has changed."""
+        if self._changed:
+            begin = time.monotonic()
+            with writing(self._workdir):
+                write_summary(self._workdir, self._sorted())
+            self._changed, self._due = False, begin + 20 * (time.monotonic() - begin)
 
 
 def write_page(

@@ -38,7 +38,7 @@ def solve_clock(folder: str) -> str:
     io.write_image(os.path.join(folder, "photographs", "clock.png"), photo)
     results = os.path.join(folder, "clock")
     source = os.path.join(folder, "photographs", "clock.png")
-    launch("solve", config=f"{CONFIGS}/dip_dkp_motion.py", input=source, scale=1, workdir=results)
+    launch("solve", config=f"{CONFIGS}/dip_dkp_motion.py", input=source, scale=1, workdir=results, restart=True)
     return results
 
 
@@ -52,7 +52,14 @@ def solve_synthetic(folder: str) -> str:
         place = {"boundary": "valid", "kernel_center": "aligned"}
         launch("degrade", input=source, scale=SCALE, family=family, seed=seed, workdir=data, **place)
     results = os.path.join(data, "solved")
-    launch("solve", config=f"{CONFIGS}/dip_dkp_fast.py", input=f"{data}/lr/*.png", scale=SCALE, workdir=results)
+    launch(
+        "solve",
+        config=f"{CONFIGS}/dip_dkp_fast.py",
+        input=f"{data}/lr/*.png",
+        scale=SCALE,
+        workdir=results,
+        restart=True,
+    )
     truth = {"hr": os.path.join(data, "hr"), "scale": SCALE}
     launch("evaluate", results=results, kernels=os.path.join(data, "kernels"), **truth)
     launch("evaluate", results=os.path.join(data, "bicubic"), images=os.path.join(results, "inputs"), **truth)

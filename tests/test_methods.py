@@ -61,7 +61,7 @@ def test_the_release_config_holds_the_released_settings():
         ({"prior": {"families": ("nope",)}}, "unknown kernel family 'nope'"),
         ({"prior": {"families": ("line",), "line": {"wings": 2}}}, "config.prior.line does not fit .*wings"),
         ({"prior": {"families": ()}}, "prior.families is empty"),
-        ({"prior": {"families": ("gaussian",), "gaussian": {"variance_range": "wide"}}}, "variance_range is 'wide'"),
+        ({"prior": {"families": ("gaussian",), "gaussian": {"variance_range": "vast"}}}, "variance_range is 'vast'"),
     ],
 )
 def test_slips_in_a_config_are_one_sentence(change, message):
@@ -77,3 +77,15 @@ def test_solvers_of_a_mixture_and_of_one_family():
     assert len(methods.build_family(config.prior, spec).members) == 2
     config.prior.families = ("line",)
     assert methods.build_family(config.prior, spec).name == "line"
+
+
+def test_the_second_try_takes_smaller_steps():
+    def build(spec, *, learning_rate=0.5, other=1):
+        raise AssertionError
+
+    assert methods._scaled(build, {"other": 2}, 0.1) == {"other": 2, "learning_rate": 0.05}
+    assert methods._scaled(build, {"learning_rate": 2.0}, 0.1) == {"learning_rate": 0.2}
+    assert methods._scaled(lambda spec: None, {}, 0.1) == {}
+    config = base_config()
+    solver = methods.build_solver(config, methods.build_spec(config, 2))
+    assert solver.retry is not None and solver.retry.retry is None

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from blindsr_jax import Problem, solve, solve_batch
-from blindsr_jax.image_models import dip
 from blindsr_jax.kernel_models import given
 from blindsr_jax.solve import chunk_length, joint, run_chunk, start
 from tests import small
@@ -107,11 +106,27 @@ def test_a_given_kernel_stays():
         solve(jax.random.key(0), small.problem(), solver, **STEPS)
 
 
-def test_numbers_that_stop_being_finite_are_reported():
-    exploding = dip.build(small.spec(), channels=4, skip_channels=2, levels=2, first_nonlocal=1, learning_rate=1e30)
-    solver = joint(exploding, given.build(small.spec()), ssim_steps=0)
-    found = solve(jax.random.key(0), small.problem(), solver, kernel=jnp.eye(7) / 7, **STEPS)
-    assert found.status == "diverged"
+def test_a_solve_goes_on_from_any_chunk_bit_for_bit(result):
+    seen = []
+
+    def save(progress):  # on the host, as the state is donated to the next chunk
+        seen.append(jax.device_get(progress))
+
+    solve(jax.random.key(0), small.problem(), small.solver(), save=save, **STEPS)
+    assert [(progress.attempt, progress.step) for progress in seen] == [(0, 4)]
+    later = solve(jax.random.key(0), small.problem(), small.solver(), progress=seen[0], **STEPS)
+    np.testing.assert_array_equal(later.image, result.image)
+    np.testing.assert_array_equal(later.kernel, result.kernel)
+    for name, values in result.trace.items():
+        np.testing.assert_array_equal(later.trace[name], values)
+
+
+def test_an_error_of_save_ends_the_solve():
+    def save(progress):
+        raise KeyError(progress.step)
+
+    with pytest.raises(KeyError, match="4"):
+        solve(jax.random.key(0), small.problem(), small.solver(), save=save, **STEPS)
 
 
 @pytest.mark.parametrize("steps, wanted, length", [(1000, 50, 50), (405, 50, 45), (7, 3, 1), (4, 50, 4), (10, 0, 1)])
@@ -124,3 +139,9 @@ def test_import_is_light():
     code = f"import sys, blindsr_jax; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_orbax_is_loaded_by_the_first_state_only():
+    code = "import sys; from blindsr_jax import keeper, resume; print('orbax' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"

@@ -1,7 +1,11 @@
+import errno
 import json
+
+import pytest
 
 from blindsr_jax import workdir
 from blindsr_jax.problem import make_spec
+from blindsr_jax.stopping import StoppedError
 
 
 def new_record(name="a"):
@@ -30,3 +34,27 @@ def test_a_name_too_long_for_its_record_does_not_stop_the_others(tmp_path):
 def test_page_without_records(tmp_path):
     workdir.write_summary(str(tmp_path), [])
     assert "no results" in (tmp_path / "index.html").read_text()
+
+
+def test_summary_is_derived_and_written_when_something_changed(tmp_path):
+    folder = str(tmp_path)
+    for name in "ab":
+        workdir.write_record(folder, new_record(name) | {"input": f"/{'ba'['ab'.index(name)]}"})
+    records = workdir.read_records(folder)
+    workdir.Summary(folder, records).write()
+    assert [record["name"] for record in json.loads((tmp_path / "results.json").read_text())] == ["b", "a"]  # by input
+    (tmp_path / "index.html").write_text("with the scores of an evaluation")
+    summary = workdir.Summary(folder, records)
+    summary.write()
+    assert (tmp_path / "index.html").read_text() == "with the scores of an evaluation"
+    summary.add(new_record("c"))
+    summary.write()
+    assert len(json.loads((tmp_path / "results.json").read_text())) == 3
+    assert "scores" not in (tmp_path / "index.html").read_text()
+
+
+@pytest.mark.parametrize("code, stops", [(errno.ENOSPC, True), (errno.EFBIG, True), (errno.ENAMETOOLONG, False)])
+def test_a_full_disk_stops_a_run_and_a_long_name_does_not(code, stops):
+    with pytest.raises(StoppedError if stops else OSError) as caught, workdir.writing("there"):
+        raise OSError(code, "reason")
+    assert not stops or ("'there' cannot be written (reason)" in str(caught.value) and caught.value.code == 1)

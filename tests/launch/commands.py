@@ -23,8 +23,8 @@ def command(name, *flags):
     return [f"launch/{name}.py", *(str(flag) for flag in flags)]
 
 
-def python(*args, **options) -> Run:
-    done = subprocess.run([sys.executable, *args], cwd=ROOT, env=ENV, capture_output=True, text=True, **options)
+def python(*args, env=ENV, **options) -> Run:
+    done = subprocess.run([sys.executable, *args], cwd=ROOT, env=env, capture_output=True, text=True, **options)
     return Run(done.returncode, done.stdout, done.stderr)
 
 
@@ -32,8 +32,9 @@ def launch(name, *flags) -> Run:
     return python(*command(name, *flags))
 
 
-def forked(*commands) -> list[Run]:
-    done = python("tests/launch/forked.py", input=json.dumps(commands))
+def forked(*commands, env=None) -> list[Run]:
+    """Runs commands one after another; see forked.py for what a command can be."""
+    done = python("tests/launch/forked.py", input=json.dumps(commands), env=ENV | (env or {}))
     assert done.code == 0, done.err
     return [Run(*answer) for answer in json.loads(done.out)]
 

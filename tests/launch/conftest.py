@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 
 from blindsr_jax import io
-from tests.launch.commands import TINY, Run, launch
+from tests.launch.commands import TINY, Run, forked, launch
 
 H, W = 11, 13  # odd
 KINDS = {"palette": "RGB", "rgba": "RGBA", "gray": "L", "la": "LA", "rgb": "RGB", "rgb_2": "RGB", "<b>&": "RGB"}
@@ -61,3 +61,14 @@ def solved(tmp_path_factory):
     write_bad(inputs)
     run = launch("solve", TINY, f"--input={inputs}/*.*", "--scale=2", f"--workdir={workdir}")
     return Solved(run, inputs, workdir)
+
+
+@pytest.fixture(scope="session")
+def cached(tmp_path_factory):
+    """`forked` with compiled programs kept between runs: a run that has been compiled before takes a few seconds."""
+    env = {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("cache")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+    return lambda *commands: forked(*commands, env=env)

@@ -1,10 +1,15 @@
-"""Runs command lines (JSON on stdin) in forks of one process, so that importing jax is paid once; answers in JSON."""
+"""Runs command lines (JSON on stdin) in forks of one process, so that importing jax is paid once; answers in JSON.
+
+A command line is a list of words, or {"argv": words, "before": code to run first, "kill_after": seconds until SIGKILL}.
+"""
 
 import json
 import os
 import runpy
+import signal
 import sys
 import tempfile
+import time
 import traceback
 
 # All that the launches import, but nothing that starts jax: a fork would not survive that.
@@ -13,6 +18,7 @@ from tqdm import tqdm  # noqa: F401
 
 import blindsr_jax.degradation
 import blindsr_jax.image_models.dip
+import blindsr_jax.keeper
 import blindsr_jax.kernel_models.dkp
 import blindsr_jax.methods
 import blindsr_jax.workdir  # noqa: F401
@@ -31,15 +37,30 @@ def main(path):
     return code
 
 
-def run(argv):
+def wait(child, kill_after):
+    """The exit code; minus 9 if the child was killed."""
+    end = time.monotonic() + (kill_after or 3600)
+    while True:
+        pid, status = os.waitpid(child, os.WNOHANG if kill_after else 0)
+        if pid:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > end:
+            os.kill(child, signal.SIGKILL)
+            kill_after = None
+        time.sleep(0.002)
+
+
+def run(command):
+    command = command if isinstance(command, dict) else {"argv": command}
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = os.fork()
         if not child:
             os.dup2(out.fileno(), 1)
             os.dup2(err.fileno(), 2)
-            sys.argv = argv
-            os._exit(main(argv[0]))  # taking jax down in order would cost more than the run
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            sys.argv = command["argv"]
+            exec(command.get("before", ""), {})
+            os._exit(main(sys.argv[0]))  # taking jax down in order would cost more than the run
+        code = wait(child, command.get("kill_after"))
         texts = [os.pread(file.fileno(), 10**7, 0).decode() for file in (out, err)]
         return code, *texts
 

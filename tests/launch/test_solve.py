@@ -18,7 +18,7 @@ from tests.launch.conftest import BAD, GOOD, KINDS, KINDS_16, H, W
 
 KEYS = (
     "name status message scale boundary kernel_center config seed seconds compile_seconds "
-    "steps loss confidence versions"
+    "steps loss confidence versions input sha256"
 ).split()
 
 

@@ -64,6 +64,8 @@ SOLVE = {
     "--workdir={}/a.png/below": ("--workdir=", "a.png/below", "writable folder"),
     "--workdir={}/link": ("--workdir=", "link", "writable folder"),
     "--workdir={}/taken": ("--workdir=", "taken/images", "writable folder"),
+    "--workdir=/proc/nowhere": ("--workdir=", "/proc/nowhere", "writable folder"),
+    "--checkpoint_seconds=-1": ("--checkpoint_seconds", "-1"),
     "--workdir=": ("--workdir=", "writable folder"),
     "--config={}/missing.py": ("missing.py", "No such file", "configs/"),
     "--config={}/syntax.py": ("syntax.py", "never closed", "configs/"),

@@ -1,0 +1,103 @@
+"""One process a working folder: a lock file that says who holds it."""
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+NAME = ".lock"
+
+
+class LockedError(Exception):
+    """Another process works in the folder; the message is one sentence."""
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> str:
+    """When a process of this machine started, in ticks since boot; empty if there is none or it cannot be known."""
+    return "".join(_read(f"/proc/{pid}/stat").rpartition(")")[2].split()[19:20])
+
+
+def _me() -> dict:
+    boot = _read("/proc/sys/kernel/random/boot_id").strip()
+    return {"pid": os.getpid(), "host": socket.gethostname(), "boot": boot, "start": _started(os.getpid())}
+
+
+def _is_alive(holder: dict, me: dict) -> bool:
+    """Whether the process that a lock file names may still run; one of another machine may."""
+    if holder.get("boot") != me["boot"]:
+        return holder.get("host") != me["host"]  # this machine has been started anew since
+    try:
+        os.kill(holder["pid"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return holder.get("start") == _started(holder["pid"])  # else another process has got its number
+
+
+def _holder(file) -> dict:
+    """What a lock file says; nothing if it was not written whole."""
+    file.seek(0)
+    try:
+        holder = json.loads(file.read())
+    except ValueError:
+        return {}
+    return holder if isinstance(holder, dict) and isinstance(holder.get("pid"), int) else {}
+
+
+def _refuse(path: str, file) -> LockedError:
+    """Names the holder; one that has just got the lock is given a moment to write who it is."""
+    for _ in range(20):
+        if holder := _holder(file):
+            break
+        time.sleep(0.05)
+    who = f"process {holder.get('pid', 'unknown')} on {holder.get('host', 'this machine')}"
+    return LockedError(f"{who} works there; wait for it, or delete {path!r} if it is gone")
+
+
+@contextlib.contextmanager
+def hold(folder: str | os.PathLike) -> Iterator[None]:
+    """Holds the lock of a folder. The lock of a dead process is taken over.
+
+    The kernel's lock on the file decides between processes that start at once, and ends with its process however that
+    ends; what the file says is for people, and for file systems where that lock does not reach other machines.
+
+    Raises:
+      LockedError: another process holds it.
+      OSError: the folder cannot be written.
+    """
+    path, me = os.path.join(folder, NAME), _me()
+    with contextlib.ExitStack() as stack:
+        while True:
+            file = stack.enter_context(os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise _refuse(path, file) from error
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                    break
+            file.close()  # its holder has just left and deleted it
+        holder = _holder(file)
+        if holder and _is_alive(holder, me):
+            raise _refuse(path, file)
+        file.seek(0)
+        file.truncate()
+        json.dump(me, file)
+        file.flush()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                os.remove(path)

@@ -1,0 +1,222 @@
+"""Runs that are killed, stopped or refused: what they leave, and what the same command makes of it."""
+
+import json
+import os
+import random
+import time
+
+import PIL.Image
+import pytest
+
+from blindsr_jax import locks
+from tests.launch.commands import TINY, command, read_json, usage_error
+from tests.launch.conftest import levels
+
+STEPS = ("--config.num_steps=8", "--config.chunk_steps=2", "--checkpoint_seconds=0")
+KINDS = ("images", "inputs", "kernels", "figures")
+# In the process of a launch: a signal in the middle of the second image, in its third chunk.
+SIGNAL = """
+import os, signal
+from blindsr_jax import keeper
+save, calls = keeper.Keeper.save, []
+def signalled(self, progress):
+    calls.append(self)
+    if len(calls) == {call}:
+        os.kill(os.getpid(), signal.{name})
+    save(self, progress)
+keeper.Keeper.save = signalled
+"""
+FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))"
+VANISH = """
+import os
+from blindsr_jax import io
+read = io.read_image
+def read_image(path):
+    if os.path.exists({path!r}):
+        os.remove({path!r})
+    return read(path)
+io.read_image = read_image
+"""
+
+
+def write_inputs(folder, names="abc"):
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        PIL.Image.fromarray(levels(1, seed=ord(name))[..., 0]).save(folder / f"{name}.png")
+    return folder
+
+
+def words(inputs, workdir, *more):
+    return command("solve", TINY, f"--input={inputs}/*.png", "--scale=2", f"--workdir={workdir}", *STEPS, *more)
+
+
+def outputs(workdir):
+    """All outputs by name as bytes, and the records without their times."""
+    files = {f"{kind}/{p.name}": p.read_bytes() for kind in KINDS for p in sorted((workdir / kind).iterdir())}
+    records = [{k: v for k, v in record.items() if "seconds" not in k} for record in read_json(workdir, "results.json")]
+    for record in records:
+        alone = read_json(workdir, "records", record["name"] + ".json")
+        assert record == {k: v for k, v in alone.items() if "seconds" not in k}
+    return files, records
+
+
+def stopped(run, code, *parts):
+    """The one sentence of a run that could not go on."""
+    assert run.code == code and "Traceback" not in run.err, run
+    assert run.err.count("\n") == 1 and run.err.startswith("solve.py: "), run.err
+    assert [part for part in parts if part not in run.err] == [], run.err
+
+
+def is_tidy(workdir):
+    hidden = [f for _, _, files in os.walk(workdir) for f in files if f.startswith(".")]
+    return not hidden and not list((workdir / "state").glob("*"))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, cached):
+    """An undisturbed run, and how long one takes once its programs are compiled."""
+    place = tmp_path_factory.mktemp("whole")
+    inputs = write_inputs(place / "in")
+    (first,) = cached(words(inputs, place / "out"))
+    begin = time.monotonic()
+    (second,) = cached(words(inputs, place / "again"))
+    seconds = time.monotonic() - begin
+    assert (first.code, second.code) == (0, 0), (first, second)
+    assert outputs(place / "out") == outputs(place / "again")
+    assert is_tidy(place / "out")
+    return inputs, place / "out", seconds
+
+
+def kill_and_resume(whole, workdir, cached, *, kills, seed):
+    """Kills a solve at random moments, resumes each time, and compares with the undisturbed run."""
+    inputs, out, seconds = whole
+    moments = random.Random(seed)
+    killed = [{"argv": words(inputs, workdir), "kill_after": moments.uniform(0.1, seconds)} for _ in range(kills)]
+    *runs, last = cached(*killed, words(inputs, workdir))
+    assert last.code == 0 and last.err == "", (seed, last)
+    assert all(run.code in (0, -9) and run.err == "" for run in runs), (seed, runs)
+    assert outputs(workdir) == outputs(out), seed
+    assert is_tidy(workdir), seed
+
+
+def test_killed_three_times_and_resumed(whole, tmp_path, cached):
+    kill_and_resume(whole, tmp_path, cached, kills=3, seed=time.time_ns())
+
+
+@pytest.mark.long
+def test_killed_a_hundred_times_and_resumed(whole, tmp_path, cached):
+    for i in range(20):
+        kill_and_resume(whole, tmp_path / str(i), cached, kills=5, seed=time.time_ns())
+
+
+@pytest.fixture(scope="module")
+def signalled(whole, tmp_path_factory, cached):
+    """SIGINT in the second image, SIGTERM in the third, then to the end; and what stood there in between."""
+    inputs, workdir = whole[0], tmp_path_factory.mktemp("signalled")
+    before = [SIGNAL.format(call=5, name="SIGINT"), SIGNAL.format(call=4, name="SIGTERM")]
+    first, second = ({"argv": words(inputs, workdir), "before": code} for code in before)
+    (interrupted,) = cached(first)
+    left = [note["name"] for note in map(read_json, (workdir / "state").glob("*/input.json"))]
+    steps = [path.name for path in (workdir / "state").glob("*/?-*")]
+    listed = [record["name"] for record in read_json(workdir, "results.json")]
+    hidden = [name for name in os.listdir(workdir) if name.startswith(".")]
+    terminated, last = cached(second, words(inputs, workdir))
+    return workdir, interrupted, (left, steps, listed, hidden), terminated, last
+
+
+def test_a_signal_ends_a_chunk_with_the_state_saved(signalled):
+    _, interrupted, (left, steps, listed, hidden), terminated, _ = signalled
+    stopped(interrupted, 130, "SIGINT", "the same command goes on")
+    stopped(terminated, 143, "SIGTERM", "the same command goes on")
+    assert (left, steps, listed) == (["b"], ["0-000000004"], ["a"])
+    assert hidden == []  # the lock has been released
+
+
+def test_a_stopped_run_goes_on_to_the_same_bits(signalled, whole):
+    workdir, *_, terminated, last = signalled
+    assert "1 of 3 finished before" in terminated.out
+    assert last.code == 0 and last.out.startswith("2 of 3 finished before\n[3/3] c: ok")
+    assert outputs(workdir) == outputs(whole[1]) and is_tidy(workdir)
+
+
+def copy(source, target):
+    """A copy whose files can be changed."""
+    for kind in (*KINDS, "records"):
+        (target / kind).mkdir(parents=True)
+        for path in (source / kind).iterdir():
+            (target / kind / path.name).write_bytes(path.read_bytes())
+    for name in ("config.json", "results.json", "results.csv", "index.html"):
+        (target / name).write_bytes((source / name).read_bytes())
+    return target
+
+
+def test_a_run_that_differs_is_refused_and_changes_nothing(whole, tmp_path, cached):
+    inputs, out, _ = whole
+    workdir = copy(out, tmp_path / "out")
+    changed = write_inputs(tmp_path / "in")
+    flags = ("--seed=2", "--scale=3", "--config.num_steps=6", "--config.kernel.hidden=8", "--config.boundary=circular")
+    *runs, same = cached(*(words(inputs, workdir, flag) for flag in flags), words(inputs, workdir))
+    for flag, run in zip(flags, runs, strict=True):
+        name, value = flag.removeprefix("--").split("=")
+        sentence = usage_error(run)
+        assert name in sentence and value in sentence and "--restart" in sentence, sentence
+    assert same.code == 0 and same.out.startswith("3 of 3 finished before\n"), same
+    with locks.hold(workdir):
+        (locked,) = cached(words(inputs, workdir))
+    assert f"process {os.getpid()}" in usage_error(locked)
+    assert outputs(workdir) == outputs(out)
+    # The same names and other contents, at the place that the records name.
+    for path in (workdir / "records").iterdir():
+        path.write_text(path.read_text().replace(str(inputs), str(changed)))
+    PIL.Image.fromarray(levels(1, seed=99)[..., 0]).save(changed / "b.png")
+    (run,) = cached(words(changed, workdir))
+    sentence = usage_error(run)
+    assert "b.png" in sentence and "has changed" in sentence and "--restart" in sentence, sentence
+
+
+def test_restart_solves_anew_what_differs_and_new_files_are_solved_in_addition(whole, tmp_path, cached):
+    inputs, workdir = write_inputs(tmp_path / "in"), copy(whole[1], tmp_path / "out")
+    for path in (workdir / "records").iterdir():
+        path.write_text(path.read_text().replace(str(whole[0]), str(inputs)))
+    before = (workdir / "images/c.png").read_bytes()
+    PIL.Image.fromarray(levels(1, seed=99)[..., 0]).save(inputs / "b.png")
+    write_inputs(inputs, names="d")
+    PIL.Image.fromarray(levels(1, seed=98)[..., 0]).save(inputs / "a.bmp")  # sorts before a.png, whose name it wants
+    argv = [word.replace("*.png", "*.*") for word in words(inputs, workdir, "--restart")]
+    again, other = cached(argv, [*argv, "--seed=5"])
+    assert again.code == 0 and again.out.startswith("2 of 5 finished before\n[1/5] a_2: ok"), again
+    assert "[3/5] b: ok" in again.out and "[5/5] d: ok" in again.out
+    assert other.code == 0 and "finished before" not in other.out, other
+    after, records = outputs(workdir)
+    assert {record["seed"] for record in records} == {5} and len(records) == 5
+    assert after["images/c.png"] != before
+
+
+def test_a_full_disk_stops_the_run_and_earlier_results_stay(whole, tmp_path, cached):
+    inputs, out, _ = whole
+    workdir = copy(out, tmp_path / "out")
+    os.remove(workdir / "records/c.json")
+    size = (workdir / "figures/c.png").stat().st_size
+    cases = (size - 1, "--checkpoint_seconds=100"), (4000, "--checkpoint_seconds=0")  # a figure, a state
+    *runs, last = cached(
+        *({"argv": words(inputs, workdir, flag), "before": FULL.format(limit=limit)} for limit, flag in cases),
+        words(inputs, workdir),
+    )
+    for run in runs:
+        stopped(run, 1, str(workdir), "File too large", "the same command goes on")
+    assert last.code == 0 and last.out.startswith("2 of 3 finished before\n"), last
+    assert outputs(workdir) == outputs(out) and is_tidy(workdir)
+
+
+def test_a_file_that_vanishes_is_one_failure(whole, tmp_path, cached):
+    inputs = write_inputs(tmp_path / "in")
+    gone = {"argv": words(inputs, tmp_path / "out"), "before": VANISH.format(path=str(inputs / "b.png"))}
+    (run,) = cached(gone)
+    assert run.code == 1 and run.err.count("\n") == 1 and "b.png': there is no such file" in run.err, run
+    assert [record["status"] for record in read_json(tmp_path, "out/results.json")] == ["ok", "failed", "ok"]
+    write_inputs(inputs, names="b")
+    (again,) = cached(words(inputs, tmp_path / "out"))
+    assert again.code == 0 and again.out.startswith("2 of 3 finished before\n[2/3] b: ok"), again
+    files, records = outputs(tmp_path / "out")
+    text = json.dumps(records).replace(str(inputs), str(whole[0]))
+    assert (files, json.loads(text)) == outputs(whole[1])

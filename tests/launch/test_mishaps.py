@@ -1,0 +1,102 @@
+"""Many images with a few bad ones; images that memory does not hold."""
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from tests.launch.commands import TINY, command, read_json
+from tests.launch.conftest import levels
+from tests.launch.test_interrupted import outputs
+
+# Drawing figures would take most of the time; one file has numbers that no solver survives.
+BEFORE = """
+import numpy as np
+from blindsr_jax import io, report
+report.write_figure = lambda path, **_: io.write_bytes(path, b"figure")
+read = io.read_image
+def read_image(path):
+    image = read(path)
+    return image._replace(pixels=image.pixels + np.float32("nan")) if path.stem == "b_numbers" else image
+io.read_image = read_image
+"""
+BAD = {
+    "b_empty": "the file is empty",
+    "b_nan": "NaN",
+    "b_numbers": "stopped being finite or exploded, in a second try too",
+    "b_small": "too few",
+    "b_text": "not an image",
+}
+
+
+def gray(seed, shape=(11, 13)):
+    return PIL.Image.fromarray(levels(1, shape, seed)[..., 0])
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, cached):
+    """A run of 40 images and one of the 35 good ones."""
+    place = tmp_path_factory.mktemp("mishaps")
+    for i in range(35):
+        gray(i).save(place / f"{'ac'[i % 2]}{i}.png")
+    (place / "b_text.png").write_text("this is not an image")
+    (place / "b_empty.png").write_bytes(b"")
+    np.save(place / "b_nan.npy", np.full((11, 13, 1), np.nan, np.float32))
+    gray(0, (3, 40)).save(place / "b_small.png")
+    gray(0).save(place / "b_numbers.png")
+
+    def words(pattern, workdir):
+        return command("solve", TINY, f"--input={place}/{pattern}", "--scale=2", f"--workdir={place / workdir}")
+
+    argvs = words("[abc]*.*", "mixed"), words("[ac]*.png", "clean")
+    return place, *cached(*({"argv": argv, "before": BEFORE} for argv in argvs))
+
+
+def test_five_bad_images_of_forty_are_explained(runs):
+    place, mixed, clean = runs
+    assert (mixed.code, clean.code) == (1, 0) and clean.err == "", (mixed, clean)
+    assert len(mixed.err.splitlines()) == 5 and "Traceback" not in mixed.err
+    records = {record["name"]: record for record in read_json(place, "mixed/results.json")}
+    assert len(records) == 40
+    bad = {name: record for name, record in records.items() if record["status"] != "ok"}
+    assert {name: record["status"] for name, record in bad.items()} == {
+        name: "diverged" if name == "b_numbers" else "failed" for name in BAD
+    }
+    assert all(BAD[name] in record["message"] for name, record in bad.items())
+
+
+def test_the_other_thirty_five_are_those_of_a_clean_run(runs):
+    place, *_ = runs
+    (mixed, records), (clean, alone) = outputs(place / "mixed"), outputs(place / "clean")
+    assert mixed == clean and len(clean) == 5 * 35
+    assert [record for record in records if record["name"] not in BAD] == alone
+
+
+# The first image would need too much; another finds that out on the way.
+LITTLE = "from blindsr_jax import memory; memory.available = lambda: 1e5"
+EXHAUSTED = """
+import sys, jax
+import blindsr_jax
+def solve(*args, **options):
+    raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes.")
+sys.modules["blindsr_jax.solve"].solve = solve
+"""
+
+
+@pytest.mark.parametrize("code", [LITTLE, EXHAUSTED], ids=["before", "on the way"])
+def test_an_image_too_large_for_memory_says_so(tmp_path, cached, code):
+    gray(0).save(tmp_path / "a.png")
+    (run,) = cached(
+        {
+            "argv": command("solve", TINY, f"--input={tmp_path}/a.png", "--scale=2", f"--workdir={tmp_path}/out"),
+            "before": code,
+        }
+    )
+    assert run.code == 1 and run.err.count("\n") == 1, run
+    message = read_json(tmp_path, "out/records/a.json")["message"]
+    for part in (
+        "13 x 11 pixels at scale 2",
+        "GB of memory are needed and",
+        "GB are available",
+        "--config.image.channels (now 4)",
+    ):
+        assert part in message, message
