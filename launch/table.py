@@ -26,6 +26,7 @@ from blindsr_jax import cli, io, methods, metrics, tables
 from blindsr_jax.config import check_config, load_config
 from blindsr_jax.problem import Problem
 from blindsr_jax.solve import solve
+from blindsr_jax.workdir import FAILURES
 
 _CASES = flags.DEFINE_string("cases", None, "Folder of the cases.")
 _CONFIGS = flags.DEFINE_list(
@@ -125,7 +126,7 @@ def run_cell(case: Case, name: str, config, seed: int, solvers: Solvers, clock) 
     result = solve(cli.image_key(seed, case.name), problem, solver, kernel=kernel, **steps)
     seconds = time.perf_counter() - begin - (clock.seconds() - compiled)
     cell = {"case": case.name, "config": name, "seed": seed, "status": result.status}
-    if result.status == "ok":
+    if result.status not in FAILURES:
         border = case.scale if _BORDER.value is None else _BORDER.value
         image = metrics.quantize(np.asarray(result.image, np.float64))
         cell |= metrics.score_image(image, case.hr.astype(np.float64), border=border)
@@ -170,9 +171,9 @@ def main() -> int:
         cells.append(cell | {"digest": digest})
         io.write_json(path, cells[-1])
         write(folder, cells)
-        print(f"{stem}: " + (f"{cell['psnr_y']:.2f} dB" if cell["status"] == "ok" else cell["status"]), flush=True)
+        print(f"{stem}: " + (f"{cell['psnr_y']:.2f} dB" if "psnr_y" in cell else cell["status"]), flush=True)
     print(write(folder, cells))
-    return cli.SOME_FAILED if failed or any(c["status"] != "ok" for c in cells) else cli.OK
+    return cli.SOME_FAILED if failed or any(c["status"] in FAILURES for c in cells) else cli.OK
 
 
 if __name__ == "__main__":
