@@ -23,7 +23,7 @@ def get_config():
             "likelihood": "quadratic",
             "weights": "posterior",
             "temperature": 0.1,
-            "prior_weight": 1000.0,
+            "prior_weight": 100.0,
             "start": "spectrum",
             "warmup_steps": 400,
             "learning_rate": 1e-3,
