@@ -189,9 +189,8 @@ def solve_one(job: resume.Job, label: str, run: Run) -> dict:
     """The record of one image, which a bad file or any other mishap cannot keep from being written."""
     record = workdir.new_record(job.name, spec=run.spec, config=run.name, seed=_SEED.value)
     if job.name != job.path.stem:
-        workdir.add_note(
-            record, f"the stem of {job.path.name!r} is taken or is not text, its results are named {job.name!r}"
-        )
+        reason = "is taken, too long or not plain text"
+        workdir.add_note(record, f"the stem of {job.path.name!r} {reason}, its results are named {job.name!r}")
     try:
         with tqdm(total=run.config.num_steps, desc=label, unit="step", disable=None, leave=False) as bar:
             solve_job(job, record, run, bar)
