@@ -11,6 +11,8 @@ import optax
 from blindsr_jax.degradation import degrade
 from blindsr_jax.image_models.base import ImageInfo, ImageModel
 from blindsr_jax.losses import data_loss, hyper_laplacian, mse
+from blindsr_jax.networks.conv import METHODS
+from blindsr_jax.networks.layers import PRECISIONS, Compute
 from blindsr_jax.networks.skip import SkipNet, smallest_side
 from blindsr_jax.problem import Problem, Spec
 
@@ -32,6 +34,9 @@ def build(
     first_nonlocal: int = 2,
     learning_rate: float = 5e-3,
     gradient_weight: float = 2e-4,
+    conv: str = "auto",
+    precision: str = "float32",
+    checkpoint: bool = False,
 ) -> ImageModel:
     """A DIP image half; the defaults are those of the DIP-DKP release.
 
@@ -43,11 +48,25 @@ def build(
       first_nonlocal: first level with a non-local block; `levels` for none.
       learning_rate: of Adam.
       gradient_weight: factor of the hyper-Laplacian term, which is divided by the number of LR entries.
+      conv: form of the network's convolutions, see `networks.conv`.
+      precision: of the network's products, 'float32', 'tf32' (a GPU's) or 'bfloat16' (activations and weights as they
+        are used); parameters, statistics, losses and all that concerns the kernel keep the precision of the problem.
+      checkpoint: keep only what lies between the network's levels for the gradient, and compute the rest again: less
+        memory, about a third more time.
+
+    Raises:
+      ValueError: an unknown choice, or a form that bfloat16 is too coarse for.
     """
+    compute = Compute(conv, precision)
+    for name, value, known in (("conv", conv, METHODS), ("precision", precision, PRECISIONS)):
+        if value not in known:
+            raise ValueError(f"config.image.{name} is {value!r}, expected one of {', '.join(known)}")
+    if conv == "winograd" and precision == "bfloat16":
+        raise ValueError("config.image.conv is 'winograd', expected another one with precision 'bfloat16'")
     optimizer = optax.adam(learning_rate)
 
     def network(channels_out):
-        return SkipNet(channels, skip_channels, levels, channels_out, first_nonlocal)
+        return SkipNet(channels, skip_channels, levels, channels_out, first_nonlocal, compute, checkpoint)
 
     def init(key, problem: Problem):
         noise_key, net_key = jax.random.split(key)

@@ -1,11 +1,35 @@
 """Layers on one image (H, W, C), initialised as PyTorch does (the release trains from that start)."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
 from blindsr_jax.networks.conv import conv2d
+
+PRECISIONS = {"float32": "highest", "tf32": "tensorfloat32", "bfloat16": "highest"}
+
+
+class Compute(NamedTuple):
+    """How a network computes; parameters, statistics and gradients of parameters keep the precision of the problem."""
+
+    conv: str = "auto"  # of conv.METHODS
+    precision: str = "float32"  # of PRECISIONS
+
+    @property
+    def products(self) -> str:
+        """The precision of products of float32 numbers, as jax names it."""
+        return PRECISIONS[self.precision]
+
+    def param_dtype(self, x: jax.Array) -> jnp.dtype:
+        """Of the parameters of a layer with input `x`."""
+        return jnp.dtype(jnp.float32) if self.precision == "bfloat16" else x.dtype
+
+    def cast(self, x: jax.Array) -> jax.Array:
+        """The network's input in the precision of its activations."""
+        return x.astype(jnp.bfloat16) if self.precision == "bfloat16" else x
 
 
 def uniform_fan_in(fan_in: int):
@@ -25,7 +49,7 @@ class Dense(nn.Module):
         init = uniform_fan_in(x.shape[-1])
         w = self.param("kernel", init, (x.shape[-1], self.features), x.dtype)
         b = self.param("bias", init, (self.features,), x.dtype)
-        return x @ w + b
+        return jnp.matmul(x, w, precision="highest") + b
 
 
 class Conv(nn.Module):
@@ -34,18 +58,21 @@ class Conv(nn.Module):
     features: int
     size: int = 3
     stride: int = 1
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """(H, W, Ci) -> (ceil(H / stride), ceil(W / stride), features)."""
         pad = (self.size - 1) // 2
         init = uniform_fan_in(x.shape[-1] * self.size**2)
-        w = self.param("kernel", init, (self.size, self.size, x.shape[-1], self.features), x.dtype)
-        b = self.param("bias", init, (self.features,), x.dtype)
+        dtype = self.compute.param_dtype(x)
+        w = self.param("kernel", init, (self.size, self.size, x.shape[-1], self.features), dtype)
+        b = self.param("bias", init, (self.features,), dtype)
+        w, b = w.astype(x.dtype), b.astype(x.dtype)
         if self.size == 1 and self.stride == 1:
-            return x @ w[0, 0] + b
+            return jnp.matmul(x, w[0, 0], precision=self.compute.products) + b
         x = jnp.pad(x, ((pad, pad), (pad, pad), (0, 0)), mode="reflect")
-        return conv2d(x[None], w, self.stride)[0] + b
+        return conv2d(x[None], w, self.stride, method=self.compute.conv, precision=self.compute.products)[0] + b
 
 
 def _channel_mean(x: jax.Array) -> jax.Array:
@@ -53,21 +80,43 @@ def _channel_mean(x: jax.Array) -> jax.Array:
     return jnp.mean(jnp.mean(x, 0), 0)
 
 
+def _wide(x: jax.Array) -> jax.Array:
+    """At least float32, for statistics."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def batch_norm(x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float) -> jax.Array:
+    """Normalises each channel of one image by its own mean and biased variance (Ioffe & Szegedy 2015).
+
+    Args:
+      x: (H, W, C).
+      scale: (C,).
+      bias: (C,).
+      epsilon: added to the variance.
+
+    Returns:
+      (H, W, C) of the dtype of `x`; statistics are float32 at least.
+    """
+    centred = _wide(x) - _channel_mean(_wide(x))
+    variance = _channel_mean(centred**2)
+    return (centred * (lax.rsqrt(variance + epsilon) * scale) + bias).astype(x.dtype)
+
+
 class BatchNorm(nn.Module):
-    """Normalises each channel of one image by its own mean and (biased) variance: train mode, always."""
+    """`batch_norm` with its scale and bias, always in train mode."""
 
     zero_init: bool = False
     epsilon: float = 1e-5
+    compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """(H, W, C) -> (H, W, C)."""
         first = nn.initializers.zeros if self.zero_init else nn.initializers.ones
-        scale = self.param("scale", first, x.shape[-1:], x.dtype)
-        bias = self.param("bias", nn.initializers.zeros, x.shape[-1:], x.dtype)
-        centred = x - _channel_mean(x)
-        variance = _channel_mean(centred**2)
-        return centred * (lax.rsqrt(variance + self.epsilon) * scale) + bias
+        dtype = self.compute.param_dtype(x)
+        scale = self.param("scale", first, x.shape[-1:], dtype)
+        bias = self.param("bias", nn.initializers.zeros, x.shape[-1:], dtype)
+        return batch_norm(x, scale, bias, self.epsilon)
 
 
 def _upsample_axis(x: jax.Array, axis: int) -> jax.Array:

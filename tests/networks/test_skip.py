@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from blindsr_jax.networks.layers import Compute
 from blindsr_jax.networks.skip import SkipNet, smallest_side
 from tests import golden
 
@@ -125,3 +126,47 @@ def test_nonlocal_block_is_the_identity_at_first():
     plain = {"params": {k: v for k, v in params["params"].items() if "nonlocal" not in k}}
     with_blocks = SkipNet(4, 2, 2, first_nonlocal=1).apply(params, noise)
     np.testing.assert_array_equal(with_blocks, SkipNet(4, 2, 2, first_nonlocal=2).apply(plain, noise))
+
+
+def net(**options):
+    return SkipNet(8, 2, 2, first_nonlocal=1, **options)
+
+
+def gradient(network, params, noise):
+    return jax.jit(jax.value_and_grad(lambda p: jnp.mean(network.apply(p, noise)[::2] ** 2)))(params)
+
+
+def test_a_checkpointed_network_has_the_same_parameters_and_gradients():
+    with jax.enable_x64(True):
+        noise = jax.random.uniform(jax.random.key(0), (12, 9, 3))
+        params, again = (jax.jit(net(checkpoint=c).init)(jax.random.key(1), noise) for c in (False, True))
+        assert jax.tree.structure(params) == jax.tree.structure(again)
+        (value, grads), (value_2, grads_2) = (gradient(net(checkpoint=c), params, noise) for c in (False, True))
+        np.testing.assert_allclose(value, value_2, atol=1e-14)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-12), grads, grads_2)
+
+
+def test_bfloat16_activations_keep_float32_parameters_and_results():
+    noise = jax.random.uniform(jax.random.key(0), (16, 16, 3))
+    coarse = net(compute=Compute(precision="bfloat16"))
+    params = jax.jit(coarse.init)(jax.random.key(1), noise)
+    assert {p.dtype for p in jax.tree.leaves(params)} == {jnp.dtype("float32")}
+    assert coarse.apply(params, noise).dtype == jnp.float32
+    (value, grads), (value_2, grads_2) = (gradient(n, params, noise) for n in (net(), coarse))
+    assert 1e-7 < abs(value - value_2) / value < 3e-2
+    assert {g.dtype for g in jax.tree.leaves(grads_2)} == {jnp.dtype("float32")}
+    fine, rough = (jnp.concatenate([g.ravel() for g in jax.tree.leaves(tree)]) for tree in (grads, grads_2))
+    # Normalisation over few pixels amplifies the rounding of 8 bits; the direction of descent stays.
+    assert fine @ rough > 0.95 * jnp.linalg.norm(fine) * jnp.linalg.norm(rough)
+
+
+def test_the_precision_of_products_reaches_every_one_of_them():
+    noise = jnp.zeros((12, 12, 3))
+    for precision, name in (("float32", "HIGHEST"), ("tf32", "HIGH")):
+        network = net(compute=Compute(precision=precision))
+        params = jax.eval_shape(network.init, jax.random.key(1), noise)
+        grad = jax.grad(lambda p, network=network: jnp.sum(network.apply(p, noise)))
+        text = jax.jit(grad).lower(params).as_text()
+        products = [line for line in text.splitlines() if "dot_general" in line or "stablehlo.convolution" in line]
+        found = [set(re.findall(r"HIGH\w*|DEFAULT", line)) for line in products]
+        assert len(products) > 20 and all(names == {name} for names in found), precision
