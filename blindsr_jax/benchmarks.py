@@ -60,11 +60,12 @@ def make_case(config: Any, *, hr_size: int, scale: int, vectorize: bool | None =
     """
     spec = methods.build_spec(config, scale)
     solver = methods.build_solver(config, spec)
+    margin = spec.kernel_size - scale if spec.boundary == "valid" else 0
+    least = scale * -(-max(spec.kernel_size, solver.smallest_side - margin) // scale)
+    if hr_size < least:
+        raise ValueError(f"hr_size is {hr_size}, expected at least {least} for the kernel and the network")
     lr = jax.random.uniform(jax.random.key(1), (hr_size // scale, hr_size // scale, 3), jnp.float32)
     problem = Problem(lr, spec)
-    if min(problem.canvas_shape[:2]) < max(solver.smallest_side, spec.kernel_size):
-        least = max(solver.smallest_side, spec.kernel_size)
-        raise ValueError(f"hr_size is {hr_size}, expected at least {least} for the kernel and the network")
     vectorize = jax.default_backend() != "cpu" if vectorize is None else vectorize
     return Case(config, solver, methods.build_image_model(config, spec), problem, vectorize)
 

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
+from jax import lax
 
 from blindsr_jax.networks.layers import Conv
 
@@ -64,26 +66,43 @@ def count(jaxpr: Any) -> int:
     return total
 
 
+def _plain(layer: Conv, x: jax.Array) -> jax.Array:
+    """What a layer computes, as the one operation that `count` knows, in whatever form the layer would compute it."""
+    kernel = jnp.zeros((layer.size, layer.size, x.shape[-1], layer.features), x.dtype)
+    strides, layout = (layer.stride, layer.stride), ("NHWC", "HWIO", "NHWC")
+    return lax.conv_general_dilated(x[None], kernel, strides, "SAME", dimension_numbers=layout)[0]
+
+
+def _trace(forward: Callable, *args: Any) -> tuple[Any, list[ConvCall]]:
+    """The program of a function of Flax modules, with plain convolutions; and its convolution layers, in order."""
+    calls = []
+
+    def replace(method, layer_args, options, context):
+        if not isinstance(context.module, Conv) or context.method_name != "__call__":
+            return method(*layer_args, **options)
+        x = layer_args[0]
+        calls.append(ConvCall(context.module.clone(parent=None, name=None), x.shape, x.dtype))
+        return _plain(context.module, x)
+
+    with nn.intercept_methods(replace):
+        # A new function, which jax has not traced before.
+        jaxpr = jax.make_jaxpr(lambda *inputs: forward(*inputs))(*args).jaxpr
+    return jaxpr, calls
+
+
 def training_flops(forward: Callable, *args: Any) -> int:
     """Operations of a forward and a backward pass: three times those of the forward pass, its two gradients included.
+
+    A convolution layer counts by its shape, in whatever form it is computed: a form that multiplies less is faster, it
+    does not do less.
 
     Args:
       forward: the function, without its gradient; nothing is run.
       *args: arrays, or their shapes as `jax.eval_shape` gives them.
     """
-    return 3 * count(jax.make_jaxpr(forward)(*args).jaxpr)
+    return 3 * count(_trace(forward, *args)[0])
 
 
 def conv_calls(forward: Callable, *args: Any) -> list[ConvCall]:
     """The convolution layers that a function of Flax modules uses, in order; nothing is run."""
-    calls = []
-
-    def note(method, layer_args, options, context):
-        if isinstance(context.module, Conv) and context.method_name == "__call__":
-            x = layer_args[0]
-            calls.append(ConvCall(context.module.clone(parent=None, name=None), x.shape, x.dtype))
-        return method(*layer_args, **options)
-
-    with nn.intercept_methods(note):
-        jax.eval_shape(lambda *inputs: forward(*inputs), *args)  # a new function, which jax has not seen and traces
-    return calls
+    return _trace(forward, *args)[1]

@@ -17,7 +17,7 @@ The LR images are random; no file is needed. One record a batch size:
 
 With --compare two configs are timed in turn in one process. `compare.ratio` is the seconds of a step of the second in
 those of the first; on a shared machine trust it rather than ratios of separate runs. Compiled programs are not kept on
-disk here, so that compile_seconds is what it says.
+disk here unless --compilation_cache is given, so that compile_seconds is what it says.
 """
 
 import os
@@ -44,6 +44,7 @@ _ROUNDS = flags.DEFINE_integer("rounds", 3, "Medians are over that many rounds o
 _BREAKDOWN = flags.DEFINE_bool("breakdown", True, "Measure also where the time goes.")
 _JSON = flags.DEFINE_string("json", None, "File of the records.")
 flags.mark_flags_as_required(["config"])
+flags.FLAGS.set_default("compilation_cache", False)
 
 
 def batch_sizes() -> list[int]:
