@@ -4,7 +4,7 @@ Every program is timed inside a scan, where it runs in a solve: a convolution is
 """
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -70,9 +70,10 @@ def make_case(config: Any, *, hr_size: int, scale: int, vectorize: bool | None =
     return Case(config, solver, methods.build_image_model(config, spec), problem, vectorize)
 
 
+@partial(jax.jit, static_argnames="n")
 def _stack(tree: Any, n: int) -> Any:
     """n copies of every array along a new axis; speed does not depend on the numbers."""
-    return jax.tree.map(lambda x: jnp.stack([x] * n), tree)
+    return jax.tree.map(lambda x: jnp.broadcast_to(x[None], (n, *x.shape)), tree)
 
 
 def step_program(case: Case, state: Any, *, steps: int, together: int) -> Program:
@@ -152,13 +153,17 @@ def _conv_body(layers: Sequence[flops.ConvCall]) -> Callable:
 
 
 def _conv_carry(layers: Sequence[flops.ConvCall]) -> list[Any]:
-    """Parameters, input and output gradient of each layer, random."""
-    carry, key = [], jax.random.key(4)
-    for i, (layer, shape, dtype) in enumerate(layers):
-        x = jax.random.normal(jax.random.fold_in(key, i), shape).astype(dtype)
-        params = layer.init(key, x)
-        carry.append((params, x, layer.apply(params, x)))
-    return carry
+    """Parameters, input and output gradient of each layer, random; made in one program."""
+
+    def make(key):
+        carry = []
+        for i, (layer, shape, dtype) in enumerate(layers):
+            x = jax.random.normal(jax.random.fold_in(key, i), shape).astype(dtype)
+            params = layer.init(key, x)
+            carry.append((params, x, layer.apply(params, x)))
+        return carry
+
+    return jax.jit(make)(jax.random.key(4))
 
 
 def part_programs(case: Case, state: Any, *, steps: int, together: int) -> dict[str, Program]:
@@ -317,22 +322,31 @@ def _cell(value: Any) -> str:
 
 
 def table(records: Sequence[dict[str, Any]]) -> str:
-    """The records as a Markdown table, the breakdown in percent."""
-    head = ("config", "images", "s/step", "s/image", "GFLOP/s", "% of matmul", "GB", "compile s", *PARTS, "ratio")
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    """The records as a Markdown table without empty columns, the breakdown in percent."""
+    rows = []
     for r in records:
-        step = r["seconds_per_step"]
-        share, peak, parts = r["matmul_share"], r["peak_memory_bytes"], r.get("breakdown", {})
-        row = [r["config"], r["batch_size"], step, r["seconds_per_image"]]
-        row += [
-            step and r["flops_per_step"] / step / 1e9,
-            share and 100 * share,
-            peak and peak / 1e9,
-            r["compile_seconds"],
-        ]
-        total = sum(value or 0 for value in parts.values())
-        row += [f"{100 * parts[name] / total:.0f} %" if parts.get(name) is not None else None for name in PARTS]
-        ratio = r.get("compare")
-        row.append(ratio and f"{ratio['ratio']:.3f} ({ratio['lowest']:.3f} to {ratio['highest']:.3f})")
-        lines.append("| " + " | ".join(map(_cell, row)) + " |")
-    return "\n".join(lines)
+        step, share, peak, parts = (
+            r["seconds_per_step"],
+            r["matmul_share"],
+            r["peak_memory_bytes"],
+            r.get("breakdown", {}),
+        )
+        total, ratio = sum(value or 0 for value in parts.values()), r.get("compare")
+        row = {
+            "config": r["config"],
+            "images": r["batch_size"],
+            "s/step": step,
+            "s/image": r["seconds_per_image"],
+            "GFLOP/s": step and r["flops_per_step"] / step / 1e9,
+            "% of matmul": share and 100 * share,
+            "GB": peak and peak / 1e9,
+            "compile s": r["compile_seconds"],
+        }
+        row |= {name: f"{100 * parts[name] / total:.0f} %" for name in PARTS if parts.get(name) is not None}
+        if ratio:
+            row["ratio"] = f"{ratio['ratio']:.3f} ({ratio['lowest']:.3f} to {ratio['highest']:.3f})"
+        rows.append(row)
+    names = [name for name in (*rows[0], *PARTS, "ratio") if any(row.get(name) is not None for row in rows)]
+    names = list(dict.fromkeys(names))
+    lines = [names, ["---"] * len(names), *([_cell(row.get(name)) for name in names] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -134,9 +134,14 @@ def fastest(name: str) -> Any:
         return read(name)
 
 
+def together() -> bool | None:
+    """Small images go through one vmap on any machine, since that is what is to be tried."""
+    return True if _SMALL.value else None
+
+
 def bench(name: str, config: Any, hr_size: int, steps: int) -> benchmarks.Bench:
     """The programs of a config at one size."""
-    case = benchmarks.make_case(config, hr_size=hr_size, scale=SCALE)
+    case = benchmarks.make_case(config, hr_size=hr_size, scale=SCALE, vectorize=together())
     return benchmarks.make_bench(name, case, steps=steps)
 
 
@@ -202,6 +207,7 @@ def solved_psnr(config: Any, problems: Problem, hr: np.ndarray, plan: Plan) -> n
         keys += [jax.random.fold_in(jax.random.key(seed), case) for case in range(n)]
     stack = Problem(jnp.concatenate([problems.lr] * plan.seeds), problems.spec)
     options = {"num_steps": plan.study_steps or config.num_steps, "chunk_steps": config.chunk_steps}
+    options["vectorize"] = together()
     results = solve_groups(jnp.stack(keys), stack, solver, **options)
     scores = [metrics.psnr_y(np.asarray(r.image), hr[i % n], border=SCALE) for i, r in enumerate(results)]
     return np.reshape(scores, (plan.seeds, n)).T
@@ -234,9 +240,11 @@ def whole(name: str, plan: Plan) -> Iterator[list[dict]]:
     steps = plan.study_steps or config.num_steps
     lr = jax.random.uniform(jax.random.key(7), (n, plan.hr_size // SCALE, plan.hr_size // SCALE, 3))
     keys = jax.random.split(jax.random.key(8), n)
-    begin, solver = time.perf_counter(), methods.build_solver(config, spec)
-    solve_groups(keys, Problem(lr, spec), solver, num_steps=steps, chunk_steps=config.chunk_steps)
-    compiling = clock.seconds()
+    solver = methods.build_solver(config, spec)
+    jax.block_until_ready((lr, keys))
+    begin, before = time.perf_counter(), clock.seconds()
+    solve_groups(keys, Problem(lr, spec), solver, num_steps=steps, chunk_steps=config.chunk_steps, vectorize=together())
+    compiling = clock.seconds() - before
     seconds = (time.perf_counter() - begin - compiling) / n
     yield [{"config": name, "images": n, "steps": steps, "seconds_per_image": seconds, "compile_seconds": compiling}]
 
@@ -280,6 +288,7 @@ def run_stage(stage: Stage, report: Report, clock: Clock) -> None:
         if not is_out_of_memory(error):
             raise
         note = "out of memory"
+    note = note or ("" if rows else "nothing to measure")
     report.add(stage.title, seconds=time.monotonic() - begin, note=note, table=table(rows) if rows else "", rows=rows)
 
 

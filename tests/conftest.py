@@ -11,3 +11,4 @@ def pytest_configure(config):
     folder = tempfile.mkdtemp(prefix="blindsr_jax_tests_")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     os.environ["XDG_CACHE_HOME"] = folder
+    os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)  # jax reads it when it is imported, which is later
