@@ -7,7 +7,7 @@ PYTEST := -m pytest -n 2 --dist loadfile
 EXTRA := $(shell nvidia-smi >/dev/null 2>&1 && echo ,cuda12)
 RUN := $(VENV)/bin/python
 
-.PHONY: setup demo test test-long lint format clean
+.PHONY: setup demo test test-long bench-gpu lint format clean
 
 setup: $(VENV)/.installed
 
@@ -25,6 +25,10 @@ test: setup lint
 
 test-long: setup
 	$(RUN) $(PYTEST) -m 'long or not long'
+
+# Ends within nine minutes, with what it has got; --small tries it on a CPU.
+bench-gpu: setup
+	$(RUN) launch/bench_gpu.py --workdir=out/gpu
 
 lint: setup
 	$(VENV)/bin/ruff check .

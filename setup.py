@@ -24,6 +24,7 @@ setup(
         "ml_collections>=1.0,<2",
         "matplotlib>=3.9,<4",
         "tqdm>=4.66,<5",
+        "filelock>=3.16,<5",
     ],
     extras_require={
         "cuda12": [f"jax[cuda12]{JAX}"],

@@ -12,9 +12,17 @@ import jax
 from absl import app, flags
 from absl import logging as absl_logging
 
+from blindsr_jax import compilation
 from blindsr_jax.config import check_name, load_config
 from blindsr_jax.files import InputError
 from blindsr_jax.stopping import StoppedError
+
+_COMPILATION_CACHE = flags.DEFINE_bool(
+    "compilation_cache",
+    True,
+    "Keep compiled programs in the user's cache folder (blindsr_jax below XDG_CACHE_HOME or ~/.cache), which may be "
+    "deleted at any time; JAX_COMPILATION_CACHE_DIR in the environment names another.",
+)
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 MAX_SEED = 2**32 - 1
@@ -99,6 +107,7 @@ def run(main: Callable[[], int]) -> None:
     def call(argv):
         del argv
         try:
+            compilation.enable() if _COMPILATION_CACHE.value else compilation.disable()
             sys.exit(main())
         except UsageError as error:
             _fail(one_line(error))

@@ -6,6 +6,8 @@ import pkgutil
 from collections.abc import Mapping
 from typing import Any
 
+from blindsr_jax.image_models.base import ImageModel
+from blindsr_jax.kernel_models.base import KernelModel
 from blindsr_jax.kernels.family import KernelFamily, load_family, mixture
 from blindsr_jax.problem import Spec, make_spec
 from blindsr_jax.solve import Solver, joint
@@ -75,6 +77,26 @@ def _scaled(function, options: Mapping[str, Any], factor: float) -> dict[str, An
     )
 
 
+def build_image_model(config: Mapping[str, Any], spec: Spec, *, rate_factor: float = 1.0) -> ImageModel:
+    """The image half that a config describes, its learning rate times a factor.
+
+    Raises:
+      ValueError: an unknown name or a bad value; one sentence.
+    """
+    options = dict(config["image"])
+    build = _load("image", options.pop("name")).build
+    return _call(build, "image", spec, **_scaled(build, options, rate_factor))
+
+
+def build_kernel_model(config: Mapping[str, Any], spec: Spec, *, rate_factor: float = 1.0) -> KernelModel:
+    """The kernel half that a config describes, see `build_image_model`."""
+    options = dict(config["kernel"])
+    build = _load("kernel", options.pop("name")).build
+    if "family" in inspect.signature(build).parameters:
+        options["family"] = build_family(config["prior"], spec)
+    return _call(build, "kernel", spec, **_scaled(build, options, rate_factor))
+
+
 def build_solver(config: Mapping[str, Any], spec: Spec) -> Solver:
     """The solver that a config describes. Make it once a spec: programs are compiled once a solver and shape.
 
@@ -87,16 +109,11 @@ def build_solver(config: Mapping[str, Any], spec: Spec) -> Solver:
     Raises:
       ValueError: an unknown name or a bad value; one sentence.
     """
-    image, kernel = dict(config["image"]), dict(config["kernel"])
-    build_image = _load("image", image.pop("name")).build
-    build_kernel = _load("kernel", kernel.pop("name")).build
-    if "family" in inspect.signature(build_kernel).parameters:
-        kernel["family"] = build_family(config["prior"], spec)
 
     def compose(factor, retry=None):
         return joint(
-            _call(build_image, "image", spec, **_scaled(build_image, image, factor)),
-            _call(build_kernel, "kernel", spec, **_scaled(build_kernel, kernel, factor)),
+            build_image_model(config, spec, rate_factor=factor),
+            build_kernel_model(config, spec, rate_factor=factor),
             ssim_steps=config["ssim_steps"],
             averaging=config["averaging"],
             retry=retry,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from blindsr_jax import io
 
@@ -20,6 +21,13 @@ def summarize(values: Sequence[float | None]) -> tuple[float | None, float | Non
         return None, None
     error = float(np.std(finite, ddof=1) / math.sqrt(len(finite))) if len(finite) > 1 else None
     return float(np.mean(finite)), error
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and half the width of its 95 % interval (Student's t) of independent values, at least two."""
+    n = len(values)
+    error = np.std(values, ddof=1) / math.sqrt(n)
+    return float(np.mean(values)), float(stats.t.ppf(0.975, n - 1) * error)
 
 
 def add_gaps(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -70,3 +70,9 @@ def test_files(tmp_path):
     rows = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
     assert rows[0]["psnr"] == "21.0" and rows[0]["case"] == "a"
     assert json.loads((tmp_path / "table.json").read_text())["cells"] == CELLS
+
+
+def test_mean_interval_is_that_of_students_t():
+    mean, half = tables.mean_interval([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert mean == 3.0
+    np.testing.assert_allclose(half, 2.776445 * np.sqrt(2.5 / 5), rtol=1e-6)  # t(0.975, 4 degrees of freedom)

@@ -10,7 +10,13 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 TINY = "--config=tests/launch/tiny.py"
 # Programs run for milliseconds here: optimising them is most of the time of a test.
-ENV = {**os.environ, "XLA_FLAGS": "--xla_backend_optimization_level=0", "JAX_PLATFORMS": "cpu"}
+# The small ones are worth keeping too, see conftest.py for where.
+ENV = {
+    **os.environ,
+    "XLA_FLAGS": "--xla_backend_optimization_level=0",
+    "JAX_PLATFORMS": "cpu",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+}
 
 
 class Run(NamedTuple):

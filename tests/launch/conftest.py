@@ -64,11 +64,6 @@ def solved(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def cached(tmp_path_factory):
-    """`forked` with compiled programs kept between runs: a run that has been compiled before takes a few seconds."""
-    env = {
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("cache")),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
-    return lambda *commands: forked(*commands, env=env)
+def cached():
+    """`forked`, whose programs are kept between runs: a run that has been compiled before takes a few seconds."""
+    return forked

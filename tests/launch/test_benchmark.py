@@ -1,0 +1,77 @@
+"""The benchmark's records as the contract names them, wrong flags, and the report of a GPU at small size."""
+
+import pytest
+
+from tests.launch.commands import TINY, command, forked, python, read_json, usage_error
+
+KEYS = (
+    "config hr_size scale batch_size dtype device seconds_per_image seconds_per_step compile_seconds flops_per_step "
+    "matmul_share peak_memory_bytes"
+).split()
+SIZE = "--hr_size=24", "--scale=2", "--steps=2", "--rounds=1"
+WRONG = {
+    "--batch_sizes=": ("--batch_sizes=", "whole numbers of at least 1"),
+    "--batch_sizes=1,0": ("--batch_sizes=1,0", "whole numbers of at least 1"),
+    "--batch_sizes=1,a": ("--batch_sizes=1,a", "whole numbers of at least 1"),
+    "--hr_size=25": ("--hr_size=25", "multiple of --scale=2"),
+    "--hr_size=8": ("hr_size is 8", "at least 12"),
+    "--scale=9": ("--scale=9", "[1, 8]"),
+    "--steps=0": ("--steps=0", "positive"),
+    "--compare=missing.py": ("missing.py", "configs/"),
+    "--config.image.channels=1": ("config.image.channels", "at least 2"),
+    "--json={}": ("--json=", "a folder"),
+    "--json={}/file/a.json": ("--json=", "writable folder"),
+}
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    place = tmp_path_factory.mktemp("benchmark")
+    (place / "file").write_text("")
+    flags = ["--batch_sizes=1,2", f"--json={place}/made/records.json"]
+    wrong = [command("benchmark", TINY, *SIZE, flag.format(place)) for flag in WRONG]
+    run, *refused = forked(command("benchmark", TINY, *SIZE, *flags), *wrong)
+    return place, run, dict(zip(WRONG, refused, strict=True))
+
+
+def test_records(answers):
+    place, run, _ = answers
+    assert run.code == 0 and run.err == "", run
+    records = read_json(place, "made/records.json")
+    assert [record["batch_size"] for record in records] == [1, 2]
+    for record in records:
+        assert set(KEYS) <= set(record)
+        assert all(record[key] is not None for key in KEYS) and record["config"] == "tiny"
+        assert record["seconds_per_step"] > 0 and 0 < record["matmul_share"] < 1
+        parts = record["breakdown"]
+        assert parts["convolutions"] > 0 and set(parts) == {
+            "convolutions",
+            "normalisation_elementwise",
+            "kernel_half",
+            "rest",
+        }
+    assert records[1]["flops_per_step"] == 2 * records[0]["flops_per_step"] > 0
+    assert run.out.count("\n") == 4 and "| tiny | 2 |" in run.out
+
+
+@pytest.mark.parametrize("flag", WRONG)
+def test_wrong_flags(answers, flag):
+    place, _, refused = answers
+    sentence = usage_error(refused[flag])
+    assert [word for word in WRONG[flag] if word not in sentence] == [], sentence
+
+
+@pytest.mark.long
+def test_the_report_of_a_gpu_at_small_size(tmp_path):
+    run = python(*command("bench_gpu", "--small", f"--workdir={tmp_path}", "--budget_seconds=1500"))
+    assert run.code == 0, run
+    stages = read_json(tmp_path, "report.json")["stages"]
+    assert len(stages) == 10 and all(stage["rows"] for stage in stages.values()), stages
+    assert (tmp_path / "report.md").read_text().count("## ") == 10
+
+
+def test_the_report_keeps_to_its_time(tmp_path):
+    run = python(*command("bench_gpu", "--small", f"--workdir={tmp_path}", "--budget_seconds=1"))
+    assert run.code == 0 and run.err == "", run
+    notes = [stage["note"] for stage in read_json(tmp_path, "report.json")["stages"].values()]
+    assert notes and all("skipped" in note or "time was over" in note for note in notes)
