@@ -47,8 +47,8 @@ def _stack(trees: Sequence[Any], mesh: Mesh | None) -> Any:
 
 
 def unstack(progress: Progress, n: int) -> list[Progress]:
-    """The progress of each image of a group of n, on the host; a group of one has no leading axis."""
-    if n == 1:
+    """The progress of each of the first n images of a stack, on the host; one that is none comes back as it is."""
+    if progress.state.canvas.ndim == 3:
         return [progress]
     attempt, step, state, trace = progress
     state = jax.device_get(state)
@@ -71,6 +71,7 @@ def solve_group(
     *,
     num_steps: int,
     chunk_steps: int,
+    width: int = 1,
     on_chunk: Callable[[int, dict[str, np.ndarray]], None] | None = None,
     save: Callable[[Progress], None] | None = None,
     keep_state: bool = False,
@@ -78,14 +79,16 @@ def solve_group(
     """Runs one try of each image of a group to its end.
 
     A group of one runs the program of `solve`; a larger one is vectorised, and split over the devices of this process
-    if there are several (then the last image is repeated until each has the same number). An image whose numbers are
-    lost stays in the stack without touching the others; once all are lost, the group ends.
+    if there are several. An image whose numbers are lost stays in the stack without touching the others; once all are
+    lost, the group ends.
 
     Args:
       trials: images of one `place`.
       solver: from `joint` or `methods.build_solver`; the second try takes its `retry`.
       num_steps: updates of the image half.
       chunk_steps: about how many steps run between two calls of `on_chunk`.
+      width: a smaller group is filled up to that many images by repeating the last one, and in any case to a multiple
+        of the number of devices.
       on_chunk: called on the host as `on_chunk(steps_done, trace_of_the_chunk)`, (steps,) or (steps, n) a quantity.
       save: called between chunks with a `Progress` for `unstack`, whose state lives until it returns.
       keep_state: whether the results hold the last states.
@@ -95,7 +98,7 @@ def solve_group(
     """
     attempt, n = trials[0].attempt, len(trials)
     run = {"num_steps": num_steps, "chunk_steps": chunk_steps, "on_chunk": on_chunk, "save": save}
-    if n == 1:
+    if max(n, width) == 1:
         key, problem, kernel, _, progress = trials[0]
         key, method = tries(key, solver)[attempt]
         if progress is None:
@@ -103,8 +106,8 @@ def solve_group(
         last, bad = advance(key, problem, method, progress, **run)
     else:
         mesh = device_mesh()
-        padding = 0 if mesh is None else -n % mesh.size
-        full = [*trials, *[trials[-1]] * padding]
+        width = max(n, width) if mesh is None else -(-max(n, width) // mesh.size) * mesh.size
+        full = [*trials, *[trials[-1]] * (width - n)]
         keys, problems, kernels, _, progresses = zip(*full, strict=True)
         keys, methods = zip(*(tries(key, solver)[attempt] for key in keys), strict=True)
         key, problem = _stack(keys, mesh), _stack(problems, mesh)

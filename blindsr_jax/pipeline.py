@@ -100,7 +100,8 @@ class Pipeline:
         self.num_failed = 0
         self._run, self._summary, self._writer = run, summary, Writer()
         self._waiting: dict[Any, list[Item]] = {}  # by `Trial.place`
-        self._sizes: dict[Any, int] = {}  # the most images of a shape at once
+        self._sizes: dict[Any, int] = {}  # images of a shape at once
+        self._widths: dict[Any, int] = {}  # of the last program of a shape
         self._needed: dict[Any, int] = {}  # bytes an image of a shape
         self._num_left = num_jobs
 
@@ -178,10 +179,22 @@ class Pipeline:
             free = MEMORY_SHARE * share * memory.available()
             if most > 1 and self._run.memory_check and not self._certainly_fits(trial, most, free):
                 most = max(1, min(most, int(free / self._bytes_of(trial))))
-            self._sizes[shape] = most
-        most = self._sizes[shape]
-        # Groups of one size share a program: 100 images are 50 and 50 rather than 64 and 36.
-        return most if wanted else max(1, math.ceil(self._num_left / math.ceil(self._num_left / most)))
+            # Groups of one size share a program: 100 images are 50 and 50 rather than 64 and 36.
+            self._sizes[shape] = most if wanted else math.ceil(self._num_left / math.ceil(self._num_left / most))
+        return self._sizes[shape]
+
+    def _width(self, group: Sequence[Item]) -> int:
+        """What a group is to be filled up to.
+
+        On a CPU to its full size, so that the bits of an image do not depend on what an interruption left of its group;
+        on an accelerator if that is cheaper than compiling another program.
+        """
+        shape, count = group[0].trial.problem.lr.shape, len(group)
+        if jax.default_backend() == "cpu":
+            return self._sizes[shape]
+        last = self._widths.get(shape, 1)
+        self._widths[shape] = last if 0.75 * last <= count <= last else count
+        return self._widths[shape]
 
     def _put(self, item: Item) -> None:
         group = self._waiting.setdefault(item.trial.place, [])
@@ -238,7 +251,8 @@ class Pipeline:
                 bar.set_postfix(loss=f"{np.mean(trace['loss'][-1]):.3g}")
 
             trials = [item.trial for item in group]
-            return solve_group(trials, run.solver, **run.steps, on_chunk=on_chunk, save=clock.save)
+            options = {"width": self._width(group), "on_chunk": on_chunk, "save": clock.save}
+            return solve_group(trials, run.solver, **run.steps, **options)
 
     def _fail(self, item: Item, error: Exception) -> None:
         if is_out_of_memory(error):
