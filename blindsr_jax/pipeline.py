@@ -3,14 +3,14 @@
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TextIO
 
 import jax
 import numpy as np
 from tqdm import tqdm
 
-from blindsr_jax import cli, io, keeper, memory, resume, workdir
+from blindsr_jax import cli, distributed, io, keeper, memory, resume, workdir
 from blindsr_jax.batch import Trial, has_another_try, is_out_of_memory, solve_group
 from blindsr_jax.keeper import Keeper, Kept
 from blindsr_jax.problem import Problem, Result, Spec
@@ -38,6 +38,7 @@ class Run(NamedTuple):
     memory_check: bool
     stopper: Stopper
     clock: cli.CompileClock
+    peers: distributed.Peers = distributed.Peers()
 
     @property
     def steps(self) -> dict[str, int]:
@@ -89,16 +90,16 @@ def too_large(item: Item, run: Run, needed: float, free: float) -> io.InputError
 class Pipeline:
     """Takes images one by one; `num_failed` of them have failed so far."""
 
-    def __init__(self, run: Run, summary: workdir.Summary, num_jobs: int):
+    def __init__(self, run: Run, num_jobs: int, on_record: Callable[[dict[str, Any]], None]):
         """Makes an empty one.
 
         Args:
           run: what the images share.
-          summary: to be told of each new record.
           num_jobs: images that will be added.
+          on_record: called with each new record, in the writer's thread.
         """
         self.num_failed = 0
-        self._run, self._summary, self._writer = run, summary, Writer()
+        self._run, self._on_record, self._writer = run, on_record, Writer()
         self._waiting: dict[Any, list[Item]] = {}  # by `Trial.place`
         self._sizes: dict[Any, int] = {}  # images of a shape at once
         self._widths: dict[Any, int] = {}  # of the last program of a shape
@@ -107,7 +108,8 @@ class Pipeline:
 
     def add(self, job: resume.Job, label: str) -> None:
         """Reads an image, and solves those of its kind once there are enough of them."""
-        run = self._run
+        run, label = self._run, self._run.peers.label + label
+        distributed.obey(run.peers, run.stopper)
         run.stopper.check()
         self._writer.check()
         record = workdir.new_record(job.name, spec=run.spec, config=run.name, seed=run.seed)
@@ -247,6 +249,7 @@ class Pipeline:
 
             def on_chunk(done, trace):
                 self._writer.check()
+                distributed.obey(run.peers, run.stopper)
                 bar.update(done - bar.n)
                 bar.set_postfix(loss=f"{np.mean(trace['loss'][-1]):.3g}")
 
@@ -290,7 +293,7 @@ class Pipeline:
         self._tell(record, label)
 
     def _tell(self, record: dict[str, Any], label: str) -> None:
-        self._summary.add(record)
+        self._on_record(record)
         if record["status"] in workdir.FAILURES:
             self.num_failed += 1
             say(f"{label}: {record['status']}, {record['message']}", sys.stderr)
