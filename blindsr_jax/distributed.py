@@ -20,7 +20,7 @@ import jax
 
 from blindsr_jax.stopping import Stopper
 
-HEARTBEAT_SECONDS = 60  # a process is lost if it has not been heard of for so long; one that is killed, at once
+HEARTBEAT_SECONDS = 60  # a process is lost if it has not been heard of for so long
 START_SECONDS = 300  # for all processes to come together
 PLAN_SECONDS = 3600  # process 0 may have to read many inputs to plan
 GRACE_SECONDS = 600  # for the others to end a chunk when process 0 stops
