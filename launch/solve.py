@@ -15,6 +15,7 @@ for _number in (signal.SIGINT, signal.SIGTERM):  # nothing has begun yet: no tra
 if any(word.lstrip("-").startswith("distributed") for word in sys.argv):  # jax would warn of what is meant to be
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -127,8 +128,8 @@ def join() -> distributed.Peers:
         raise cli.UsageError(f"--distributed: {error}") from error
 
 
-def solve_share(tasks: list[tuple[str, resume.Job]], run: Run, on_record) -> int:
-    """Solves the share of this process of the images, each with its label; returns how many failed."""
+def solve_share(tasks: list[tuple[str, resume.Job]], run: Run, on_record: Callable[[dict], None]) -> int:
+    """Solves this process's share of the images, each with its label; returns how many failed."""
     tasks, is_complete = run.peers.share(tasks), False
     pipeline = Pipeline(run, len(tasks), on_record)
     try:
