@@ -1,16 +1,131 @@
-"""Several problems of one shape at once: vectorised where that pays, one after another where it does not."""
+"""Several problems of one shape at once: on all devices of this process, or one after another where that is faster."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding
 
 from blindsr_jax.problem import Problem, Result
-from blindsr_jax.solve import Progress, Solver, advance, begin, second_key, solve, to_result
+from blindsr_jax.solve import IMAGES, Progress, Solver, State, advance, begin, to_result, tries
 
 
-def _one(tree, i: int):
-    return jax.tree.map(lambda x: x[i], tree)
+class Trial(NamedTuple):
+    """One try of one problem, to be begun or gone on with."""
+
+    key: jax.Array  # of the image, whichever try it is
+    problem: Problem
+    kernel: jax.Array | None = None  # (k, k), see `solve`
+    attempt: int = 0  # 0, or 1 on the second try
+    progress: Progress | None = None  # where to go on
+
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """What the trials of a group have in common: shape and spec, attempt, step."""
+        step = 0 if self.progress is None else self.progress.step
+        return self.problem.lr.shape, self.problem.spec, self.attempt, step
+
+    def again(self) -> "Trial":
+        """The next try."""
+        return self._replace(attempt=self.attempt + 1, progress=None)
+
+
+def device_mesh() -> Mesh | None:
+    """The devices of this process along one axis, 'images'; None if there is only one."""
+    devices = jax.local_devices()
+    if len(devices) == 1:
+        return None
+    return jax.make_mesh((len(devices),), tuple(IMAGES), axis_types=(AxisType.Auto,), devices=devices)
+
+
+def _stack(trees: Sequence[Any], mesh: Mesh | None) -> Any:
+    """Trees of arrays as one with a leading axis, which a mesh splits; its size then divides the number of trees."""
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+    return stacked if mesh is None else jax.device_put(stacked, NamedSharding(mesh, IMAGES))
+
+
+def unstack(progress: Progress, n: int) -> list[Progress]:
+    """The progress of each of the first n images of a stack, on the host; one that is none comes back as it is."""
+    if progress.state.canvas.ndim == 3:
+        return [progress]
+    attempt, step, state, trace = progress
+    state = jax.device_get(state)
+    return [
+        Progress(attempt, step, jax.tree.map(lambda x, i=i: x[i], state), {name: x[:, i] for name, x in trace.items()})
+        for i in range(n)
+    ]
+
+
+def _restack(progresses: Sequence[Progress], mesh: Mesh | None) -> Progress:
+    """The inverse of `unstack`."""
+    attempt, step, _, first = progresses[0]
+    trace = {name: np.stack([progress.trace[name] for progress in progresses], 1) for name in first}
+    return Progress(attempt, step, _stack([progress.state for progress in progresses], mesh), trace)
+
+
+def solve_group(
+    trials: Sequence[Trial],
+    solver: Solver,
+    *,
+    num_steps: int,
+    chunk_steps: int,
+    width: int = 1,
+    on_chunk: Callable[[int, dict[str, np.ndarray]], None] | None = None,
+    save: Callable[[Progress], None] | None = None,
+    keep_state: bool = False,
+) -> list[Result]:
+    """Runs one try of each image of a group to its end.
+
+    A group of one runs the program of `solve`; a larger one is vectorised, and split over the devices of this process
+    if there are several. An image whose numbers are lost stays in the stack without touching the others; once all are
+    lost, the group ends.
+
+    Args:
+      trials: images of one `place`.
+      solver: from `joint` or `methods.build_solver`; the second try takes its `retry`.
+      num_steps: updates of the image half.
+      chunk_steps: about how many steps run between two calls of `on_chunk`.
+      width: a smaller group is filled up to that many images by repeating the last one, and in any case to a multiple
+        of the number of devices.
+      on_chunk: called on the host as `on_chunk(steps_done, trace_of_the_chunk)`, (steps,) or (steps, n) a quantity.
+      save: called between chunks with a `Progress` for `unstack`, whose state lives until it returns.
+      keep_state: whether the results hold the last states.
+
+    Returns:
+      One result an image; one that is 'diverged' may have another try.
+    """
+    attempt, n = trials[0].attempt, len(trials)
+    run = {"num_steps": num_steps, "chunk_steps": chunk_steps, "on_chunk": on_chunk, "save": save}
+    if max(n, width) == 1:
+        key, problem, kernel, _, progress = trials[0]
+        key, method = tries(key, solver)[attempt]
+        if progress is None:
+            progress = begin(key, problem, method, kernel, attempt=attempt)
+        last, bad = advance(key, problem, method, progress, **run)
+    else:
+        mesh = device_mesh()
+        width = max(n, width) if mesh is None else -(-max(n, width) // mesh.size) * mesh.size
+        full = [*trials, *[trials[-1]] * (width - n)]
+        keys, problems, kernels, _, progresses = zip(*full, strict=True)
+        keys, methods = zip(*(tries(key, solver)[attempt] for key in keys), strict=True)
+        key, problem = _stack(keys, mesh), _stack(problems, mesh)
+        stack = {"batched": True, "mesh": mesh}
+        if progresses[0] is None:
+            progress = begin(key, problem, methods[0], _stack(kernels, mesh), attempt=attempt, **stack)
+        else:
+            progress = _restack(progresses, mesh)
+        last, bad = advance(key, problem, methods[0], progress, **run, **stack)
+    if not keep_state:
+        last = last._replace(state=State(None, None, last.state.canvas, last.state.estimate))
+    one = zip(trials, unstack(last, n), np.atleast_1d(bad)[:n], strict=True)
+    return [to_result(trial.problem, progress, bool(bad)) for trial, progress, bad in one]
+
+
+def has_another_try(trial: Trial, result: Result, solver: Solver) -> bool:
+    """Whether an image is to be tried once more."""
+    return result.status == "diverged" and trial.attempt == 0 and solver.retry is not None
 
 
 def solve_batch(
@@ -26,7 +141,7 @@ def solve_batch(
 ) -> list[Result]:
     """Solves a stack of problems; each result is that of `solve` with its own key, up to rounding.
 
-    An image whose numbers are lost does not touch the others; it is tried once more, alone, after them.
+    An image whose numbers are lost does not touch the others; it is tried once more after them.
 
     Args:
       keys: (n,) typed PRNG keys, one an image.
@@ -35,33 +150,26 @@ def solve_batch(
       num_steps: updates of the image half.
       chunk_steps: about how many steps run between two calls of `on_chunk`.
       kernels: (n, k, k) or None, see `solve`.
-      on_chunk: called on the host as `on_chunk(steps_done, trace_of_the_chunk)`, not for second tries of a vmap.
-      vectorize: run all under one vmap; the default is to do so except on a CPU, where a network per image is faster
+      on_chunk: called on the host as `on_chunk(steps_done, trace_of_the_chunk)`, see `solve_group`.
+      vectorize: run all as one group; the default is to do so except on a CPU, where a network per image is faster
         alone.
 
     Returns:
       One result an image.
     """
-    steps = {"num_steps": num_steps, "chunk_steps": chunk_steps}
-    one = [_one(problems, i) for i in range(len(keys))]
-    given = [None] * len(keys) if kernels is None else kernels
-    if not (jax.default_backend() != "cpu" if vectorize is None else vectorize):
-        return [
-            solve(*args, solver, kernel=kernel, on_chunk=on_chunk, **steps)
-            for *args, kernel in zip(keys, one, given, strict=True)
-        ]
-    first = begin(keys, problems, solver, kernels, batched=True)
-    last, bad = advance(keys, problems, solver, first, batched=True, on_chunk=on_chunk, **steps)
-    results = []
-    for i, problem in enumerate(one):
-        if bad[i] and solver.retry is not None:
-            key, again = second_key(keys[i]), solver.retry
-            progress = begin(key, problem, again, given[i], attempt=1)
-            progress, is_bad = advance(key, problem, again, progress, **steps)
-        else:
-            trace = {name: values[:, i] for name, values in last.trace.items()}
-            progress, is_bad = Progress(0, last.step, _one(last.state, i), trace), bad[i]
-        results.append(to_result(problem, progress, bool(is_bad)))
+    if vectorize is None:
+        vectorize = jax.default_backend() != "cpu"
+    run = {"num_steps": num_steps, "chunk_steps": chunk_steps, "on_chunk": on_chunk, "keep_state": True}
+    trials = [Trial(*jax.tree.map(lambda x, i=i: x[i], (keys, problems, kernels))) for i in range(len(keys))]
+    results: list[Any] = [None] * len(trials)
+    left = list(range(len(trials)))
+    while left:
+        for group in [left] if vectorize else [[i] for i in left]:
+            for i, result in zip(group, solve_group([trials[i] for i in group], solver, **run), strict=True):
+                results[i] = result
+        left = [i for i in left if has_another_try(trials[i], results[i], solver)]
+        for i in left:
+            trials[i] = trials[i].again()
     return results
 
 

@@ -75,10 +75,15 @@ def _checkpointer() -> Iterator[Any]:
     """orbax's checkpointer, without the log of its threads, which shows tracebacks of errors that reach us anyway."""
     import orbax.checkpoint
 
-    before = logging.root.manager.disable
+    before, me = logging.root.manager.disable, jax.process_index()
+    # Each process of a run writes states of its own, which orbax would have all write together.
+    alone = orbax.checkpoint.options.MultiprocessingOptions(
+        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process{me}"
+    )
+    options = {"multiprocessing_options": alone} if jax.process_count() > 1 else {}
     logging.disable(logging.CRITICAL)
     try:
-        with orbax.checkpoint.StandardCheckpointer() as checkpointer:
+        with orbax.checkpoint.StandardCheckpointer(**options) as checkpointer:
             yield checkpointer
     finally:
         logging.disable(before)

@@ -1,25 +1,52 @@
-"""Times the solve of one image and keeps its state on disk, so that it can go on after an interruption."""
+"""Times the solve of a group of images and keeps their states on disk, so that it can go on after an interruption."""
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 
 from blindsr_jax import checkpoints, resume, workdir
-from blindsr_jax.problem import Problem
+from blindsr_jax.batch import Trial, unstack
 from blindsr_jax.solve import Progress, Solver
 from blindsr_jax.stopping import Stopper
 
 
+class Kept(NamedTuple):
+    """An image whose state is kept."""
+
+    job: resume.Job
+    sha256: str | None  # of its input
+    seconds: float = 0.0  # spent so far, without compiling
+
+
+def restore(folder: str, kept: Kept, trial: Trial, solver: Solver) -> tuple[Kept, Trial]:
+    """Image and trial where an earlier run stood, or unchanged if there is nothing that can be used."""
+    place = resume.state_folder(folder, kept.job.name)
+    if not checkpoints.exists(place) or resume.noted_sha256(place) != kept.sha256:
+        return kept, trial
+    state = jax.eval_shape(solver.init, trial.key, trial.problem, trial.kernel)
+    trace = jax.eval_shape(solver.step, trial.key, state, trial.problem, jax.numpy.int32(0))[1]
+    found = checkpoints.restore(place, state, trace)
+    if found is None:
+        return kept, trial
+    progress, seconds = found
+    return kept._replace(seconds=seconds), trial._replace(attempt=progress.attempt, progress=progress)
+
+
+def drop(folder: str, name: str) -> None:
+    """Deletes the state of an image whose record is written."""
+    shutil.rmtree(resume.state_folder(folder, name), ignore_errors=True)
+
+
 class Keeper:
-    """The state and the clock of one image."""
+    """The states and the clock of a group."""
 
     def __init__(
         self,
         folder: str,
-        job: resume.Job,
-        digest: str | None,
+        images: Sequence[Kept],
         *,
         every: float,
         stopper: Stopper,
@@ -29,41 +56,28 @@ class Keeper:
 
         Args:
           folder: working folder.
-          job: the image.
-          digest: SHA-256 of its input.
+          images: those of the group.
           every: seconds between two states; longer where writing them would take more than a twentieth of the time, and
             0 for a state after each chunk.
           stopper: a signal is answered after the next chunk, when its state has been saved.
           compiled: seconds spent on compiling so far, see `cli.CompileClock`.
         """
-        self._folder, self._job, self._digest = folder, job, digest
-        self._place = resume.state_folder(folder, job.name)
+        self._folder, self._images = folder, images
         self._every, self._stopper, self._compiled = every, stopper, compiled
-        self._begin, self._compiled_before, self._seconds_before = time.perf_counter(), compiled(), 0.0
+        self._begin, self._compiled_before = time.perf_counter(), compiled()
         self._is_noted, self._due = False, time.perf_counter() + every
 
     def compile_seconds(self) -> float:
-        """Seconds of compiling, of this process."""
-        return self._compiled() - self._compiled_before
+        """Seconds of compiling of this process, an image of the group."""
+        return (self._compiled() - self._compiled_before) / len(self._images)
 
-    def seconds(self) -> float:
-        """Seconds of the solve without compiling, those before an interruption included."""
-        return self._seconds_before + time.perf_counter() - self._begin - self.compile_seconds()
-
-    def restore(self, key: jax.Array, problem: Problem, solver: Solver, kernel: jax.Array | None) -> Progress | None:
-        """Where an earlier run stood; None if there is nothing that can be used."""
-        if not checkpoints.exists(self._place) or resume.noted_sha256(self._place) != self._digest:
-            return None
-        state = jax.eval_shape(solver.init, key, problem, kernel)
-        trace = jax.eval_shape(solver.step, key, state, problem, jax.numpy.int32(0))[1]
-        found = checkpoints.restore(self._place, state, trace)
-        if found is None:
-            return None
-        progress, self._seconds_before = found
-        return progress
+    def seconds(self, i: int) -> float:
+        """Seconds of image i without compiling: those before, and its share of the group's."""
+        share = (time.perf_counter() - self._begin) / len(self._images)
+        return self._images[i].seconds + share - self.compile_seconds()
 
     def save(self, progress: Progress) -> None:
-        """Saves a progress if it is time to.
+        """Saves the progress of the group if it is time to.
 
         Raises:
           StoppedError: a signal has come, or the folder cannot be written.
@@ -71,14 +85,15 @@ class Keeper:
         begin = time.perf_counter()
         if begin >= self._due or self._stopper.number is not None:
             with workdir.writing(self._folder):
-                if not self._is_noted:
-                    resume.write_input(self._folder, self._job.name, self._job.path, self._digest)
-                    self._is_noted = True
-                checkpoints.save(self._place, progress, seconds=self.seconds())
+                self._write(progress)
             end = time.perf_counter()
             self._due = end + (max(self._every, 20 * (end - begin)) if self._every else 0)
         self._stopper.check()
 
-    def drop(self) -> None:
-        """Deletes the state: the record is written."""
-        shutil.rmtree(self._place, ignore_errors=True)
+    def _write(self, progress: Progress) -> None:
+        for i, one in enumerate(unstack(progress, len(self._images))):
+            job, digest, _ = self._images[i]
+            if not self._is_noted:
+                resume.write_input(self._folder, job.name, job.path, digest)
+            checkpoints.save(resume.state_folder(self._folder, job.name), one, seconds=self.seconds(i))
+        self._is_noted = True

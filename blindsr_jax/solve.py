@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 
 from blindsr_jax.image_models.base import ImageModel
 from blindsr_jax.kernel_models.base import KernelModel, Tick
@@ -14,6 +15,7 @@ from blindsr_jax.problem import Problem, Result
 
 EXPLOSION = 10.0  # of a quantity, in its first value
 RETRY = 2**32 - 1
+IMAGES = PartitionSpec("images")  # the leading axis of a stack of problems, split over devices
 
 
 class State(NamedTuple):
@@ -94,29 +96,68 @@ def joint(
     return Solver(init, step, image_model.smallest_side, retry)
 
 
-@partial(jax.jit, static_argnames=("solver", "batched"))
+def _split(function: Callable, mesh: Mesh | None, in_specs: Any, out_specs: Any) -> Callable:
+    """Runs a function of a stack on each device's share of it; nothing passes between devices.
+
+    Left to the compiler, a stack of networks would be gathered on all devices for each of its grouped convolutions.
+    """
+    if mesh is None:
+        return function
+    # The check does not know custom gradients.
+    return jax.shard_map(function, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
+
+
+@partial(jax.jit, static_argnames=("solver", "batched", "mesh"))
 def start(
-    key: jax.Array, problem: Problem, kernel: jax.Array | None, *, solver: Solver, batched: bool = False
+    key: jax.Array,
+    problem: Problem,
+    kernel: jax.Array | None,
+    *,
+    solver: Solver,
+    batched: bool = False,
+    mesh: Mesh | None = None,
 ) -> State:
-    """The state before the first step; with `batched`, of a stack of problems."""
-    return (jax.vmap(solver.init) if batched else solver.init)(key, problem, kernel)
+    """The state before the first step; see `run_chunk` for `batched` and `mesh`."""
+    if not batched:
+        return solver.init(key, problem, kernel)
+    return _split(jax.vmap(solver.init), mesh, IMAGES, IMAGES)(key, problem, kernel)
 
 
-@partial(jax.jit, static_argnames=("solver", "length", "batched"), donate_argnames="state")
+@partial(jax.jit, static_argnames=("solver", "length", "batched", "mesh"), donate_argnames="state")
 def run_chunk(
-    key: jax.Array, state: State, problem: Problem, first: int, *, solver: Solver, length: int, batched: bool = False
+    key: jax.Array,
+    state: State,
+    problem: Problem,
+    first: int,
+    *,
+    solver: Solver,
+    length: int,
+    batched: bool = False,
+    mesh: Mesh | None = None,
 ) -> tuple[State, dict[str, jax.Array]]:
-    """Runs steps first ... first + length - 1 as one scan; with `batched`, of a stack of problems.
+    """Runs steps first ... first + length - 1 as one scan.
+
+    Args:
+      key, state, problem: of one problem, or with `batched` of a stack of them.
+      first: number of the first step.
+      solver: the method.
+      length: steps.
+      batched: vectorise over the stack.
+      mesh: with `batched`, devices to split the stack over; one axis, 'images', whose size divides that of the stack.
 
     Returns:
       The state (the old one is donated) and the trace, (length,) or (length, batch) a quantity.
     """
     step = jax.vmap(solver.step, in_axes=(0, 0, 0, None)) if batched else solver.step
 
-    def body(carry, i):
-        return step(key, carry, problem, i)
+    def steps(key, state, problem, first):
+        def body(carry, i):
+            return step(key, carry, problem, i)
 
-    return jax.lax.scan(body, state, first + jnp.arange(length, dtype=jnp.int32))
+        return jax.lax.scan(body, state, first + jnp.arange(length, dtype=jnp.int32))
+
+    ins, outs = (IMAGES, IMAGES, IMAGES, PartitionSpec()), (IMAGES, PartitionSpec(None, *IMAGES))
+    return _split(steps, mesh, ins, outs)(key, state, problem, first)
 
 
 def chunk_length(num_steps: int, wanted: int) -> int:
@@ -146,10 +187,10 @@ def lost(trace: dict[str, np.ndarray], length: int) -> np.ndarray:
 
 
 def begin(
-    key: jax.Array, problem: Problem, solver: Solver, kernel: jax.Array | None, *, attempt: int = 0, batched=False
+    key: jax.Array, problem: Problem, solver: Solver, kernel: jax.Array | None, *, attempt: int = 0, **stack: Any
 ) -> Progress:
-    """Where a try starts."""
-    return Progress(attempt, 0, start(key, problem, kernel, solver=solver, batched=batched), {})
+    """Where a try starts; `stack` is `batched` and `mesh` of `run_chunk`."""
+    return Progress(attempt, 0, start(key, problem, kernel, solver=solver, **stack), {})
 
 
 def advance(
@@ -160,11 +201,14 @@ def advance(
     *,
     num_steps: int,
     chunk_steps: int,
-    batched: bool = False,
     on_chunk: Callable[[int, dict[str, np.ndarray]], None] | None = None,
     save: Callable[[Progress], None] | None = None,
+    **stack: Any,
 ) -> tuple[Progress, np.ndarray]:
     """Runs the chunks of one try, of one image or of a batch, to its end or until the numbers of all images are lost.
+
+    The arguments are those of `solve`; `key` and `solver` are those of the try, see `tries`, and `stack` is `batched`
+    and `mesh` of `run_chunk`.
 
     Returns:
       The progress, and whether the numbers are lost: bool (), or (n,) for a batch.
@@ -173,7 +217,7 @@ def advance(
     bad = lost(progress.trace, length)
     while progress.step < num_steps and not bad.all():
         state, new = run_chunk(
-            key, progress.state, problem, jnp.int32(progress.step), solver=solver, length=length, batched=batched
+            key, progress.state, problem, jnp.int32(progress.step), solver=solver, length=length, **stack
         )
         new = jax.device_get(new)
         trace = {name: np.concatenate([progress.trace.get(name, new[name][:0]), new[name]]) for name in new}
@@ -199,6 +243,11 @@ def to_result(problem: Problem, progress: Progress, bad: bool) -> Result:
 def second_key(key: jax.Array) -> jax.Array:
     """The key of the second try; no step has that number."""
     return jax.random.fold_in(key, RETRY)
+
+
+def tries(key: jax.Array, solver: Solver) -> list[tuple[jax.Array, Solver]]:
+    """Key and solver of each try that an image has."""
+    return [(key, solver)] + ([(second_key(key), solver.retry)] if solver.retry is not None else [])
 
 
 def solve(
@@ -229,17 +278,22 @@ def solve(
     Returns:
       The result; status 'ok', 'recovered' by the second try, or 'diverged', where the image is not to be used.
     """
-    tries = [(key, solver)]
-    if solver.retry is not None:
-        tries.append((second_key(key), solver.retry))
-    if progress is None:
-        progress = begin(key, problem, solver, kernel)
-    steps = {"num_steps": num_steps, "chunk_steps": chunk_steps}
-    while True:
-        key, method = tries[progress.attempt]
-        progress, bad = advance(key, problem, method, progress, on_chunk=on_chunk, save=save, **steps)
-        attempt = progress.attempt + 1
-        if not bad or attempt == len(tries):
-            return to_result(problem, progress, bool(bad))
-        key, method = tries[attempt]
-        progress = begin(key, problem, method, kernel, attempt=attempt)
+    attempts = tries(key, solver)
+    first = 0 if progress is None else progress.attempt
+    for attempt, (key, method) in enumerate(attempts[first:], first):
+        if progress is None:
+            progress = begin(key, problem, method, kernel, attempt=attempt)
+        progress, bad = advance(
+            key,
+            problem,
+            method,
+            progress,
+            num_steps=num_steps,
+            chunk_steps=chunk_steps,
+            on_chunk=on_chunk,
+            save=save,
+        )
+        result, progress = to_result(problem, progress, bool(bad)), None
+        if result.status != "diverged":
+            break
+    return result

@@ -5,30 +5,29 @@ python launch/solve.py --config=configs/dip_dkp.py --input='photos/*.jpg' --scal
 The same command goes on where an interrupted one stopped; new files that match the pattern are solved in addition.
 """
 
-import math
 import os
+import re
 import signal
 import sys
 
 for _number in (signal.SIGINT, signal.SIGTERM):  # nothing has begun yet: no traceback out of the imports
     signal.signal(_number, lambda number, frame: os._exit(128 + number))
+if any(word.lstrip("-").startswith("distributed") for word in sys.argv):  # jax would warn of what is meant to be
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from pathlib import Path
 
 import jax
 import numpy as np
 from absl import flags
 from ml_collections import config_flags
-from tqdm import tqdm
 
-from blindsr_jax import cli, io, locks, memory, methods, metrics, resume, workdir
-from blindsr_jax.batch import is_out_of_memory
+from blindsr_jax import cli, distributed, io, locks, methods, metrics, resume, workdir
 from blindsr_jax.config import check_config
-from blindsr_jax.keeper import Keeper
 from blindsr_jax.kernels import geometry
-from blindsr_jax.problem import Problem, Spec
-from blindsr_jax.solve import Solver, solve
-from blindsr_jax.stopping import StoppedError, Stopper
+from blindsr_jax.pipeline import Pipeline, Run, say
+from blindsr_jax.stopping import Stopper
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "The method: a file of configs/.", lock_config=False, accept_new_attributes=True
@@ -51,23 +50,25 @@ _RESTART = flags.DEFINE_bool(
 _CHECKPOINT_SECONDS = flags.DEFINE_float(
     "checkpoint_seconds", 20.0, "About how many seconds apart the state of a solve is saved.", lower_bound=0.0
 )
+_GROUP_SIZE = flags.DEFINE_integer(
+    "group_size",
+    None,
+    "Images of one shape to solve at once; the default is what the memory of an accelerator holds, and 1 on a CPU.",
+    lower_bound=1,
+)
 _MEMORY_CHECK = flags.DEFINE_bool(
     "memory_check", True, "Refuse an image if it is estimated to need more memory than there is."
 )
+_DISTRIBUTED = flags.DEFINE_bool(
+    "distributed",
+    False,
+    "Share the images with the other processes of this run, on a common --workdir: the same command in each, started "
+    "by SLURM, on a TPU pod or by MPI; elsewhere with the next three flags.",
+)
+_COORDINATOR = flags.DEFINE_string("coordinator_address", None, "HOST:PORT where process 0 listens.")
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Processes of a --distributed run.", lower_bound=1)
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "Number of this process, from 0.", lower_bound=0)
 flags.mark_flags_as_required(["config", "input", "scale", "workdir"])
-
-
-class Run(NamedTuple):
-    """What all images of a run share."""
-
-    name: str  # of the config
-    config: Any
-    spec: Spec
-    solver: Solver
-    kernel: np.ndarray | None  # (k, k)
-    folder: str
-    stopper: Stopper
-    clock: cli.CompileClock
 
 
 def prepare(config):
@@ -105,125 +106,84 @@ def warn_of_center(kernel: np.ndarray, spec) -> None:
         )
 
 
-def check_size(source: io.Image, spec, solver, path) -> None:
-    """Refuses an image that is too small for its kernel or for the network."""
-    h, w, _ = source.pixels.shape
-    margin = spec.canvas_shape((0, 0, 1))[0]
-    least = -(-max(spec.kernel_size, solver.smallest_side - margin) // spec.scale)
-    if min(h, w) < least:
-        raise io.InputError(
-            f"cannot solve {str(path)!r}: {w} x {h} pixels are too few for a kernel of {spec.kernel_size} at scale "
-            f"{spec.scale} and for the network, sides of at least {least} were expected"
-        )
-
-
-def too_large(job: resume.Job, problem: Problem, config, needed: float, free: float) -> io.InputError:
-    """What to say of an image that memory does not hold."""
-    h, w, _ = problem.lr.shape
-    channels = config.image.get("channels")
-    options = f"take fewer --config.image.channels (now {channels}) or crop it" if channels else "crop it"
-    return io.InputError(
-        f"cannot solve {str(job.path)!r}: {w} x {h} pixels at scale {problem.spec.scale} are solved whole, "
-        f"{memory.in_words(needed, free)}, {options}"
-    )
-
-
-def check_memory(job: resume.Job, key, problem: Problem, run: Run) -> None:
-    """Refuses an image that is too large, and says so where one nearly is."""
-    free = memory.available()
-    if math.prod(problem.canvas_shape[:2]) * memory.MOST_BYTES_A_PIXEL < free:
-        return
-    needed = memory.estimate(key, problem, run.solver, **steps_of(run.config), kernel=run.kernel)
-    if needed > free and _MEMORY_CHECK.value:
-        raise too_large(job, problem, run.config, needed, free)
-    if needed > free / 2:
-        print(f"{job.name}: {memory.in_words(needed, free)}", file=sys.stderr, flush=True)
-
-
-def steps_of(config) -> dict[str, int]:
-    """How long a solve and its chunks are."""
-    return {"num_steps": config.num_steps, "chunk_steps": config.chunk_steps}
-
-
-def solve_job(job: resume.Job, record: dict, run: Run, bar) -> None:
-    """Solves one image, or goes on with it; writes its outputs and its record."""
-    record["input"] = os.path.abspath(job.path)
-    source = io.read_image(job.path)
-    record["sha256"] = resume.sha256(job.path)  # now that it is known to be of a reasonable size
-    workdir.add_note(record, *source.notes)
-    check_size(source, run.spec, run.solver, job.path)
-    keeper = Keeper(
-        run.folder,
-        job,
-        record["sha256"],
-        every=_CHECKPOINT_SECONDS.value,
-        stopper=run.stopper,
-        compiled=run.clock.seconds,
-    )
-
-    def on_chunk(done, trace):
-        bar.update(done - bar.n)
-        bar.set_postfix(loss=f"{trace['loss'][-1]:.3g}")
-
-    key, problem = cli.image_key(_SEED.value, job.name), Problem(jax.numpy.asarray(source.pixels), run.spec)
-    check_memory(job, key, problem, run)
-    progress = keeper.restore(key, problem, run.solver, run.kernel)
-    options = {"kernel": run.kernel, "on_chunk": on_chunk, "save": keeper.save, "progress": progress}
+def join() -> distributed.Peers:
+    """Joins the other processes of the run, if the flags speak of any."""
+    place = _COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value
+    names = [flag.name for flag in (_COORDINATOR, _NUM_PROCESSES, _PROCESS_ID)]
+    given = [name for name, value in zip(names, place, strict=True) if value is not None]
+    if given and not _DISTRIBUTED.value:
+        raise cli.UsageError(f"--{given[0]} says which process this is, expected --distributed with it")
+    if given and len(given) < len(names):
+        raise cli.UsageError(f"--{given[0]} alone is not enough, expected all or none of --{', --'.join(names)}")
+    if given and not 0 <= _PROCESS_ID.value < _NUM_PROCESSES.value:
+        limit = _NUM_PROCESSES.value - 1
+        raise cli.UsageError(f"--process_id={_PROCESS_ID.value} is out of range, expected 0 to {limit}")
+    if given and not re.fullmatch(r".+:\d+", _COORDINATOR.value):
+        raise cli.UsageError(f"--coordinator_address={_COORDINATOR.value} is not valid, expected HOST:PORT")
+    if not _DISTRIBUTED.value:
+        return distributed.Peers()
     try:
-        result = solve(key, problem, run.solver, **steps_of(run.config), **options)
-    except jax.errors.JaxRuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        needed = memory.estimate(key, problem, run.solver, **steps_of(run.config), kernel=run.kernel)
-        raise too_large(job, problem, run.config, needed, memory.available()) from error
-    loss = result.trace["loss"]
-    seconds = {"seconds": keeper.seconds(), "compile_seconds": keeper.compile_seconds()}
-    record.update(status=result.status, steps=len(loss), loss=float(loss[-1]))
-    record.update({name: round(value, 3) for name, value in seconds.items()})
-    with workdir.writing(run.folder):
-        workdir.write_result(run.folder, record, source, result)
-    keeper.drop()
+        return distributed.join(*place)
+    except distributed.JoinError as error:
+        raise cli.UsageError(f"--distributed: {error}") from error
 
 
-def solve_one(job: resume.Job, label: str, run: Run) -> dict:
-    """The record of one image, which a bad file or any other mishap cannot keep from being written."""
-    record = workdir.new_record(job.name, spec=run.spec, config=run.name, seed=_SEED.value)
-    if job.name != job.path.stem:
-        reason = "is taken, too long or not plain text"
-        workdir.add_note(record, f"the stem of {job.path.name!r} {reason}, its results are named {job.name!r}")
+def solve_share(tasks: list[tuple[str, resume.Job]], run: Run, on_record: Callable[[dict], None]) -> int:
+    """Solves this process's share of the images, each with its label; returns how many failed."""
+    tasks, is_complete = run.peers.share(tasks), False
+    pipeline = Pipeline(run, len(tasks), on_record)
     try:
-        with tqdm(total=run.config.num_steps, desc=label, unit="step", disable=None, leave=False) as bar:
-            solve_job(job, record, run, bar)
-    except StoppedError:
-        raise
-    except Exception as error:  # whatever ails one image, the others go on
-        workdir.write_failure(run.folder, record, cli.failure(job.path, error))
-    return record
+        for label, job in tasks:
+            pipeline.add(job, label)
+        is_complete = True
+    finally:
+        pipeline.close(is_complete=is_complete)
+    run.stopper.check()
+    return pipeline.num_failed
 
 
-def solve_all(jobs: list[resume.Job], run: Run) -> int:
-    """Solves the images that are not finished, one line each; returns how many of all failed."""
-    summary, num_failed = workdir.Summary(run.folder, workdir.read_records(run.folder)), 0
+def lead(jobs: list[resume.Job], run: Run) -> int:
+    """Solves the images that are not finished, one line each, with the other processes; returns how many failed."""
     if num_done := sum(job.record is not None for job in jobs):
         print(f"{num_done} of {len(jobs)} finished before", flush=True)
+    labels, failed = [f"[{i + 1}/{len(jobs)}] {job.name}" for i, job in enumerate(jobs)], 0
+    for label, job in zip(labels, jobs, strict=True):
+        if job.record is not None and job.record["status"] in workdir.FAILURES:
+            failed += 1
+            say(f"{label}: {job.record['status']}, {job.record['message']}", sys.stderr)
+    tasks = [(label, job) for label, job in zip(labels, jobs, strict=True) if job.record is None]
+    summary, missing = workdir.Summary(run.folder, workdir.read_records(run.folder)), []
     try:
-        for i, job in enumerate(jobs):
-            label, record = f"[{i + 1}/{len(jobs)}] {job.name}", job.record
-            if job.record is None:
-                run.stopper.check()
-                record = solve_one(job, label, run)
-                summary.add(record)
-            if record["status"] in workdir.FAILURES:
-                num_failed += 1
-                print(f"{label}: {record['status']}, {record['message']}", file=sys.stderr, flush=True)
-            elif job.record is None:
-                print(f"{label}: {record['status']} in {record['seconds']:.1f} s", flush=True)
+        with distributed.leading(run.peers):
+            distributed.send_plan(run.peers, [(label, str(job.path), job.name) for label, job in tasks])
+            failed += solve_share(tasks, run, summary.add)
+            if run.peers.count > 1:
+                missing = distributed.wait(run.peers, run.stopper)
     finally:
+        if run.peers.count > 1:
+            summary = workdir.Summary(run.folder, workdir.read_records(run.folder))
         summary.write()
-    return num_failed
+    for index in missing:
+        say(f"process {index} has not finished its share, the same command does", sys.stderr)
+    return failed if run.peers.count == 1 else count_failed(run.folder, jobs)
 
 
-def main() -> int:
+def count_failed(folder: str, jobs: list[resume.Job]) -> int:
+    """How many images have no result, whichever process was to make it."""
+    records = workdir.read_records(folder)
+    return sum(job.name not in records or records[job.name]["status"] in workdir.FAILURES for job in jobs)
+
+
+def follow(run: Run) -> int:
+    """Solves the share of a process other than the first; returns how many of it failed."""
+    plan = distributed.receive_plan(run.stopper)
+    tasks = [(label, resume.Job(Path(path), name, None)) for label, path, name in plan]
+    failed = solve_share(tasks, run, lambda record: None)
+    distributed.tell_done(run.peers)
+    return failed
+
+
+def work(peers: distributed.Peers) -> int:
     """Goes on where an earlier run of the same working folder stands."""
     config = _CONFIG.value.copy_and_resolve_references()
     spec, solver, paths, kernel = prepare(config)
@@ -231,17 +191,39 @@ def main() -> int:
     config_name = os.path.splitext(os.path.basename(config_flags.get_config_filename(flags.FLAGS["config"])))[0]
     given = {f.name: f.value for f in (_INPUT, _SCALE, _SEED, _KERNEL)}
     document = {"config": config_name, "flags": given, "kernel_sha256": _KERNEL.value and resume.sha256(_KERNEL.value)}
-    run = Run(config_name, config, spec, solver, kernel, folder, Stopper(), cli.CompileClock())
+    run = Run(
+        name=config_name,
+        config=config,
+        spec=spec,
+        solver=solver,
+        kernel=kernel,
+        folder=folder,
+        seed=_SEED.value,
+        group_size=_GROUP_SIZE.value,
+        checkpoint_seconds=_CHECKPOINT_SECONDS.value,
+        memory_check=_MEMORY_CHECK.value,
+        stopper=Stopper(),
+        clock=cli.CompileClock(),
+        peers=peers,
+    )
     try:
+        if peers.index > 0:
+            return cli.SOME_FAILED if follow(run) else cli.OK
         with locks.hold(folder):
             with workdir.writing(folder):
                 jobs = resume.plan(folder, document | config.to_dict(), paths, restart=_RESTART.value)
-            num_failed = solve_all(jobs, run)
-            run.stopper.check()
-    except (locks.LockedError, resume.DifferenceError) as error:
+            failed = lead(jobs, run)
+    except (locks.LockedError, resume.DifferenceError, distributed.RefusedError) as error:
         raise cli.UsageError(f"--workdir={folder}: {error}") from error
     print(f"results in {os.path.join(folder, 'index.html')}")
-    return cli.SOME_FAILED if num_failed else cli.OK
+    return cli.SOME_FAILED if failed else cli.OK
+
+
+def main() -> int:
+    """Solves, together with other processes if there are any."""
+    peers = join()
+    with distributed.leading(peers):
+        return work(peers)
 
 
 if __name__ == "__main__":

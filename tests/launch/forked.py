@@ -1,6 +1,7 @@
 """Runs command lines (JSON on stdin) in forks of one process, so that importing jax is paid once; answers in JSON.
 
-A command line is a list of words, or {"argv": words, "before": code to run first, "kill_after": seconds until SIGKILL}.
+A command line is a list of words, or {"argv": words, "before": code to run first, "kill_after": seconds until SIGKILL};
+{"together": command lines} runs them at the same time.
 """
 
 import json
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 
 # All that the launches import, but nothing that starts jax: a fork would not survive that.
 from ml_collections import config_flags  # noqa: F401
@@ -21,6 +23,7 @@ import blindsr_jax.image_models.dip
 import blindsr_jax.keeper
 import blindsr_jax.kernel_models.dkp
 import blindsr_jax.methods
+import blindsr_jax.pipeline
 import blindsr_jax.workdir  # noqa: F401
 
 
@@ -66,4 +69,9 @@ def run(command):
 
 
 if __name__ == "__main__":
-    print(json.dumps([run(argv) for argv in json.load(sys.stdin)]))
+    answers = []
+    for command in json.load(sys.stdin):
+        together = command["together"] if "together" in command else [command]
+        with ThreadPoolExecutor(len(together)) as pool:
+            answers += pool.map(run, together)
+    print(json.dumps(answers))

@@ -74,11 +74,11 @@ def test_the_other_thirty_five_are_those_of_a_clean_run(runs):
 # The first image would need too much; another finds that out on the way.
 LITTLE = "from blindsr_jax import memory; memory.available = lambda: 1e5"
 EXHAUSTED = """
-import sys, jax
-import blindsr_jax
-def solve(*args, **options):
+import jax
+from blindsr_jax import pipeline
+def solve_group(*args, **options):
     raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes.")
-sys.modules["blindsr_jax.solve"].solve = solve
+pipeline.solve_group = solve_group
 """
 
 

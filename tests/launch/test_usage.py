@@ -1,5 +1,7 @@
 """Wrong usage: one sentence on stderr that names what is wrong, exit code 2."""
 
+import re
+
 import PIL.Image
 import pytest
 
@@ -73,6 +75,15 @@ SOLVE = {
     "--config={}/without.py": ("without.py", "get_config()"),
     "--config={}/incomplete.py": ("is missing", "base_config()"),
     "--config=": ("config file ''",),
+    "--group_size=0": ("--group_size=0", "positive"),
+    "--group_size=x": ("--group_size=x", "whole number"),
+    "--process_id=1": ("--process_id", "--distributed"),
+    "--distributed": ("--distributed", "SLURM", "--coordinator_address"),
+    "--distributed --process_id=1": ("--process_id", "--num_processes"),
+    "--distributed --coordinator_address=localhost:1 --num_processes=2 --process_id=2": ("--process_id=2", "0 to 1"),
+    "--distributed --coordinator_address=here --num_processes=2 --process_id=0": ("=here", "HOST:PORT"),
+    "--distributed --coordinator_address=localhost:99999 --num_processes=2 --process_id=0": ("99999", "HOST:PORT"),
+    "--distributed --coordinator_address=nowhere.invalid:1 --num_processes=2 --process_id=1": ("nowhere", "HOST:PORT"),
 }
 DEGRADE = {
     "--nope=3": ("'nope'",),
@@ -133,7 +144,10 @@ def answers(folder):
     cases += [("evaluate", (flag,), results[:1] + results[2:] if "results" in flag else results) for flag in EVALUATE]
     cases += [(name, (), []) for name in MISSING]
     cases += [("solve", ("--config.num_steps=3",), basic)]
-    runs = forked(*(command(name, *base, *(f.format(folder) for f in more)) for name, more, base in cases))
+    words = (
+        [*base, *(word.format(folder) for f in more for word in re.split(" (?=--)", f))] for _, more, base in cases
+    )
+    runs = forked(*(command(case[0], *argv) for case, argv in zip(cases, words, strict=True)))
     return {case[:2]: run for case, run in zip(cases, runs, strict=True)}
 
 

@@ -1,0 +1,97 @@
+"""Groups of images in launch/solve.py: bad files, a kill between the states of a group, a group that is too large."""
+
+import numpy as np
+import pytest
+
+from blindsr_jax import io
+from tests.launch.commands import read_json
+from tests.launch.test_interrupted import is_tidy, outputs, words, write_inputs
+
+# Drawing takes longer than solving here.
+PLAIN = """
+from blindsr_jax import io, report
+report.write_figure = lambda path, **_: io.write_bytes(path, b"figure")
+"""
+# Killed in the first group, after the state of its first image and before that of its second.
+KILLED = """
+import os, signal
+from blindsr_jax import checkpoints
+save, calls = checkpoints.save, []
+def killed(*args, **options):
+    calls.append(args)
+    if len(calls) == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    save(*args, **options)
+checkpoints.save = killed
+"""
+# A device that holds one image at a time; and numbers that no solver survives.
+ONE = """
+import jax
+from blindsr_jax import pipeline
+solve_group = pipeline.solve_group
+def one(trials, *args, **options):
+    if len(trials) > 1:
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes.")
+    return solve_group(trials, *args, **options)
+pipeline.solve_group = one
+"""
+LOST = """
+import numpy as np
+from blindsr_jax import io
+read = io.read_image
+def read_image(path):
+    image = read(path)
+    return image._replace(pixels=image.pixels + np.float32("nan")) if path.stem == "b" else image
+io.read_image = read_image
+"""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, cached):
+    """Three images and a bad file; a run of its own each with and without groups, a killed one, and two of mishaps."""
+    place = tmp_path_factory.mktemp("groups")
+    inputs = write_inputs(place / "in", "abc")
+    (inputs / "bad.png").write_text("this is not an image")
+
+    def command(name, size, before=""):
+        return {"argv": words(inputs, place / name, f"--group_size={size}"), "before": PLAIN + before}
+
+    cases = ("one", 1), ("two", 2), ("killed", 2, KILLED), ("killed", 2), ("halved", 2, ONE), ("lost", 2, LOST)
+    found = cached(*(command(*case) for case in cases))
+    return place, dict(zip(("one", "two", "killed", "resumed", "halved", "lost"), found, strict=True))
+
+
+def close(first, second):
+    """After eight steps the program makes no visible difference."""
+    for name in "abc":
+        one, two = (io.read_image(place / f"images/{name}.png").pixels for place in (first, second))
+        np.testing.assert_allclose(one, two, atol=2 / 255)
+
+
+def test_a_group_gives_what_its_images_give_alone(runs):
+    place, done = runs
+    for name in ("one", "two"):
+        assert done[name].code == 1 and done[name].err.count("\n") == 1 and "bad.png" in done[name].err, done[name]
+        assert is_tidy(place / name)
+    close(place / "one", place / "two")
+    assert [r["status"] for r in read_json(place, "two/results.json")] == ["ok", "ok", "failed", "ok"]
+
+
+def test_a_kill_between_the_states_of_a_group_changes_no_bit(runs):
+    place, done = runs
+    assert done["killed"].code == -9 and done["resumed"].code == 1, done
+    assert outputs(place / "killed") == outputs(place / "two") and is_tidy(place / "killed")
+
+
+def test_a_group_that_memory_does_not_hold_is_halved(runs):
+    place, done = runs
+    assert done["halved"].code == 1 and done["halved"].err == done["one"].err, done["halved"]
+    assert outputs(place / "halved") == outputs(place / "one")
+
+
+def test_lost_numbers_do_not_touch_the_rest_of_the_group(runs):
+    place, done = runs
+    records = {record["name"]: record for record in read_json(place, "lost/results.json")}
+    assert done["lost"].code == 1 and records["b"]["status"] == "diverged", done["lost"]
+    (found, _), (wanted, _) = outputs(place / "lost"), outputs(place / "two")
+    assert found == {name: data for name, data in wanted.items() if "/b." not in name}
