@@ -35,7 +35,9 @@ def _fkp_shapes(tensors: Tensors) -> Shapes:
     for block in range(NUM_BLOCKS):
         shapes[f"net.{2 * block}.mask"] = (size,)
         for part in ("s_net", "t_net"):
-            for layer, (rows, columns) in zip((0, 2, 4), ((hidden, size), (hidden, hidden), (size, hidden)), strict=True):
+            for layer, (rows, columns) in zip(
+                (0, 2, 4), ((hidden, size), (hidden, hidden), (size, hidden)), strict=True
+            ):
                 shapes[f"net.{2 * block}.{part}.{layer}.weight"] = (rows, columns)
                 shapes[f"net.{2 * block}.{part}.{layer}.bias"] = (rows,)
         for name in ("log_gamma", "beta", "running_mean", "running_var"):
@@ -134,7 +136,9 @@ def check(tensors: Mapping[str, Any], name: str | None = None) -> str:
     if name is None:
         name = next((key for key, model in MODELS.items() if model.sign in tensors), None)
     if name not in MODELS:
-        found = f"its keys ({_some(tensors)}) are of no known model" if name is None else f"the model {name!r} is unknown"
+        found = (
+            f"its keys ({_some(tensors)}) are of no known model" if name is None else f"the model {name!r} is unknown"
+        )
         raise ValueError(f"{found}, expected one of {', '.join(MODELS)}")
     shapes = MODELS[name].shapes(tensors)
     if missing := set(shapes) - set(tensors):

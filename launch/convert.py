@@ -14,7 +14,9 @@ from blindsr_jax import cli, conversion, files, torch_files
 
 _INPUT = flags.DEFINE_string("input", None, "Weights saved by torch.save (.pt, .pth).")
 _OUTPUT = flags.DEFINE_string("output", None, "File to write (.npz).")
-_MODEL = flags.DEFINE_enum("model", None, list(conversion.MODELS), "Which model it is; recognised by its keys if absent.")
+_MODEL = flags.DEFINE_enum(
+    "model", None, list(conversion.MODELS), "Which model it is; recognised by its keys if absent."
+)
 flags.mark_flags_as_required(["input", "output"])
 
 

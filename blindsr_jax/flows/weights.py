@@ -59,8 +59,8 @@ def _read_arrays(path) -> dict[str, np.ndarray]:
         raise ValueError(f"cannot read the flow {str(path)!r}: there is no such file") from error
     except Exception as error:  # damaged archives end in many kinds of errors
         raise ValueError(
-            f"cannot read the flow {str(path)!r}: it is not a complete .npz file of arrays, one of launch/train_flow.py "
-            "or launch/convert.py was expected"
+            f"cannot read the flow {str(path)!r}: it is not a complete .npz file of arrays, one of "
+            "launch/train_flow.py or launch/convert.py was expected"
         ) from error
 
 
