@@ -2,7 +2,7 @@ r"""Training of a flow-based kernel prior (FKP, Liang et al. 2021) on kernels of
 
     python launch/train_flow.py --config=configs/flow.py --config.scale=4 --workdir=out/flow_x4
     python launch/train_flow.py --config=configs/flow.py:motion --config.scale=2 --workdir=out/flow_motion_x2
-    python launch/train_flow.py --config=configs/flow.py --config.scale=2 --config.kernels='mine/*.npy' --workdir=out/mine
+    python launch/train_flow.py --config=configs/flow.py --config.scale=2 --config.kernels='my/*.npy' --workdir=out/my
 
 The network is the release's. Its training takes 100 epochs at a rate of 1e-4 (`flow.py:release`); ten times the rate
 reaches its likelihood in fewer.

@@ -7,6 +7,7 @@ import io
 import math
 import os
 import pathlib
+import zipfile
 
 import jax
 import numpy as np
@@ -15,7 +16,7 @@ from blindsr_jax.flows.model import Flow, FlowParams, FlowStats, Mlp
 
 FOLDER = pathlib.Path(__file__).parent / "weights"
 _ALIASES = {"motion": "trajectory"}
-_MAX_NUMBERS = 2**24  # of all arrays of a file; an honest one has about 2**18
+_MAX_BYTES = 2**26  # of all arrays of a file; an honest one has about 2**20
 
 
 def _names() -> Flow:
@@ -47,14 +48,12 @@ def to_bytes(flow: Flow, scale: int) -> bytes:
 
 def _read_arrays(path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays, total = {}, 0
-            for name in archive.files:
-                arrays[name] = archive[name]
-                total += arrays[name].size
-                if total > _MAX_NUMBERS:
-                    raise ValueError("too large")
-            return arrays
+        data = io.BytesIO(pathlib.Path(path).read_bytes())  # NumPy leaves a broken file open
+        with zipfile.ZipFile(data) as archive:
+            if sum(info.file_size for info in archive.infolist()) > _MAX_BYTES:
+                raise ValueError("too large")
+        with np.load(data, allow_pickle=False) as archive:
+            return dict(archive)
     except FileNotFoundError as error:
         raise ValueError(f"cannot read the flow {str(path)!r}: there is no such file") from error
     except Exception as error:  # damaged archives end in many kinds of errors
