@@ -65,6 +65,16 @@ def own_kernels(pattern: str, spec: Spec) -> np.ndarray:
     return np.stack(found)
 
 
+def choose_data(config, spec: Spec) -> kernel_data.Data:
+    """Own kernels, or those of the families."""
+    if config.kernels is not None:
+        return kernel_data.from_kernels(own_kernels(config.kernels, spec))
+    family = methods.build_family(config.prior, spec)
+    if family.name == "gaussian" and config.prior.gaussian.get("variance_range") in (None, "data"):
+        return kernel_data.gaussian(family, spec.scale, spec.kernel_size)
+    return kernel_data.from_family(family)
+
+
 def prepare(config) -> Run:
     """Checks the config and makes what training needs; whatever is wrong is a usage error."""
     from blindsr_jax.flows import train  # loads distrax
@@ -74,10 +84,7 @@ def prepare(config) -> Run:
             raise ValueError("config.scale is not given, expected --config.scale=N with N from 1 to 8")
         check_values(config, "config.")
         spec = make_spec(scale=config.scale, kernel_size=config.kernel_size, kernel_center="release")
-        if config.kernels is not None:
-            data = kernel_data.from_kernels(own_kernels(config.kernels, spec))
-        else:
-            data = kernel_data.from_family(methods.build_family(config.prior, spec), spec.scale, spec.kernel_size)
+        data = choose_data(config, spec)
         settings = train.Settings(**{name: config[name] for name in train.Settings._fields})
         if settings.batch_size > settings.kernels_per_epoch:
             raise ValueError(

@@ -1,5 +1,6 @@
 """Training kernels of a flow: drawn from a family as they are needed, or a user's own."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -22,6 +23,8 @@ class Data(NamedTuple):
 
     draw: Callable[[jax.Array, int], jax.Array]  # (key, n) -> (n, k, k)
     validation: Callable[[], jax.Array]  # -> (m, k, k), the same in each call
+    # -> an entry that counts as the largest; the release takes the peak of the narrowest kernel at angle 0. None: found
+    largest: Callable[[], float] | None = None
 
 
 def gaussian_grid(scale: int, kernel_size: int) -> jax.Array:
@@ -41,18 +44,21 @@ def gaussian_grid(scale: int, kernel_size: int) -> jax.Array:
     return render(first, second, angle)
 
 
-def from_family(family: KernelFamily, scale: int, kernel_size: int) -> Data:
-    """Fresh draws; validated on the release's grid for Gaussian kernels, else on 4,096 draws, always the same."""
+def from_family(family: KernelFamily) -> Data:
+    """Fresh draws, validated on 4,096 draws that are always the same."""
 
     def draw(key, n):
         return sample_kernels(key, family, n)
 
-    def validation():
-        if family.name == "gaussian":
-            return gaussian_grid(scale, kernel_size)
-        return draw(jax.random.key(_HELD_OUT_KEY), _HELD_OUT)
+    return Data(draw, lambda: draw(jax.random.key(_HELD_OUT_KEY), _HELD_OUT))
 
-    return Data(draw, validation)
+
+def gaussian(family: KernelFamily, scale: int, kernel_size: int) -> Data:
+    """Gaussian kernels of the range of the FKP data, validated on the release's grid and normalised as there."""
+    return from_family(family)._replace(
+        validation=lambda: gaussian_grid(scale, kernel_size),
+        largest=lambda: float(gaussian_grid(scale, kernel_size)[0].max()),
+    )
 
 
 def from_kernels(kernels: np.ndarray) -> Data:
@@ -79,18 +85,28 @@ def prepare(kernel: np.ndarray, scale: int, kernel_size: int) -> np.ndarray:
     Raises:
       ValueError: more than 5 % of it would fall outside.
     """
-    kernel = jnp.maximum(jnp.asarray(kernel, jnp.result_type(float)), 0)
-    room = 2 * max(kernel.shape[0], kernel_size) + 1  # wherever its centre is now
-    middle = (room - 1) / 2 + geometry.center(kernel_size, scale, "release") - (kernel_size - 1) / 2
-    moved = jnp.maximum(geometry.move_center(geometry.resize(kernel, room), middle), 0)
-    inside = geometry.resize(moved, kernel_size)
-    lost = float(1 - inside.sum() / moved.sum())
+    kernel = jnp.asarray(kernel, jnp.result_type(float))
+    inside, lost = _fit(kernel, scale=scale, kernel_size=kernel_size)
     if lost > _MOST_LOST:
         raise ValueError(f"{100 * lost:.0f} % of it fall outside a window of {kernel_size}, at most 5 % were expected")
-    return np.asarray(geometry.normalize(inside))
+    return np.asarray(inside)
+
+
+@functools.partial(jax.jit, static_argnames=("scale", "kernel_size"))
+def _fit(kernel, *, scale, kernel_size):
+    room = 2 * max(kernel.shape[0], kernel_size) + 1  # wherever its centre is now
+    middle = (room - 1) / 2 + geometry.center(kernel_size, scale, "release") - (kernel_size - 1) / 2
+    moved = geometry.move_center(geometry.resize(jnp.maximum(kernel, 0), room), middle)
+    moved = geometry.normalize(moved, clip=True)
+    inside = geometry.resize(moved, kernel_size)
+    return geometry.normalize(inside), 1 - inside.sum()
 
 
 def choose_normalization(data: Data) -> float:
-    """A number above all entries of the kernels: the largest found, rounded to 5 digits, plus 0.01 (release)."""
-    drawn = data.draw(jax.random.key(_HELD_OUT_KEY + 1), _HELD_OUT)
-    return round(max(float(drawn.max()), float(data.validation().max())), 5) + _MARGIN
+    """A number above the entries of the kernels: the largest one, rounded to 5 digits, plus 0.01 (release)."""
+    if data.largest is None:
+        drawn = data.draw(jax.random.key(_HELD_OUT_KEY + 1), _HELD_OUT)
+        largest = max(float(drawn.max()), float(data.validation().max()))
+    else:
+        largest = data.largest()
+    return round(largest, 5) + _MARGIN
