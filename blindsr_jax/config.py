@@ -111,6 +111,7 @@ RULES = {
     "decay": ("a number above 0 and at most 1", lambda v: _is_number(v) and 0 < v <= 1),
     "decay_at": _SHARES,
     "normalize": _FLAG,
+    "half_precision": _FLAG,
     "hidden_size": ("a whole number of at least 1, or None", lambda v: v is None or _whole(1)[1](v)),
     **dict.fromkeys(("radius", "normalization"), _OPTIONAL),
     **dict.fromkeys(("num_epochs", "kernels_per_epoch", "num_blocks", "sheet_every", "num_starts"), _whole(1)),

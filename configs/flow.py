@@ -39,6 +39,7 @@ def get_config(variant: str = "gaussian"):
             "weight_decay": 1e-6,
             "decay": 0.5,
             "decay_at": (0.4, 0.5, 0.6, 0.7, 0.8, 0.9),  # shares of the training after which the rate is halved
+            "half_precision": not simple,  # networks in flow.npz, for a smaller file
             "seed": 0,
             "sheet_every": 10,  # epochs between two sheets of samples
         }

@@ -160,11 +160,17 @@ def write_metrics(run: Run, trace) -> None:
     io.write_text(os.path.join(run.folder, "metrics.jsonl"), "\n".join(lines) + "\n")
 
 
-def write_flow(run: Run, progress: Progress) -> None:
+def write_flow(run: Run, progress: Progress, grid: jax.Array) -> None:
     """The best flow, what it was made from, and what it makes."""
+    from blindsr_jax.flows import train
+
     state = progress.state
     flow = model.Flow(state.best_params, state.best_stats, np.float32(run.normalization))
-    io.write_bytes(os.path.join(run.folder, "flow.npz"), weights.to_bytes(flow, run.spec.scale))
+    if run.config.half_precision:
+        flow = weights.halve(flow)
+    place = os.path.join(run.folder, "flow.npz")
+    io.write_bytes(place, weights.to_bytes(flow, run.spec.scale))
+    flow = jax.tree.map(jnp.asarray, weights.read(place)[0])
     values = progress.trace["validation"]
     config = json.loads(run.config.to_json_best_effort())
     note = {
@@ -175,12 +181,11 @@ def write_flow(run: Run, progress: Progress) -> None:
         "data": config["kernels"] or config["prior"]["families"],
         "epochs": progress.step,
         "best_epoch": int(np.nanargmax(values)) + 1,
-        "validation_log_density": float(np.nanmax(values)),
+        "validation_log_density": float(train.validate(flow, grid)),
         "seconds": float(progress.trace["seconds"].sum()),
         "versions": {"blindsr_jax": blindsr_jax.__version__, "jax": jax.__version__},
     }
     io.write_json(os.path.join(run.folder, "flow.json"), note)
-    flow = jax.tree.map(jnp.asarray, flow)
     key = jax.random.fold_in(run.key, 2**31 + 1)
     real = run.data.draw(key, sheets.ROWS * sheets.COLUMNS)
     io.kernel_sheet(os.path.join(run.folder, "samples.png"), sheets.samples(key, flow, real))
@@ -212,7 +217,7 @@ def train_all(run: Run, stopper: Stopper) -> Progress:
             write_metrics(run, progress.trace)
             done = progress.step == total
             if done or progress.step % run.config.sheet_every == 0:
-                write_flow(run, progress)
+                write_flow(run, progress, grid)
             if done or time.monotonic() - saved > _CHECKPOINT_SECONDS.value:
                 save()
                 saved = time.monotonic()
@@ -229,7 +234,7 @@ def main() -> int:
             claim(folder, config)
             progress = train_all(run, stopper)
             if not os.path.exists(os.path.join(folder, "flow.npz")):
-                write_flow(run, progress)
+                write_flow(run, progress, run.data.validation())
     except locks.LockedError as error:
         raise cli.UsageError(f"--workdir={folder}: {error}") from error
     print(f"mean validation log density {float(progress.state.best):.2f}, flow in {os.path.join(folder, 'flow.npz')}")
