@@ -77,8 +77,10 @@ def choose_data(config, spec: Spec) -> kernel_data.Data:
 
 def prepare(config) -> Run:
     """Checks the config and makes what training needs; whatever is wrong is a usage error."""
-    from blindsr_jax.flows import train  # loads distrax
-
+    try:
+        from blindsr_jax.flows import train
+    except ImportError as error:
+        raise cli.UsageError(f"training needs distrax, which cannot be imported ({cli.one_line(error)})") from error
     try:
         if config.scale is None:
             raise ValueError("config.scale is not given, expected --config.scale=N with N from 1 to 8")

@@ -157,6 +157,12 @@ def log_prob(flow: Flow, v: jax.Array) -> jax.Array:
     return jnp.sum(jax.scipy.stats.norm.logpdf(u), -1) + log_det
 
 
+def _share(kernel: jax.Array, normalization: jax.Array, noise: jax.Array | float) -> jax.Array:
+    """What an entry is of the largest possible one, dequantised, strictly between 0 and 1."""
+    share = jnp.clip(kernel / normalization, 0, 1) + noise / DEQUANTIZATION
+    return ALPHA + (1 - 2 * ALPHA) * jnp.minimum(share, 1)
+
+
 def to_flow_space(kernel: jax.Array, normalization: jax.Array, noise: jax.Array | float = 0.5) -> jax.Array:
     """Kernels to logits (FKP's preprocessing).
 
@@ -168,15 +174,29 @@ def to_flow_space(kernel: jax.Array, normalization: jax.Array, noise: jax.Array 
     Returns:
       (..., D), row by row.
     """
-    share = jnp.clip(kernel / normalization, 0, 1) + noise / DEQUANTIZATION
-    share = ALPHA + (1 - 2 * ALPHA) * jnp.minimum(share, 1)
+    share = _share(kernel, normalization, noise)
     return (jnp.log(share) - jnp.log1p(-share)).reshape(*kernel.shape[:-2], -1)
+
+
+def kernel_log_prob(flow: Flow, kernel: jax.Array) -> jax.Array:
+    """Log density (...) over the entries of kernels (..., k, k): comparable between flows of one kernel size.
+
+    `log_prob` is a density over logits, which depend on the flow's normalization.
+    """
+    share = _share(kernel, flow.normalization, 0.5)
+    slope = (1 - 2 * ALPHA) / flow.normalization / (share * (1 - share))
+    return log_prob(flow, to_flow_space(kernel, flow.normalization)) + jnp.sum(jnp.log(slope), (-2, -1))
+
+
+def pedestal(normalization: jax.Array) -> jax.Array:
+    """What dequantisation adds to an entry of a kernel on average."""
+    return normalization / (2 * DEQUANTIZATION)
 
 
 def to_kernel(v: jax.Array, normalization: jax.Array) -> jax.Array:
     """Logits (..., D) to kernels (..., k, k) as the release does: not normalised, sums of 0.6 to 1.25.
 
-    What the dequantisation adds in training is not taken off: about normalization / 1440 a pixel.
+    The `pedestal` is not taken off either.
     """
     size = math.isqrt(v.shape[-1])
     kernel = normalization * (jax.nn.sigmoid(v) - ALPHA) / (1 - 2 * ALPHA)
