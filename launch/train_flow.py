@@ -75,8 +75,8 @@ def choose_data(config, spec: Spec) -> kernel_data.Data:
     return kernel_data.from_family(family)
 
 
-def prepare(config) -> Run:
-    """Checks the config and makes what training needs; whatever is wrong is a usage error."""
+def check(config):
+    """The spec and the settings of a training; whatever is wrong with them is a usage error."""
     try:
         from blindsr_jax.flows import train
     except ImportError as error:
@@ -86,40 +86,53 @@ def prepare(config) -> Run:
             raise ValueError("config.scale is not given, expected --config.scale=N with N from 1 to 8")
         check_values(config, "config.")
         spec = make_spec(scale=config.scale, kernel_size=config.kernel_size, kernel_center="release")
-        data = choose_data(config, spec)
         settings = train.Settings(**{name: config[name] for name in train.Settings._fields})
         if settings.batch_size > settings.kernels_per_epoch:
             raise ValueError(
                 f"config.batch_size is {settings.batch_size}, expected at most config.kernels_per_epoch "
                 f"({settings.kernels_per_epoch})"
             )
-        normalization = config.normalization or kernel_data.choose_normalization(data)
+    except (ValueError, TypeError, KeyError) as error:
+        raise cli.UsageError(cli.one_line(error)) from error
+    return spec, settings
+
+
+def prepare(config, spec: Spec, settings) -> Run:
+    """Makes what training needs; a kernel or family that cannot be used is a usage error."""
+    try:
+        data = choose_data(config, spec)
     except (ValueError, TypeError) as error:
         raise cli.UsageError(cli.one_line(error)) from error
+    normalization = config.normalization or kernel_data.choose_normalization(data)
     return Run(config, spec, data, settings, normalization, jax.random.key(config.seed), _WORKDIR.value)
 
 
-def claim(folder: str, config) -> None:
-    """Notes the config in the folder, or refuses a folder that holds another training."""
-    place, text = os.path.join(folder, "config.json"), json.loads(config.to_json_best_effort())
+def plain(config) -> dict[str, Any]:
+    """The config in JSON's types."""
+    return json.loads(config.to_json_best_effort())
+
+
+def check_folder(folder: str, config) -> None:
+    """Refuses a folder that holds another training, or empties it if so asked."""
+    place, new = os.path.join(folder, "config.json"), plain(config)
     if _RESTART.value:
         shutil.rmtree(os.path.join(folder, "state"), ignore_errors=True)
-        for name in _OUTPUTS:
+        for name in (*_OUTPUTS, "config.json"):
             if os.path.exists(os.path.join(folder, name)):
                 os.remove(os.path.join(folder, name))
-    elif os.path.exists(place):
-        try:
-            with open(place) as file:
-                old = json.load(file)
-        except ValueError:
-            old = {}
-        if differing := sorted(name for name in {*old, *text} if old.get(name) != text.get(name)):
-            names = ", ".join(f"config.{name}" for name in differing)
-            raise cli.UsageError(
-                f"--workdir={folder}: it holds a training with other values of {names}, expected the same ones, "
-                "another folder, or --restart"
-            )
-    io.write_json(place, text)
+    if not os.path.exists(place):
+        return
+    try:
+        with open(place) as file:
+            old = json.load(file)
+    except ValueError:
+        old = {}
+    if differing := sorted(name for name in {*old, *new} if old.get(name) != new.get(name)):
+        names = ", ".join(f"config.{name}" for name in differing)
+        raise cli.UsageError(
+            f"--workdir={folder}: it holds a training with other values of {names}, expected the same ones, another "
+            "folder, or --restart"
+        )
 
 
 def new_state(run: Run):
@@ -174,7 +187,7 @@ def write_flow(run: Run, progress: Progress, grid: jax.Array) -> None:
     io.write_bytes(place, weights.to_bytes(flow, run.spec.scale))
     flow = jax.tree.map(jnp.asarray, weights.read(place)[0])
     values = progress.trace["validation"]
-    config = json.loads(run.config.to_json_best_effort())
+    config = plain(run.config)
     note = {
         "scale": run.spec.scale,
         "kernel_size": run.spec.kernel_size,
@@ -202,6 +215,8 @@ def train_all(run: Run, stopper: Stopper) -> Progress:
     def save():
         checkpoints.save(os.path.join(run.folder, "state"), progress)
 
+    if progress.step == total:  # the state may be newer than what is derived from it
+        write_flow(run, progress, grid)
     if progress.step:
         print(f"{progress.step} of {total} epochs were done before", flush=True)
     with tqdm(total=total, initial=progress.step, desc="training", unit="epoch", disable=None) as bar:
@@ -229,14 +244,14 @@ def train_all(run: Run, stopper: Stopper) -> Progress:
 def main() -> int:
     """Goes on where an earlier run of the same working folder stands."""
     config = _CONFIG.value.copy_and_resolve_references()
-    folder = cli.make_workdir(_WORKDIR.value)
-    run, stopper = prepare(config), Stopper()
+    spec, settings = check(config)
+    folder, stopper = cli.make_workdir(_WORKDIR.value), Stopper()
     try:
         with locks.hold(folder):
-            claim(folder, config)
+            check_folder(folder, config)
+            run = prepare(config, spec, settings)
+            io.write_json(os.path.join(folder, "config.json"), plain(config))
             progress = train_all(run, stopper)
-            if not os.path.exists(os.path.join(folder, "flow.npz")):
-                write_flow(run, progress, run.data.validation())
     except locks.LockedError as error:
         raise cli.UsageError(f"--workdir={folder}: {error}") from error
     print(f"mean validation log density {float(progress.state.best):.2f}, flow in {os.path.join(folder, 'flow.npz')}")
