@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from blindsr_jax.degradation import degrade
+from blindsr_jax.kernels.gaussian import data_variance_range, gaussian_kernel
 from blindsr_jax.losses import data_loss
 from blindsr_jax.problem import Spec
 
@@ -35,6 +36,26 @@ class KernelModel(NamedTuple):
 
     init: Callable
     step: Callable
+
+
+STARTS = ("uniform", "round")
+
+
+def round_kernel(spec: Spec, dtype: jax.typing.DTypeLike) -> jax.Array:
+    """A round Gaussian (k, k) at the spec's centre, as wide as FKP's data are on average, for halves without a prior.
+
+    The uniform kernel has its centre in the middle of the window, which is another place unless the scale is 1.
+    """
+    variance = sum(data_variance_range(spec.scale)) / 2
+    return gaussian_kernel(
+        jnp.asarray([variance, variance], dtype), jnp.zeros((), dtype), kernel_size=spec.kernel_size, center=spec.center
+    )
+
+
+def check_start(start: str, known: tuple[str, ...] = STARTS) -> None:
+    """Raises a ValueError, one sentence, if a half has no such start."""
+    if start not in known:
+        raise ValueError(f"config.kernel.start is {start!r}, expected one of {', '.join(known)}")
 
 
 class DescentState(NamedTuple):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from blindsr_jax.kernel_models.base import DescentState, KernelModel, descent
+from blindsr_jax.kernel_models.base import DescentState, KernelModel, check_start, descent, round_kernel
 from blindsr_jax.losses import mse
 from blindsr_jax.networks.fcn import KernelFCN
 from blindsr_jax.problem import Problem, Spec
@@ -29,8 +29,9 @@ def build(
     hidden: int = 1000,
     warmup_steps: int = 400,
     freeze_steps: int = 0,
+    start: str = "uniform",
 ) -> KernelModel:
-    """Starts from a nearly uniform kernel; the defaults are those of the FKP release.
+    """Starts from a nearly uniform kernel, or from a given one; the defaults are those of the FKP release.
 
     Nothing keeps the kernel in its place: it may drift, and the image with it.
 
@@ -38,9 +39,14 @@ def build(
       spec: the problem's static part.
       learning_rate: of Adam.
       hidden: units of the network.
-      warmup_steps: steps towards a given start kernel, if there is one.
+      warmup_steps: steps towards the start kernel, if it is not the uniform one.
       freeze_steps: steps of the solve before the kernel moves.
+      start: 'uniform', or 'round', a round Gaussian where the spec has its centre.
+
+    Raises:
+      ValueError: an unknown start.
     """
+    check_start(start)
     network = KernelFCN(spec.kernel_size, hidden)
     optimizer = optax.adam(learning_rate)
 
@@ -62,6 +68,8 @@ def build(
         code_key, net_key = jax.random.split(key)
         code = 0.1 * jax.random.uniform(code_key, (CODE_SIZE,), problem.lr.dtype)
         params = FcnParams(network.init(net_key, code), code)
+        if kernel is None and start == "round":
+            kernel = round_kernel(spec, code.dtype)
         if kernel is not None:
             params = warm_up(params, jnp.asarray(kernel, code.dtype))
         return DescentState(params, optimizer.init(params))

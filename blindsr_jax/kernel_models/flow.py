@@ -10,7 +10,7 @@ import optax
 from blindsr_jax.flows import model
 from blindsr_jax.flows import weights as flow_weights
 from blindsr_jax.inference import spectrum, sphere
-from blindsr_jax.kernel_models.base import DescentState, KernelModel, descent
+from blindsr_jax.kernel_models.base import DescentState, KernelModel, check_start, descent
 from blindsr_jax.kernels import geometry
 from blindsr_jax.problem import Problem, Spec
 
@@ -53,8 +53,7 @@ def build(
     Raises:
       ValueError: there is no such flow, or an unknown start; one sentence.
     """
-    if start not in STARTS:
-        raise ValueError(f"config.kernel.start is {start!r}, expected one of {', '.join(STARTS)}")
+    check_start(start, STARTS)
     flow = flow_weights.load(weights, spec.scale)
     size = model.kernel_size(flow)
     radius = size - 1.0 if radius is None else radius

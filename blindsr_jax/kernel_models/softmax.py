@@ -4,14 +4,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from blindsr_jax.kernel_models.base import DescentState, KernelModel, descent
+from blindsr_jax.kernel_models.base import DescentState, KernelModel, check_start, descent, round_kernel
 from blindsr_jax.problem import Spec
 
 _SMALLEST = 1e-6  # entry of a start kernel, so that its logit is finite
 
 
-def build(spec: Spec, *, learning_rate: float = 0.5, freeze_steps: int = 76) -> KernelModel:
-    """Starts from the uniform kernel, or from the given one; the defaults are those of the FKP release.
+def build(spec: Spec, *, learning_rate: float = 0.5, freeze_steps: int = 76, start: str = "uniform") -> KernelModel:
+    """Starts from the uniform kernel, or from a given one; the defaults are those of the FKP release.
 
     Nothing keeps the kernel in its place: it may drift, and the image with it.
 
@@ -19,7 +19,12 @@ def build(spec: Spec, *, learning_rate: float = 0.5, freeze_steps: int = 76) -> 
       spec: the problem's static part.
       learning_rate: of Adam on the logits.
       freeze_steps: steps of the solve before the kernel moves.
+      start: 'uniform', or 'round', a round Gaussian where the spec has its centre.
+
+    Raises:
+      ValueError: an unknown start.
     """
+    check_start(start)
     optimizer = optax.adam(learning_rate)
 
     def render(logits):
@@ -28,6 +33,8 @@ def build(spec: Spec, *, learning_rate: float = 0.5, freeze_steps: int = 76) -> 
     def init(key, problem, kernel):
         del key
         dtype = problem.lr.dtype
+        if kernel is None and start == "round":
+            kernel = round_kernel(spec, dtype)
         if kernel is None:
             logits = jnp.ones((spec.kernel_size,) * 2, dtype)
         else:

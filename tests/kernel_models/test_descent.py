@@ -10,9 +10,10 @@ import pytest
 from blindsr_jax.flows import model as flow_model
 from blindsr_jax.flows import weights
 from blindsr_jax.kernel_models import fcn, flow, gaussian, softmax
-from blindsr_jax.kernel_models.base import Tick
+from blindsr_jax.kernel_models.base import Tick, round_kernel
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.gaussian import gaussian_kernel
+from blindsr_jax.problem import make_spec
 from tests import small
 
 STEPS = 6
@@ -86,6 +87,21 @@ def test_a_given_kernel_is_the_start(name, tiny_flow):
     assert float(jnp.abs(used - kernel).max()) < (0.05 if name == "fcn" else 0.01)
 
 
+@pytest.mark.parametrize("build", [softmax.build, fcn.build])
+def test_a_round_start_is_at_the_centre(build):
+    spec = make_spec(scale=4)
+    kernel = round_kernel(spec, jnp.float32)
+    np.testing.assert_allclose(geometry.center_of_mass(kernel), spec.center, atol=1e-3)
+    with pytest.raises(ValueError, match="config.kernel.start is 'up', expected one of uniform, round"):
+        build(spec, start="up")
+
+
+def test_softmax_takes_the_round_start():
+    model = softmax.build(small.spec(), start="round")
+    state = model.init(jax.random.key(0), small.problem(), None)
+    np.testing.assert_allclose(jax.nn.softmax(state.params, (0, 1)), round_kernel(small.spec(), jnp.float32), atol=1e-4)
+
+
 def test_moments_of_a_gaussian_give_it_back():
     with jax.enable_x64(True):
         for variances, angle in (([1.2, 0.5], 0.6), ([1.2, 0.5], 2.4), ([1.5, 0.7], 0.0)):
@@ -135,7 +151,7 @@ def test_a_flow_in_another_window(tiny_flow):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"weights": "disc"}, "there is no flow 'disc_x2', expected one of gaussian_x2"),
+        ({"weights": "disc"}, "there is no flow 'disc_x2', expected one of gaussian_x1"),
         ({"weights": "nowhere.npz"}, "cannot read the flow 'nowhere.npz': there is no such file"),
         ({"weights": "x", "start": "up"}, "config.kernel.start is 'up', expected one of random, mean, spectrum"),
     ],
