@@ -107,7 +107,7 @@ RULES = {
     "channels": _whole(2),  # the non-local blocks work on half of them
     "num_points": _whole(32),
     "batch_size": _whole(2),  # a variance needs two
-    "weight_decay": _NOT_NEGATIVE,
+    **dict.fromkeys(("weight_decay", "smoothing"), _NOT_NEGATIVE),
     "decay": ("a number above 0 and at most 1", lambda v: _is_number(v) and 0 < v <= 1),
     "decay_at": _SHARES,
     "normalize": _FLAG,

@@ -5,7 +5,7 @@ r"""Training of a flow-based kernel prior (FKP, Liang et al. 2021) on kernels of
     python launch/train_flow.py --config=configs/flow.py --config.scale=2 --config.kernels='my/*.npy' --workdir=out/my
 
 For Gaussian kernels the network is the release's. Its training takes 100 epochs at a rate of 1e-4 (`flow.py:release`);
-ten times the rate reaches its likelihood in fewer. Motion kernels need more units: with 25 the samples fall into dots.
+ten times the rate reaches its likelihood in fewer. Motion kernels need more units.
 """
 
 from ml_collections import ConfigDict, config_dict
@@ -29,6 +29,9 @@ def get_config(variant: str = "gaussian"):
                 "line": {"length_range": config_dict.placeholder(tuple)},
                 "trajectory": {"major_variance_range": config_dict.placeholder(object)},
             },
+            # Standard deviation of a Gaussian that blurs the kernels of families, in px per scale: lens and pixel. A path
+            # one pixel wide is hard for a flow, its samples fall into dots.
+            "smoothing": 0.0 if simple else 0.15,
             "num_blocks": 5 if simple else 6,
             "hidden_size": config_dict.placeholder(int) if simple else 100,  # default min(5 (scale + 1), 25)
             "normalization": config_dict.placeholder(float),  # default: the largest entry of any kernel, plus 0.01

@@ -70,9 +70,13 @@ def choose_data(config, spec: Spec) -> kernel_data.Data:
     if config.kernels is not None:
         return kernel_data.from_kernels(own_kernels(config.kernels, spec))
     family = methods.build_family(config.prior, spec)
-    if family.name == "gaussian" and config.prior.gaussian.get("variance_range") in (None, "data"):
+    if (
+        family.name == "gaussian"
+        and config.prior.gaussian.get("variance_range") in (None, "data")
+        and not config.smoothing
+    ):
         return kernel_data.gaussian(family, spec.scale, spec.kernel_size)
-    return kernel_data.from_family(family)
+    return kernel_data.from_family(family, smoothing=config.smoothing * spec.scale)
 
 
 def check(config):

@@ -28,6 +28,16 @@ def test_own_kernels_are_centred_and_fitted():
         data.prepare(line, 2, 3)
 
 
+def test_smoothing_adds_a_variance():
+    kernel = np.zeros((1, 15, 15), np.float32)
+    kernel[0, 7, 5:9] = 0.25
+    found = data.smooth(kernel, 0.8)
+    np.testing.assert_allclose(found.sum(), 1, rtol=1e-5)
+    np.testing.assert_allclose(geometry.center_of_mass(found[0]), [7, 6.5], atol=1e-3)
+    grown = geometry.covariance(found[0]) - geometry.covariance(kernel[0])
+    np.testing.assert_allclose(grown, 0.64 * np.eye(2), atol=5e-3)
+
+
 def test_own_kernels_are_held_out():
     kernels = np.arange(25.0)[:, None, None] * np.ones((25, 3, 3))
     found = data.from_kernels(kernels)
