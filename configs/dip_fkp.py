@@ -3,7 +3,7 @@ r"""DIP-FKP: the kernel is a code of a trained flow (Liang et al. 2021), with th
 python launch/solve.py --config=configs/dip_fkp.py --input='photos/*.jpg' --scale=4 --workdir=out/fkp
 
 The shipped flows know anisotropic Gaussian kernels (x1, x2, x3, x4, x8) or, with `dip_fkp.py:motion`, camera shake
-(x1 to x4); `--config.kernel.weights=FILE.npz` takes another flow. Kernels are divided by their sum, which the release
+(x2, x3, x4); `--config.kernel.weights=FILE.npz` takes another flow. Kernels are divided by their sum, which the release
 does not do.
 """
 
