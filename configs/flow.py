@@ -29,8 +29,8 @@ def get_config(variant: str = "gaussian"):
                 "line": {"length_range": config_dict.placeholder(tuple)},
                 "trajectory": {"major_variance_range": config_dict.placeholder(object)},
             },
-            # Blurs the kernels of families as lens and pixel do, standard deviation in px per scale: of paths that are one
-            # pixel wide a flow makes dots.
+            # Blurs the kernels of families as lens and pixel do, standard deviation in px per scale: of paths one pixel
+            # wide a flow makes dots.
             "smoothing": 0.0 if simple else 0.15,
             "num_blocks": 5 if simple else 6,
             "hidden_size": config_dict.placeholder(int) if simple else 100,  # default min(5 (scale + 1), 25)

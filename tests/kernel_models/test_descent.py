@@ -7,13 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from blindsr_jax.degradation import degrade
 from blindsr_jax.flows import model as flow_model
 from blindsr_jax.flows import weights
+from blindsr_jax.image_models import ImageInfo, ImageModel
 from blindsr_jax.kernel_models import fcn, flow, gaussian, softmax
 from blindsr_jax.kernel_models.base import Tick, round_kernel
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.gaussian import gaussian_kernel
-from blindsr_jax.problem import make_spec
+from blindsr_jax.losses import mse
+from blindsr_jax.problem import Problem, make_spec
+from blindsr_jax.solve import joint, solve
 from tests import small
 
 STEPS = 6
@@ -77,6 +81,42 @@ def test_the_kernel_rests_first(name, freeze, tiny_flow):
     kernels, _, _ = run(name, tiny_flow)
     still = [np.array_equal(a, b) for a, b in zip(kernels, kernels[1:], strict=False)]
     assert still == [i < freeze for i in range(STEPS - 1)]
+
+
+@pytest.mark.parametrize("name", FREEZE)
+def test_a_batch_and_another_dtype_can_be_traced(name, tiny_flow):
+    """As shapes only, which compiles nothing: a solver of a batch, in float64."""
+    with jax.enable_x64(True):
+        solver = joint(small.image_model(), build(name, tiny_flow), ssim_steps=2)
+        problem = Problem(jax.ShapeDtypeStruct((3, *small.LR_SHAPE), jnp.float64), small.spec())
+        keys = jax.eval_shape(lambda: small.keys(3))
+        state = jax.eval_shape(jax.vmap(solver.init), keys, problem)
+        step = jax.vmap(solver.step, (0, 0, 0, None))
+        moved, trace = jax.eval_shape(step, keys, state, problem, jax.ShapeDtypeStruct((), jnp.int32))
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), moved) == jax.tree.map(lambda x: (x.shape, x.dtype), state)
+    assert moved.estimate.shape == (3, 7, 7) and trace["kernel_loss"].dtype == jnp.float64
+
+
+def pixels():
+    """The simplest image half, free pixels: networks are most of the time that a solve takes to compile."""
+
+    def update(key, state, image, memo, kernel, problem, tick):
+        def loss_of(x):
+            return mse(degrade(x, kernel, scale=2, boundary="valid"), problem.lr)
+
+        loss, grad = jax.value_and_grad(loss_of)(image)
+        return image - 50 * grad, ImageInfo(loss, loss)
+
+    return ImageModel(lambda key, problem: jnp.full(problem.canvas_shape, 0.5), lambda x, _: (x, None), update, 2)
+
+
+@pytest.mark.parametrize("name", FREEZE)
+def test_a_solve(name, tiny_flow):
+    solver = joint(pixels(), build(name, tiny_flow), ssim_steps=2)
+    result = solve(jax.random.key(0), small.problem(), solver, num_steps=6, chunk_steps=6)
+    assert result.status == "ok" and result.image.shape == (20, 24, 3)
+    assert result.trace["loss"][-1] < result.trace["loss"][0]
+    np.testing.assert_allclose(result.kernel.sum(), 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["softmax", "gaussian", "fcn"])
