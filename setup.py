@@ -11,10 +11,12 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["blindsr_jax", "blindsr_jax.*"]),
+    package_data={"blindsr_jax.flows": ["weights/*.npz", "weights/*.json"]},
     install_requires=[
         f"jax{JAX}",
         "flax>=0.12,<0.13",
         "optax>=0.2.8,<0.3",
+        "distrax>=0.1.9,<0.2",
         "orbax-checkpoint>=0.12,<0.13",
         "numpy>=2.0,<3",
         "scipy>=1.14,<2",

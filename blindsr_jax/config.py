@@ -82,6 +82,11 @@ def _is_range(value: Any) -> bool:
 _FLAG = "True or False", lambda v: isinstance(v, bool)
 _POSITIVE = "a number above 0", lambda v: _is_number(v) and v > 0
 _NOT_NEGATIVE = "a number of at least 0", lambda v: _is_number(v) and v >= 0
+_OPTIONAL = "a number above 0, or None", lambda v: v is None or _is_number(v) and v > 0
+_SHARES = (
+    "numbers between 0 and 1",
+    lambda v: isinstance(v, tuple | list) and all(_is_number(x) and 0 < x < 1 for x in v),
+)
 _RANGE = "(low, high)", lambda v: isinstance(v, tuple | list | str | None) and _is_range(v)
 # By the last part of a name: an option means the same in every part that has it.
 RULES = {
@@ -101,6 +106,15 @@ RULES = {
     "prior_weight": _NOT_NEGATIVE,
     "channels": _whole(2),  # the non-local blocks work on half of them
     "num_points": _whole(32),
+    "batch_size": _whole(2),  # a variance needs two
+    **dict.fromkeys(("weight_decay", "smoothing"), _NOT_NEGATIVE),
+    "decay": ("a number above 0 and at most 1", lambda v: _is_number(v) and 0 < v <= 1),
+    "decay_at": _SHARES,
+    "normalize": _FLAG,
+    "half_precision": _FLAG,
+    "hidden_size": ("a whole number of at least 1, or None", lambda v: v is None or _whole(1)[1](v)),
+    **dict.fromkeys(("radius", "normalization"), _OPTIONAL),
+    **dict.fromkeys(("num_epochs", "kernels_per_epoch", "num_blocks", "sheet_every", "num_starts"), _whole(1)),
     **dict.fromkeys(("ssim_steps", "first_nonlocal", "warmup_steps", "freeze_steps"), _whole(0)),
     **dict.fromkeys(("skip_channels", "levels", "num_samples", "prior_every", "data_every", "hidden"), _whole(1)),
 }
@@ -127,13 +141,18 @@ def check_config(config: ConfigDict) -> None:
     for part in ("image", "kernel"):
         if not isinstance(config[part].get("name"), str):
             raise ValueError(f"config.{part}.name is {config[part].get('name')!r}, expected the name of a file")
-    _check_values(config, "config.")
+    check_values(config, "config.")
 
 
-def _check_values(config: ConfigDict, where: str) -> None:
+def check_values(config: ConfigDict, where: str) -> None:
+    """Checks that all values below `where`, such as 'config.', are in the range of `RULES`.
+
+    Raises:
+      ValueError: one sentence.
+    """
     for name, value in config.items():
         if isinstance(value, ConfigDict):
-            _check_values(value, f"{where}{name}.")
+            check_values(value, f"{where}{name}.")
             continue
         expected, is_valid = RULES.get(name, ("", lambda v: True))
         if not is_valid(value):

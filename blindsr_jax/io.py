@@ -8,7 +8,7 @@ from blindsr_jax.files import (
     write_text,
 )
 from blindsr_jax.image_files import Image, bicubic_enlarge, read_image, write_image
-from blindsr_jax.kernel_files import kernel_png, read_kernel, write_kernel, write_kernel_mat
+from blindsr_jax.kernel_files import kernel_png, kernel_sheet, read_kernel, write_kernel, write_kernel_mat
 from blindsr_jax.names import find_inputs, unique_stems
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "bicubic_enlarge",
     "find_inputs",
     "kernel_png",
+    "kernel_sheet",
     "read_image",
     "read_kernel",
     "unique_stems",

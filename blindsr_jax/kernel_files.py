@@ -18,6 +18,7 @@ _MAX_BYTES = 2**24  # of a file, which may hold other variables too
 _NEGATIVE = 0.1
 _NEGATIVE_MASS = 0.25
 _FIGURE_SIZE = 150
+_SHEET_SIZE = 70  # pixels of a kernel in a sheet
 
 
 def _check_shape(path, shape):
@@ -175,3 +176,25 @@ def kernel_png(path, kernel):
     kernel = _unit_sum(kernel)
     levels = np.rint(255 * np.clip(kernel / kernel.max(), 0, 1)).astype(np.uint8)
     write_bytes(path, png_bytes(np.kron(levels, np.ones((-(-_FIGURE_SIZE // len(kernel)),) * 2, np.uint8))))
+
+
+def kernel_sheet(path, kernels):
+    """Writes a picture of many kernels in rows and columns, each from 0 black to its own maximum white.
+
+    Args:
+      path: PNG file to write.
+      kernels: float array (rows, columns, k, k) with positive sums; negative values are shown black.
+
+    Raises:
+      ValueError: values are not finite, or a sum is not positive.
+      OSError: the folder cannot be written.
+    """
+    kernels = np.asarray(kernels)
+    rows, columns, size, _ = kernels.shape
+    factor, gap = -(-_SHEET_SIZE // size), 4
+    sheet = np.full((rows, columns, factor * size + gap, factor * size + gap), 90, np.uint8)
+    for row, column in np.ndindex(rows, columns):
+        kernel = _unit_sum(kernels[row, column])
+        levels = np.rint(255 * np.clip(kernel / kernel.max(), 0, 1)).astype(np.uint8)
+        sheet[row, column, gap:, gap:] = np.kron(levels, np.ones((factor, factor), np.uint8))
+    write_bytes(path, png_bytes(np.concatenate(np.concatenate(sheet, 1), 1)))

@@ -162,3 +162,16 @@ def test_missing_kernel_and_bad_kernels_to_write(tmp_path):
             with pytest.raises(ValueError):
                 write(tmp_path / "k", bad)
     assert not os.listdir(tmp_path)
+
+
+def test_a_sheet_of_kernels(tmp_path):
+    kernels = np.zeros((2, 3, 5, 5))
+    kernels[..., 2, 2] = 1
+    kernels[1, 2, 0, 4] = 0.5
+    io.kernel_sheet(tmp_path / "sheet.png", kernels)
+    levels = 255 * io.read_image(tmp_path / "sheet.png").pixels[..., 0]
+    assert levels.shape == (2 * 74, 3 * 74)
+    assert levels[4 + 35, 4 + 35] == 255 and levels[74 + 4 + 5, 2 * 74 + 4 + 65] == pytest.approx(128, abs=1)
+    assert levels[4 + 2, 4 + 2] == 0
+    with pytest.raises(ValueError, match="positive sum"):
+        io.kernel_sheet(tmp_path / "sheet.png", 0 * kernels)

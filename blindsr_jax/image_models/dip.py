@@ -51,8 +51,8 @@ def build(
       conv: form of the network's convolutions, see `networks.conv`.
       precision: of the network's products, 'float32', 'tf32' (a GPU's) or 'bfloat16' (activations and weights as they
         are used); parameters, statistics, losses and all that concerns the kernel keep the precision of the problem.
-      checkpoint: keep only what lies between the network's levels for the gradient, and compute the rest again: less
-        memory, about a third more time.
+      checkpoint: keep only what lies between the network's levels for the gradient, and compute the rest again. It
+        saves nothing on a CPU, whose compiler finds that the same is computed twice and keeps it.
 
     Raises:
       ValueError: an unknown choice, or a form that bfloat16 is too coarse for.

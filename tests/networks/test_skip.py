@@ -146,6 +146,17 @@ def test_a_checkpointed_network_has_the_same_parameters_and_gradients():
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-12), grads, grads_2)
 
 
+def test_a_checkpointed_network_keeps_less_for_its_gradient():
+    noise = jnp.zeros((64, 64, 3))
+    params = jax.eval_shape(net().init, jax.random.key(1), noise)
+
+    def kept(checkpoint):
+        pullback = jax.eval_shape(lambda p: jax.vjp(lambda p: net(checkpoint=checkpoint).apply(p, noise), p)[1], params)
+        return sum(leaf.size for leaf in jax.tree.leaves(pullback))
+
+    assert kept(True) < kept(False) / 4
+
+
 def test_bfloat16_activations_keep_float32_parameters_and_results():
     noise = jax.random.uniform(jax.random.key(0), (16, 16, 3))
     coarse = net(compute=Compute(precision="bfloat16"))

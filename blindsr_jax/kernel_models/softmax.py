@@ -1,0 +1,44 @@
+"""Free logits: every entry of the kernel is unknown, a softmax keeps it a kernel (DIP-Softmax, Liang et al. 2021)."""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from blindsr_jax.kernel_models.base import DescentState, KernelModel, check_start, descent, round_kernel
+from blindsr_jax.problem import Spec
+
+_SMALLEST = 1e-6  # entry of a start kernel, so that its logit is finite
+
+
+def build(spec: Spec, *, learning_rate: float = 0.5, freeze_steps: int = 76, start: str = "uniform") -> KernelModel:
+    """Starts from the uniform kernel, or from a given one; the defaults are those of the FKP release.
+
+    Nothing keeps the kernel in its place: it may drift, and the image with it.
+
+    Args:
+      spec: the problem's static part.
+      learning_rate: of Adam on the logits.
+      freeze_steps: steps of the solve before the kernel moves.
+      start: 'uniform', or 'round', a round Gaussian where the spec has its centre.
+
+    Raises:
+      ValueError: an unknown start.
+    """
+    check_start(start)
+    optimizer = optax.adam(learning_rate)
+
+    def render(logits):
+        return jax.nn.softmax(logits, axis=(0, 1))
+
+    def init(key, problem, kernel):
+        del key
+        dtype = problem.lr.dtype
+        if kernel is None and start == "round":
+            kernel = round_kernel(spec, dtype)
+        if kernel is None:
+            logits = jnp.ones((spec.kernel_size,) * 2, dtype)
+        else:
+            logits = jnp.log(jnp.maximum(jnp.asarray(kernel, dtype), _SMALLEST))
+        return DescentState(logits, optimizer.init(logits))
+
+    return KernelModel(init, descent(spec, render, optimizer, freeze_steps=freeze_steps))
