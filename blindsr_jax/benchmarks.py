@@ -133,7 +133,7 @@ def _network_body(case: Case) -> Callable:
     return body
 
 
-def _conv_body(layers: Sequence[flops.ConvCall]) -> Callable:
+def conv_body(layers: Sequence[flops.ConvCall]) -> Callable:
     """The convolution layers alone, each forward and with both gradients, in their order."""
 
     def body(carry, i):
@@ -152,7 +152,7 @@ def _conv_body(layers: Sequence[flops.ConvCall]) -> Callable:
     return body
 
 
-def _conv_carry(layers: Sequence[flops.ConvCall]) -> list[Any]:
+def conv_carry(layers: Sequence[flops.ConvCall]) -> list[Any]:
     """Parameters, input and output gradient of each layer, random; made in one program."""
 
     def make(key):
@@ -177,7 +177,7 @@ def part_programs(case: Case, state: Any, *, steps: int, together: int) -> dict[
     layers = flops.conv_calls(lambda s: case.image_model.predict(s, case.problem)[0], state.image)
     if layers and hasattr(state.image, "params"):
         programs["network"] = scan_program(case, _network_body(case), state.image, **size)
-        programs["convolutions"] = scan_program(case, _conv_body(layers), _conv_carry(layers), **size)
+        programs["convolutions"] = scan_program(case, conv_body(layers), conv_carry(layers), **size)
     return programs
 
 

@@ -25,12 +25,11 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from blindsr_jax import benchmarks, cli, io, methods, metrics, timing
+from blindsr_jax import benchmarks, cli, form_timing, io, methods, metrics, timing
 from blindsr_jax.batch import is_out_of_memory, solve_groups
 from blindsr_jax.config import load_config
 from blindsr_jax.degradation import degrade
 from blindsr_jax.kernels.family import sample_kernels
-from blindsr_jax.networks import conv
 from blindsr_jax.problem import Problem
 from blindsr_jax.tables import mean_interval
 
@@ -127,11 +126,8 @@ def read(name: str, **image: Any) -> Any:
 
 
 def fastest(name: str) -> Any:
-    """A config in TF32, or in float32 as long as its image half knows no other."""
-    try:
-        return read(name, precision="tf32")
-    except ValueError:
-        return read(name)
+    """A config in TF32."""
+    return read(name, precision="tf32")
 
 
 def together() -> bool | None:
@@ -153,9 +149,8 @@ def speed(benches: Callable, name: str, sizes: tuple[int, ...], plan: Plan, rate
 
 def forms(plan: Plan, rate: Callable) -> Iterator[list[dict]]:
     """Each form of the convolution in turn with the one that is chosen."""
-    choices = [name for name in getattr(conv, "METHODS", ()) if name != "auto"]
     auto = bench("auto", fastest("dip_dkp_release"), plan.hr_size, plan.steps)
-    for name in choices:
+    for name in form_timing.FORMS:
         config = fastest("dip_dkp_release")
         config.image.conv = name
         other = bench(name, config, plan.hr_size, plan.steps)

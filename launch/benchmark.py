@@ -15,6 +15,9 @@ The LR images are random; no file is needed. One record a batch size:
   a CPU, what the compiler plans for the program: arguments, results and temporaries.
 - breakdown: seconds of a step in convolutions, normalisation and elementwise work, kernel half, and the rest.
 
+With --forms, milliseconds an image of each form of each convolution instead, forward and with both gradients: one image
+alone, and batches under one vmap with a network an image (on a CPU too, where a solve would not do so).
+
 With --compare two configs are timed in turn in one process. `compare.ratio` is the seconds of a step of the second in
 those of the first; on a shared machine trust it rather than ratios of separate runs. Compiled programs are not kept on
 disk here unless --compilation_cache is given, so that compile_seconds is what it says.
@@ -29,7 +32,7 @@ from absl import flags
 from ml_collections import config_flags
 from tqdm import tqdm
 
-from blindsr_jax import benchmarks, cli, io, timing
+from blindsr_jax import benchmarks, cli, form_timing, io, timing
 from blindsr_jax.config import check_config, load_config
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -42,6 +45,9 @@ _BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1"], "Numbers of images that a
 _STEPS = flags.DEFINE_integer("steps", 20, "Steps a timed call.", lower_bound=1)
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Medians are over that many rounds of two calls.", lower_bound=1)
 _BREAKDOWN = flags.DEFINE_bool("breakdown", True, "Measure also where the time goes.")
+_FORMS = flags.DEFINE_bool(
+    "forms", False, "Instead of all that, time each form of the convolution for each layer of the image network."
+)
 _JSON = flags.DEFINE_string("json", None, "File of the records.")
 flags.mark_flags_as_required(["config"])
 flags.FLAGS.set_default("compilation_cache", False)
@@ -71,7 +77,7 @@ def _name(path: str) -> str:
     return os.path.basename(path).replace(".py", "", 1)
 
 
-def make_benches() -> list[benchmarks.Bench]:
+def make_cases() -> dict[str, benchmarks.Case]:
     """The configs at the size of the flags; whatever is wrong with these is a usage error."""
     hr_size, scale = _HR_SIZE.value, _SCALE.value
     if hr_size % scale:
@@ -81,7 +87,7 @@ def make_benches() -> list[benchmarks.Bench]:
     except (ValueError, TypeError) as error:
         raise cli.UsageError(cli.one_line(error)) from error
     check_json()
-    return [benchmarks.make_bench(name, case, steps=_STEPS.value) for name, case in cases.items()]
+    return cases
 
 
 def check_json() -> None:
@@ -93,9 +99,23 @@ def check_json() -> None:
     cli.make_workdir(os.path.dirname(_JSON.value) or ".", flag="json")
 
 
+def measure_forms(case: benchmarks.Case, sizes: list[int]) -> int:
+    """Times the forms of the convolution, prints a table, writes a row a layer and batch size."""
+    rows = []
+    for row in tqdm(form_timing.measure_forms(case, sizes, steps=_STEPS.value, rounds=_ROUNDS.value), disable=None):
+        rows.append(row)
+        if _JSON.value is not None:
+            io.write_json(_JSON.value, rows)
+    print(form_timing.table(rows))
+    return cli.OK
+
+
 def main() -> int:
     """Measures, prints a table, writes the records after each batch size."""
-    sizes, benches = batch_sizes(), make_benches()
+    sizes, cases = batch_sizes(), make_cases()
+    if _FORMS.value:
+        return measure_forms(next(iter(cases.values())), sizes)
+    benches = [benchmarks.make_bench(name, case, steps=_STEPS.value) for name, case in cases.items()]
     rate, records = cache(timing.matmul_rate), []
     options = {"steps": _STEPS.value, "rounds": _ROUNDS.value, "parts": _BREAKDOWN.value}
     for size in tqdm(sizes, unit="size", disable=None, leave=False):

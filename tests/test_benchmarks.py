@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from blindsr_jax import benchmarks, flops, timing
+from blindsr_jax import benchmarks, flops, form_timing, timing
 from blindsr_jax.config import load_config
 from blindsr_jax.timing import Program
 
@@ -92,7 +92,7 @@ def test_programs_are_timed_forwards_and_backwards():
 def test_convolutions_alone_train_and_keep_their_shapes(case):
     layers = flops.conv_calls(lambda s: case.image_model.predict(s, case.problem)[0], image_state(case))
     assert layers[0].shape == (*case.problem.canvas_shape,)
-    body, carry = benchmarks._conv_body(layers[:2]), benchmarks._conv_carry(layers[:2])
+    body, carry = benchmarks.conv_body(layers[:2]), benchmarks.conv_carry(layers[:2])
     program = benchmarks.scan_program(case, body, carry, steps=2, together=1)
     before, after = program.carry(), program.call(program.carry())
     assert jax.tree.map(jnp.shape, before) == jax.tree.map(jnp.shape, after) and program.memory_bytes > 0
@@ -103,3 +103,14 @@ def test_the_rate_of_a_matrix_product_is_counted_right(monkeypatch):
     ticks = iter(range(100))
     monkeypatch.setattr(timing.time, "perf_counter", lambda: float(next(ticks)))
     assert timing.matmul_rate("float32", size=8, repeats=3) == 2 * 2 * 8**3  # two products in the one second
+
+
+def test_forms_are_timed_for_each_layer_that_has_them(case, monkeypatch):
+    monkeypatch.setattr(form_timing, "FORMS", ("direct", "winograd"))
+    shapes = [(call.shape, call.layer.stride) for call in form_timing.distinct_layers(case)]
+    assert len(shapes) == len(set(shapes)) == 3  # one level: down, encode, decode
+    rows = list(form_timing.measure_forms(case, (2,), steps=1, rounds=1))
+    assert [row["images"] for row in rows] == [2, 2, 2] and all(row["direct"] > 0 for row in rows)
+    assert [row["winograd"] is None for row in rows] == [stride == 2 for _, stride in shapes]
+    lines = form_timing.table(rows).splitlines()
+    assert len(lines) == 5 and all(line.count("**") == 2 for line in lines[2:]) and " - |" in lines[2]
