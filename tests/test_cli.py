@@ -42,7 +42,10 @@ def test_make_workdir(tmp_path):
         cli.make_workdir(str(tmp_path / "file"), flag="results")
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.py")), ids=lambda path: path.stem)
+METHODS = sorted(path for path in CONFIGS.glob("*.py") if path.stem != "flow")  # that one is of a training
+
+
+@pytest.mark.parametrize("path", METHODS, ids=lambda path: path.stem)
 def test_configs_are_in_range(path):
     config.check_config(config.load_config(str(path)))
 
