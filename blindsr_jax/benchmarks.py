@@ -17,7 +17,7 @@ from blindsr_jax.batch import is_out_of_memory
 from blindsr_jax.image_models.base import ImageModel
 from blindsr_jax.kernel_models.base import Tick
 from blindsr_jax.problem import Problem
-from blindsr_jax.solve import Solver, run_chunk, start
+from blindsr_jax.solve import Solver, least_lr_side, run_chunk, start
 from blindsr_jax.timing import Program
 
 TINY = 1e-9  # a step that makes a result needed and changes nothing
@@ -60,8 +60,7 @@ def make_case(config: Any, *, hr_size: int, scale: int, vectorize: bool | None =
     """
     spec = methods.build_spec(config, scale)
     solver = methods.build_solver(config, spec)
-    margin = spec.kernel_size - scale if spec.boundary == "valid" else 0
-    least = scale * -(-max(spec.kernel_size, solver.smallest_side - margin) // scale)
+    least = scale * least_lr_side(spec, solver)
     if hr_size < least:
         raise ValueError(f"hr_size is {hr_size}, expected at least {least} for the kernel and the network")
     lr = jax.random.uniform(jax.random.key(1), (hr_size // scale, hr_size // scale, 3), jnp.float32)

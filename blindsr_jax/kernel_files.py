@@ -162,6 +162,13 @@ def write_kernel_mat(path, kernel):
     write_bytes(path, b"MATLAB 5.0 MAT-file".ljust(116) + data.getvalue()[116:])
 
 
+def _drawn(kernel, factor):
+    """A kernel in 8-bit gray, from 0 to its maximum, each entry factor x factor pixels."""
+    kernel = _unit_sum(kernel)
+    levels = np.rint(255 * np.clip(kernel / kernel.max(), 0, 1)).astype(np.uint8)
+    return np.kron(levels, np.ones((factor, factor), np.uint8))
+
+
 def kernel_png(path, kernel):
     """Writes a picture of a kernel: gray, 0 black, its maximum white, every entry a square of equal size.
 
@@ -173,9 +180,7 @@ def kernel_png(path, kernel):
       ValueError: values are not finite, or the sum is not positive.
       OSError: the folder cannot be written.
     """
-    kernel = _unit_sum(kernel)
-    levels = np.rint(255 * np.clip(kernel / kernel.max(), 0, 1)).astype(np.uint8)
-    write_bytes(path, png_bytes(np.kron(levels, np.ones((-(-_FIGURE_SIZE // len(kernel)),) * 2, np.uint8))))
+    write_bytes(path, png_bytes(_drawn(kernel, -(-_FIGURE_SIZE // len(kernel)))))
 
 
 def kernel_sheet(path, kernels):
@@ -194,7 +199,5 @@ def kernel_sheet(path, kernels):
     factor, gap = -(-_SHEET_SIZE // size), 4
     sheet = np.full((rows, columns, factor * size + gap, factor * size + gap), 90, np.uint8)
     for row, column in np.ndindex(rows, columns):
-        kernel = _unit_sum(kernels[row, column])
-        levels = np.rint(255 * np.clip(kernel / kernel.max(), 0, 1)).astype(np.uint8)
-        sheet[row, column, gap:, gap:] = np.kron(levels, np.ones((factor, factor), np.uint8))
+        sheet[row, column, gap:, gap:] = _drawn(kernels[row, column], factor)
     write_bytes(path, png_bytes(np.concatenate(np.concatenate(sheet, 1), 1)))

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
+from blindsr_jax.flops import inner_jaxprs
 from blindsr_jax.problem import Problem
 from blindsr_jax.solve import Solver, chunk_length, run_chunk, start
 
@@ -34,12 +35,6 @@ def _size(aval: Any) -> int:
         return 0
     itemsize = 8 if jax.dtypes.issubdtype(aval.dtype, jax.dtypes.prng_key) else aval.dtype.itemsize
     return math.prod(aval.shape) * itemsize
-
-
-def _inner(equation: Any) -> list[Any]:
-    """The programs inside an equation: bodies of loops, branches, calls."""
-    values = [v for value in equation.params.values() for v in (value if isinstance(value, tuple | list) else (value,))]
-    return [inner for inner in (getattr(value, "jaxpr", value) for value in values) if hasattr(inner, "eqns")]
 
 
 def _uses(jaxpr: Any) -> dict[Any, list[tuple[int, str]]]:
@@ -63,7 +58,7 @@ def live_bytes(jaxpr: Any) -> int:
         if equation.primitive.name in _ELEMENTWISE:
             made = {var for var in made if len(uses[var]) > 1 or uses[var][0][1] not in _TAKES_FUSED}
         size = sum(_size(var.aval) for var in made)
-        inside = max(map(live_bytes, _inner(equation)), default=0)
+        inside = max(map(live_bytes, inner_jaxprs(equation)), default=0)
         peak = max(peak, live + max(size, inside))
         stored |= made
         ended = {var for var in equation.invars if not isinstance(var, core.Literal) and uses[var][-1][0] == i}

@@ -14,7 +14,7 @@ from blindsr_jax import cli, distributed, io, keeper, memory, resume, workdir
 from blindsr_jax.batch import Trial, has_another_try, is_out_of_memory, solve_group
 from blindsr_jax.keeper import Keeper, Kept
 from blindsr_jax.problem import Problem, Result, Spec
-from blindsr_jax.solve import Solver
+from blindsr_jax.solve import Solver, least_lr_side
 from blindsr_jax.stopping import StoppedError, Stopper
 from blindsr_jax.writer import Writer
 
@@ -67,8 +67,7 @@ def check_size(source: io.Image, run: Run, path: os.PathLike) -> None:
     """Refuses an image that is too small for its kernel or for the network."""
     h, w, _ = source.pixels.shape
     spec = run.spec
-    margin = spec.canvas_shape((0, 0, 1))[0]
-    least = -(-max(spec.kernel_size, run.solver.smallest_side - margin) // spec.scale)
+    least = least_lr_side(spec, run.solver)
     if min(h, w) < least:
         raise io.InputError(
             f"cannot solve {str(path)!r}: {w} x {h} pixels are too few for a kernel of {spec.kernel_size} at scale "

@@ -11,7 +11,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from blindsr_jax.image_models.base import ImageModel
 from blindsr_jax.kernel_models.base import KernelModel, Tick
-from blindsr_jax.problem import Problem, Result
+from blindsr_jax.problem import Problem, Result, Spec
 
 EXPLOSION = 10.0  # of a quantity, in its first value
 RETRY = 2**32 - 1
@@ -37,6 +37,12 @@ class Solver(NamedTuple):
     step: Callable
     smallest_side: int  # of a canvas
     retry: "Solver | None" = None  # for the second try of an image whose numbers are lost; None: there is none
+
+
+def least_lr_side(spec: Spec, solver: Solver) -> int:
+    """The smallest side of an LR image, in pixels, whose canvas holds the kernel and is large enough for the solver."""
+    margin = spec.canvas_shape((0, 0, 1))[0]
+    return -(-max(spec.kernel_size, solver.smallest_side - margin) // spec.scale)
 
 
 class Progress(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from blindsr_jax import io
 
@@ -27,7 +27,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean and half the width of its 95 % interval (Student's t) of independent values, at least two."""
     n = len(values)
     error = np.std(values, ddof=1) / math.sqrt(n)
-    return float(np.mean(values)), float(stats.t.ppf(0.975, n - 1) * error)
+    return float(np.mean(values)), float(special.stdtrit(n - 1, 0.975) * error)
 
 
 def add_gaps(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -16,10 +16,9 @@ from blindsr_jax.inference import langevin, quadratic, rks, spectrum
 from blindsr_jax.kernel_models.base import KernelInfo, KernelModel, Tick
 from blindsr_jax.kernels.family import KernelFamily, sample_kernels
 from blindsr_jax.losses import data_loss, mse
-from blindsr_jax.networks.fcn import KernelFCN
+from blindsr_jax.networks.fcn import CODE_SIZE, KernelFCN
 from blindsr_jax.problem import Problem, Spec
 
-CODE_SIZE = 200
 WEIGHTS = ("release", "posterior")
 LIKELIHOODS = ("direct", "quadratic")
 STARTS = ("random", "spectrum")

@@ -8,10 +8,9 @@ import optax
 
 from blindsr_jax.kernel_models.base import DescentState, KernelModel, check_start, descent, round_kernel
 from blindsr_jax.losses import mse
-from blindsr_jax.networks.fcn import KernelFCN
+from blindsr_jax.networks.fcn import CODE_SIZE, KernelFCN
 from blindsr_jax.problem import Problem, Spec
 
-CODE_SIZE = 200
 _WARMUP_RATE = 1e-3  # of Adam towards a given kernel
 
 

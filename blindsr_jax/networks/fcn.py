@@ -6,6 +6,8 @@ from flax import linen as nn
 
 from blindsr_jax.networks.layers import Dense
 
+CODE_SIZE = 200  # of the input, in the releases
+
 
 class KernelFCN(nn.Module):
     """Affine, ReLU6, affine, softmax over all k * k entries (Ren et al. 2020, SelfDeblur; DKP release)."""
