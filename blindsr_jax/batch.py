@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 
 from blindsr_jax.problem import Problem, Result
-from blindsr_jax.solve import IMAGES, Progress, Solver, State, advance, begin, to_result, tries
+from blindsr_jax.solve import IMAGES, Progress, Solver, advance, begin, to_result, tries
 
 
 class Trial(NamedTuple):
@@ -118,7 +118,7 @@ def solve_group(
             progress = _restack(progresses, mesh)
         last, bad = advance(key, problem, methods[0], progress, **run, **stack)
     if not keep_state:
-        last = last._replace(state=State(None, None, last.state.canvas, last.state.estimate))
+        last = last._replace(state=last.state._replace(image=None, kernel=None))
     one = zip(trials, unstack(last, n), np.atleast_1d(bad)[:n], strict=True)
     return [to_result(trial.problem, progress, bool(bad)) for trial, progress, bad in one]
 

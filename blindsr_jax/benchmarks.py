@@ -81,13 +81,14 @@ def step_program(case: Case, state: Any, *, steps: int, together: int) -> Progra
     if case.vectorize:
         inputs = _stack(inputs, together)
     key, problem, _ = inputs
-    first, static = jnp.int32(0), {"solver": case.solver, "length": steps, "batched": case.vectorize}
-    compiled, seconds = timing.compile_timed(lambda: run_chunk.lower(key, inputs[2], problem, first, **static))
+    static = {"solver": case.solver, "length": steps, "batched": case.vectorize}
+    rest = problem, jnp.int32(0), case.solver.arrays
+    compiled, seconds = timing.compile_timed(lambda: run_chunk.lower(key, inputs[2], *rest, **static))
 
     def carry():
         return _stack(state, together) if case.vectorize else jax.tree.map(jnp.copy, state)
 
-    return Program(lambda s: compiled(key, s, problem, first)[0], carry, seconds, timing.planned_bytes(compiled))
+    return Program(lambda s: compiled(key, s, *rest)[0], carry, seconds, timing.planned_bytes(compiled))
 
 
 def scan_program(case: Case, body: Callable, one: Any, *, steps: int, together: int) -> Program:
@@ -223,7 +224,7 @@ class Bench(NamedTuple):
 
 def make_bench(name: str, case: Case, *, steps: int) -> Bench:
     """A bench whose calls are so many steps; compiles the start of a solve."""
-    state = start(jax.random.key(0), case.problem, None, solver=case.solver)
+    state = start(jax.random.key(0), case.problem, None, case.solver.arrays, solver=case.solver)
 
     @cache
     def step(together):

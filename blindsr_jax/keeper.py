@@ -5,11 +5,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import jax
-
 from blindsr_jax import checkpoints, resume, workdir
 from blindsr_jax.batch import Trial, unstack
-from blindsr_jax.solve import Progress, Solver
+from blindsr_jax.solve import Progress, Solver, shapes
 from blindsr_jax.stopping import Stopper
 
 
@@ -26,9 +24,7 @@ def restore(folder: str, kept: Kept, trial: Trial, solver: Solver) -> tuple[Kept
     place = resume.state_folder(folder, kept.job.name)
     if not checkpoints.exists(place) or resume.noted_sha256(place) != kept.sha256:
         return kept, trial
-    state = jax.eval_shape(solver.init, trial.key, trial.problem, trial.kernel)
-    trace = jax.eval_shape(solver.step, trial.key, state, trial.problem, jax.numpy.int32(0))[1]
-    found = checkpoints.restore(place, state, trace)
+    found = checkpoints.restore(place, *shapes(trial.key, trial.problem, trial.kernel, solver))
     if found is None:
         return kept, trial
     progress, seconds = found

@@ -79,9 +79,9 @@ def estimate(
 
     Nothing is run or compiled, and `solve` need not trace the same program again.
     """
-    state = jax.eval_shape(lambda *args: start(*args, solver=solver), key, problem, kernel)
+    state = jax.eval_shape(lambda *args: start(*args, solver=solver), key, problem, kernel, solver.arrays)
     length = chunk_length(num_steps, chunk_steps)
-    traced = run_chunk.trace(key, state, problem, jnp.int32(0), solver=solver, length=length)
+    traced = run_chunk.trace(key, state, problem, jnp.int32(0), solver.arrays, solver=solver, length=length)
     held = sum(map(_size, jax.tree.leaves((state, problem.lr))))
     return int(held + FACTOR * live_bytes(traced.jaxpr.jaxpr))
 

@@ -83,3 +83,4 @@ class Result(NamedTuple):
     trace: dict[str, Any]  # one (steps,) array a quantity
     status: str  # 'ok', 'recovered' by a second try, or 'diverged'
     state: Any  # the solver's last state: a solve can go on from it
+    uncertainty: jax.Array | None = None  # (s h, s w), standard deviation of the image between posterior samples

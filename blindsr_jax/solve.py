@@ -18,6 +18,17 @@ RETRY = 2**32 - 1
 IMAGES = PartitionSpec("images")  # the leading axis of a stack of problems, split over devices
 
 
+class Weights:
+    """Trained arrays that the programs of a solver take as an argument; as constants they would be compiled in.
+
+    Hashed by identity, so that a solver with weights can stay a static argument.
+    """
+
+    def __init__(self, tree: Any):
+        """Holds a pytree of arrays."""
+        self.tree = tree
+
+
 class State(NamedTuple):
     """What the next step needs, and the estimate so far."""
 
@@ -25,18 +36,31 @@ class State(NamedTuple):
     kernel: Any  # state of the kernel half
     canvas: jax.Array  # (H, W, c), the image or canvas of the last step (or a running mean)
     estimate: jax.Array  # (k, k), the kernel of the last step (or a running mean)
+    spread: jax.Array | None = None  # (H, W), standard deviation of the canvas where the image half knows one
 
 
 class Solver(NamedTuple):
     """A method: `init(key, problem, kernel) -> State` and `step(key, state, problem, i) -> (State, trace)`.
 
-    Make it once and use it for many images: programs are compiled once a solver and shape.
+    A solver with `weights` gets their tree as the last argument of both. Make a solver once and use it for many images:
+    programs are compiled once a solver and shape.
     """
 
     init: Callable
     step: Callable
     smallest_side: int  # of a canvas
     retry: "Solver | None" = None  # for the second try of an image whose numbers are lost; None: there is none
+    weights: Weights | None = None
+
+    @property
+    def arrays(self) -> Any:
+        """What `start` and `run_chunk` take as their argument `weights`."""
+        return None if self.weights is None else self.weights.tree
+
+
+def _given(weights: Any) -> tuple[Any, ...]:
+    """Weights as a last argument, or no argument."""
+    return () if weights is None else (weights,)
 
 
 def least_lr_side(spec: Spec, solver: Solver) -> int:
@@ -60,6 +84,7 @@ def joint(
     *,
     ssim_steps: int,
     averaging: float = 0.0,
+    kernel_steps: int = 1,
     retry: Solver | None = None,
 ) -> Solver:
     """Composes two halves.
@@ -72,10 +97,12 @@ def joint(
       kernel_model: the kernel half.
       ssim_steps: the data loss is 1 - SSIM in that many first steps, mean squared error afterwards.
       averaging: decay of the running mean of images and kernels that is returned; 0 returns the last ones.
+      kernel_steps: steps of the kernel half, which counts its own, for each step of the image half.
       retry: the same method with smaller steps, for the second try of an image whose numbers are lost.
     """
 
-    def init(key, problem, kernel=None):
+    def init(key, problem, kernel=None, weights=None):
+        del weights
         image_key, kernel_key = jax.random.split(key)
         k, dtype = problem.spec.kernel_size, problem.lr.dtype
         return State(
@@ -83,23 +110,38 @@ def joint(
             kernel_model.init(kernel_key, problem, kernel),
             jnp.zeros(problem.canvas_shape, dtype),
             jnp.zeros((k, k), dtype),
+            jnp.zeros(problem.canvas_shape[:2], dtype) if image_model.has_spread else None,
         )
 
-    def step(key, state, problem, i):
+    def move_kernel(key, state, canvas, problem, tick):
+        if kernel_steps == 1:
+            return kernel_model.step(key, state, canvas, problem, tick)
+
+        def body(state, j):
+            own = Tick(tick.step * kernel_steps + j, tick.use_ssim)
+            state, *found = kernel_model.step(jax.random.fold_in(key, j), state, canvas, problem, own)
+            return state, found
+
+        state, found = jax.lax.scan(body, state, jnp.arange(kernel_steps, dtype=jnp.int32))
+        return state, *jax.tree.map(lambda x: x[-1], found)
+
+    def step(key, state, problem, i, weights=None):
         tick = Tick(i, i < ssim_steps)
         image_key, kernel_key = jax.random.split(jax.random.fold_in(key, i))
-        canvas, memo = image_model.predict(state.image, problem)
-        kernel_state, kernel, kernel_info = kernel_model.step(kernel_key, state.kernel, canvas, problem, tick)
+        canvas, memo = image_model.predict(state.image, problem, *_given(weights))
+        kernel_state, kernel, kernel_info = move_kernel(kernel_key, state.kernel, canvas, problem, tick)
         image_state, info = image_model.update(image_key, state.image, canvas, memo, kernel, problem, tick)
+        if info.image is not None:
+            canvas = info.image
         if averaging:
             keep = jnp.where(i == 0, 0, averaging).astype(canvas.dtype)
             canvas, kernel = (
                 keep * old + (1 - keep) * new for old, new in ((state.canvas, canvas), (state.estimate, kernel))
             )
         trace = {"loss": info.loss, "residual": info.residual, "kernel_loss": kernel_info.loss}
-        return State(image_state, kernel_state, canvas, kernel), trace
+        return State(image_state, kernel_state, canvas, kernel, info.spread), trace
 
-    return Solver(init, step, image_model.smallest_side, retry)
+    return Solver(init, step, image_model.smallest_side, retry, image_model.weights)
 
 
 def _split(function: Callable, mesh: Mesh | None, in_specs: Any, out_specs: Any) -> Callable:
@@ -118,15 +160,21 @@ def start(
     key: jax.Array,
     problem: Problem,
     kernel: jax.Array | None,
+    weights: Any = None,
     *,
     solver: Solver,
     batched: bool = False,
     mesh: Mesh | None = None,
 ) -> State:
-    """The state before the first step; see `run_chunk` for `batched` and `mesh`."""
+    """The state before the first step; see `run_chunk` for `weights`, `batched` and `mesh`."""
+
+    def init(key, problem, kernel, weights):
+        return solver.init(key, problem, kernel, *_given(weights))
+
     if not batched:
-        return solver.init(key, problem, kernel)
-    return _split(jax.vmap(solver.init), mesh, IMAGES, IMAGES)(key, problem, kernel)
+        return init(key, problem, kernel, weights)
+    inits = jax.vmap(init, in_axes=(0, 0, 0, None))
+    return _split(inits, mesh, (IMAGES, IMAGES, IMAGES, PartitionSpec()), IMAGES)(key, problem, kernel, weights)
 
 
 @partial(jax.jit, static_argnames=("solver", "length", "batched", "mesh"), donate_argnames="state")
@@ -135,6 +183,7 @@ def run_chunk(
     state: State,
     problem: Problem,
     first: int,
+    weights: Any = None,
     *,
     solver: Solver,
     length: int,
@@ -146,6 +195,7 @@ def run_chunk(
     Args:
       key, state, problem: of one problem, or with `batched` of a stack of them.
       first: number of the first step.
+      weights: `solver.arrays`.
       solver: the method.
       length: steps.
       batched: vectorise over the stack.
@@ -154,16 +204,29 @@ def run_chunk(
     Returns:
       The state (the old one is donated) and the trace, (length,) or (length, batch) a quantity.
     """
-    step = jax.vmap(solver.step, in_axes=(0, 0, 0, None)) if batched else solver.step
 
-    def steps(key, state, problem, first):
+    def step(key, state, problem, i, weights):
+        return solver.step(key, state, problem, i, *_given(weights))
+
+    if batched:
+        step = jax.vmap(step, in_axes=(0, 0, 0, None, None))
+
+    def steps(key, state, problem, first, weights):
         def body(carry, i):
-            return step(key, carry, problem, i)
+            return step(key, carry, problem, i, weights)
 
         return jax.lax.scan(body, state, first + jnp.arange(length, dtype=jnp.int32))
 
-    ins, outs = (IMAGES, IMAGES, IMAGES, PartitionSpec()), (IMAGES, PartitionSpec(None, *IMAGES))
-    return _split(steps, mesh, ins, outs)(key, state, problem, first)
+    all_devices = PartitionSpec()
+    ins, outs = (IMAGES, IMAGES, IMAGES, all_devices, all_devices), (IMAGES, PartitionSpec(None, *IMAGES))
+    return _split(steps, mesh, ins, outs)(key, state, problem, first, weights)
+
+
+def shapes(key: jax.Array, problem: Problem, kernel: jax.Array | None, solver: Solver) -> tuple[State, dict[str, Any]]:
+    """Shapes and dtypes of a solver's state and of the trace of one step; nothing is run."""
+    given = _given(solver.arrays)
+    state = jax.eval_shape(solver.init, key, problem, kernel, *given)
+    return state, jax.eval_shape(solver.step, key, state, problem, jnp.int32(0), *given)[1]
 
 
 def chunk_length(num_steps: int, wanted: int) -> int:
@@ -196,7 +259,7 @@ def begin(
     key: jax.Array, problem: Problem, solver: Solver, kernel: jax.Array | None, *, attempt: int = 0, **stack: Any
 ) -> Progress:
     """Where a try starts; `stack` is `batched` and `mesh` of `run_chunk`."""
-    return Progress(attempt, 0, start(key, problem, kernel, solver=solver, **stack), {})
+    return Progress(attempt, 0, start(key, problem, kernel, solver.arrays, solver=solver, **stack), {})
 
 
 def advance(
@@ -223,7 +286,7 @@ def advance(
     bad = lost(progress.trace, length)
     while progress.step < num_steps and not bad.all():
         state, new = run_chunk(
-            key, progress.state, problem, jnp.int32(progress.step), solver=solver, length=length, **stack
+            key, progress.state, problem, jnp.int32(progress.step), solver.arrays, solver=solver, length=length, **stack
         )
         new = jax.device_get(new)
         trace = {name: np.concatenate([progress.trace.get(name, new[name][:0]), new[name]]) for name in new}
@@ -238,12 +301,14 @@ def advance(
 
 def to_result(problem: Problem, progress: Progress, bad: bool) -> Result:
     """Cuts the image out of the canvas and says how the solve went."""
-    image = problem.spec.crop(progress.state.canvas, problem.lr.shape)
+    shape = problem.lr.shape
+    image, spread = problem.spec.crop(progress.state.canvas, shape), progress.state.spread
+    uncertainty = None if spread is None else problem.spec.crop(spread[..., None], shape)[..., 0]
     if bad or not bool(jnp.isfinite(image).all()):
         status = "diverged"
     else:
         status = "recovered" if progress.attempt else "ok"
-    return Result(image, progress.state.estimate, progress.trace, status, progress.state)
+    return Result(image, progress.state.estimate, progress.trace, status, progress.state, uncertainty)
 
 
 def second_key(key: jax.Array) -> jax.Array:
