@@ -1,0 +1,238 @@
+"""ZSSR: a small network learns from one LR image how to undo its own blur (Shocher et al. 2018).
+
+The LR image is blurred and downsampled once more with the given kernel, and the network learns the way back; then it
+takes the step from the LR image to the unknown one. As used after KernelGAN (Bell-Kligler et al. 2019).
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from blindsr_jax.degradation import add_noise, correlate, degrade
+from blindsr_jax.losses import mse
+from blindsr_jax.networks.zssr import ZssrNet, in_strips
+from blindsr_jax.problem import Problem, Spec
+from blindsr_jax.solve import Solver, State
+
+_RECORD_EVERY, _RECORDS = 50, 5  # the reconstruction error, and how many of them the line is fitted to
+_CHECK_EVERY, _REST, _SMALLEST_RATE = 60, 256, 9e-6
+_STRIP = 2**18  # pixels of an image that the network takes at once
+
+
+class Rate(NamedTuple):
+    """The learning rate and what it depends on."""
+
+    value: jax.Array  # ()
+    records: jax.Array  # (5,), the last reconstruction errors
+    changed: jax.Array  # () int32, the step of its last change
+
+
+class ZssrState(NamedTuple):
+    """State of the network."""
+
+    params: Any
+    opt: optax.OptState
+    rate: Rate
+    importance: jax.Array  # (h, w), weights of the loss
+
+
+def importance(lr: jax.Array) -> jax.Array:
+    """Weights of the loss, higher near edges: mean gradients of the gray image over 5 x 5 pixels.
+
+    Args:
+      lr: (h, w, c) in [0, 1], at least 2 x 2.
+
+    Returns:
+      (h, w), mean 1, zero in a frame of 3 pixels (fewer in an image below 8 x 8); all 1 for a flat image.
+    """
+    luma = jnp.asarray((0.299, 0.587, 0.114) if lr.shape[-1] == 3 else (1 / lr.shape[-1],) * lr.shape[-1], lr.dtype)
+    down, right = jnp.gradient(jnp.sum(lr * luma, -1))
+    # The root has no finite slope at zero; no gradient goes through here.
+    size = jnp.pad(jnp.sqrt(down**2 + right**2), 2)
+    h, w = lr.shape[:2]
+    total = sum(size[i : i + h, j : j + w] for i in range(5) for j in range(5))
+    frame = min(3, (min(h, w) - 1) // 2)
+    total = jnp.pad(total[frame : h - frame, frame : w - frame], frame)
+    mean = jnp.mean(total)
+    return jnp.where(mean > 1e-8, total / jnp.maximum(mean, 1e-8), 1)
+
+
+def _cubic(x: jax.Array, scale: int, margin: int, mode: str) -> jax.Array:
+    """Cubic enlargement (a = -0.5) of an image continued by `margin` pixels on each side: (s (h + 2 margin), ...)."""
+    x = jnp.pad(x, ((margin, margin), (margin, margin), (0, 0)), mode=mode)
+    return jax.image.resize(x, (scale * x.shape[0], scale * x.shape[1], x.shape[2]), "cubic")
+
+
+def _offset(spec: Spec) -> int:
+    """Where, from the first pixel that a kernel reads for LR pixel 0, the area of that LR pixel begins."""
+    return round(spec.center - (spec.scale - 1) / 2)
+
+
+def enlarge(lr: jax.Array, spec: Spec) -> jax.Array:
+    """Cubic enlargement (Keys 1981) onto the grid of the unknown image, wherever the spec puts that.
+
+    Beyond its borders the LR image goes on wrapped ('circular') or mirrored ('valid').
+
+    Args:
+      lr: (h, w, c).
+      spec: the problem's static part.
+
+    Returns:
+      The canvas (H, W, c); for 'valid' it reaches beyond the image.
+    """
+    s = spec.scale
+    shape = spec.canvas_shape(lr.shape)
+    circular = spec.boundary == "circular"
+    first = _offset(spec) - (spec.kernel_size - 1) // 2 * circular  # canvas coordinate where LR pixel 0 begins
+    margin = spec.kernel_size // s + 3
+    start = s * margin - first
+    large = _cubic(lr, s, margin, "wrap" if circular else "symmetric")
+    return large[start : start + shape[0], start : start + shape[1]]
+
+
+def next_rate(rate: Rate, i: jax.Array) -> Rate:
+    """A tenth of the rate where a line through the last errors no longer falls, by its own standard deviation.
+
+    Looked at every 60 steps, and not within 256 steps of the last change.
+
+    Args:
+      rate: with the records that step `i` leaves.
+      i: () int32, number of the step.
+    """
+    n, y = _RECORDS, rate.records
+    x = _RECORD_EVERY * (jnp.arange(n, dtype=y.dtype) - (n - 1) / 2)
+    slope = jnp.sum(x * y) / jnp.sum(x**2)
+    rest = y - jnp.mean(y) - slope * x
+    deviation = jnp.sqrt(jnp.sum(rest**2) / (n - 2) / jnp.sum(x**2))
+    lower = ((i + 1) % _CHECK_EVERY == 0) & (i - rate.changed > _REST) & (-1.5 * slope < deviation)
+    value = jnp.where(lower, rate.value / 10, rate.value)
+    return Rate(value, y, jnp.where(lower, i, rate.changed))
+
+
+class _Pairs(NamedTuple):
+    """How pairs of a blurred, enlarged patch and the patch itself are cut from an LR image."""
+
+    spec: Spec
+    side: int
+
+    def shape(self, lr_shape) -> tuple[int, int]:
+        """Height and width of a patch, multiples of the scale."""
+        s = self.spec.scale
+        return tuple(min(self.side, n) // s * s for n in lr_shape[:2])
+
+    def cut(self, image, kernel, top, left, shape, finish: Callable = lambda son: son):
+        """The patch at (top, left), and what the network gets for it; the image goes on mirrored beyond its borders."""
+        s, k = self.spec.scale, self.spec.kernel_size
+        wide = jnp.pad(image, ((k, k), (k, k), (0, 0)), mode="symmetric")
+        first, size = k - _offset(self.spec), tuple(n + k - s for n in shape)
+        context = jax.lax.dynamic_slice(wide, (top + first, left + first, 0), (*size, image.shape[-1]))
+        son = finish(correlate(context, kernel, scale=s))
+        father = jax.lax.dynamic_slice(image, (top, left, 0), (*shape, image.shape[-1]))
+        return father, _cubic(son, s, 3, "symmetric")[3 * s : -3 * s, 3 * s : -3 * s]
+
+
+def build(
+    spec: Spec,
+    *,
+    num_steps: int = 1000,
+    channels: int = 32,
+    layers: int = 8,
+    side: int = 128,
+    learning_rate: float = 1e-3,
+    noise_std: float = 0.0,
+    back_projections: int = 4,
+    conv: str = "auto",
+) -> Solver:
+    """One step is one step of Adam on one random patch of the LR image.
+
+    The release has 64 channels and 3000 steps, and goes to x4 in two stages, x2 first; here the network learns any
+    scale directly with the kernel of that scale. The image is computed at the last step (before, the canvas is the
+    cubic enlargement). When the learning rate has fallen three times, the remaining steps do nothing; in a batch they
+    still take their time.
+
+    Args:
+      spec: the problem's static part.
+      num_steps: steps of the solve, the last of which makes the image.
+      channels: of the network's maps.
+      layers: of the network.
+      side: of the patches, in LR pixels; smaller where the image is.
+      learning_rate: of Adam, at first.
+      noise_std: of the noise added to blurred patches, for a noisy LR image (the release: 0.0125).
+      back_projections: times that the image is corrected by the enlarged error of its LR version; 0 for an LR image
+        that the kernel and the downsampling do not explain, such as a compressed photograph.
+      conv: form of the convolutions, see `networks.conv`.
+
+    Raises:
+      ValueError: fewer than 1 step or layer, or a patch that is smaller than two pixels of its own LR version.
+    """
+    for name, value, least in (("num_steps", num_steps, 1), ("layers", layers, 1), ("side", side, 2 * spec.scale)):
+        if value < least:
+            raise ValueError(f"the restorer zssr has {name} {value}, expected at least {least}")
+    network, adam, pairs = ZssrNet(channels, layers, conv), optax.scale_by_adam(), _Pairs(spec, side)
+
+    def apply(params, image):
+        rows = max(_STRIP // image.shape[1] - 2 * layers, 1)
+        return in_strips(lambda x: network.apply(params, x), image, rows=rows, halo=layers)
+
+    def loss_of(params, father, given, weight):
+        return jnp.mean(jnp.abs(network.apply(params, given) - father) * weight[..., None])
+
+    def reconstruction(params, lr, kernel):
+        shape = tuple(n // spec.scale * spec.scale for n in lr.shape[:2])
+        whole, given = pairs.cut(lr, kernel, 0, 0, shape)
+        return mse(apply(params, given), whole)
+
+    def restore(params, lr, kernel):
+        x = jnp.clip(apply(params, enlarge(lr, spec)), 0, 1)
+        for _ in range(back_projections):
+            error = lr - degrade(x, kernel, scale=spec.scale, boundary=spec.boundary)
+            x = jnp.clip(x + enlarge(error, spec), 0, 1)
+        return x
+
+    def init(key, problem: Problem, kernel=None):
+        if kernel is None:
+            raise ValueError("the restorer 'zssr' needs a kernel: pass --kernel=FILE, or an estimator before it")
+        lr = problem.lr
+        params = network.init(key, jnp.zeros((3, 3, lr.shape[-1]), lr.dtype))
+        rate = Rate(jnp.asarray(learning_rate, lr.dtype), jnp.zeros(_RECORDS, lr.dtype), jnp.int32(0))
+        image = ZssrState(params, adam.init(params), rate, importance(lr))
+        return State(image, (), enlarge(lr, spec), jnp.asarray(kernel, lr.dtype))
+
+    def train(key, image, lr, kernel, i):
+        shape = pairs.shape(lr.shape)
+        key, noise_key = jax.random.split(key)
+        most = jnp.asarray([n - m + 1 for n, m in zip(lr.shape, shape, strict=False)])
+        top, left = jax.random.randint(key, (2,), 0, most)
+        noisy = (lambda son: add_noise(noise_key, son, noise_std)) if noise_std else (lambda son: son)
+        father, given = pairs.cut(lr, kernel, top, left, shape, lambda son: jnp.clip(noisy(son), 0, 1))
+        weight = jax.lax.dynamic_slice(image.importance, (top, left), shape)
+        loss, grads = jax.value_and_grad(loss_of)(image.params, father, given, weight)
+        updates, opt = adam.update(grads, image.opt)
+        params = jax.tree.map(lambda p, u: p - image.rate.value * u, image.params, updates)
+        return ZssrState(params, opt, observe(params, image.rate, lr, kernel, i), image.importance), loss
+
+    def observe(params, rate, lr, kernel, i):
+        def record():
+            return jnp.append(rate.records[1:], reconstruction(params, lr, kernel))
+
+        records = jax.lax.cond(i % _RECORD_EVERY == 0, record, lambda: rate.records)
+        return next_rate(rate._replace(records=records), i)
+
+    def step(key, state, problem, i):
+        lr, kernel = problem.lr, state.estimate
+        key = jax.random.fold_in(key, i)
+        stopped = state.image.rate.value < _SMALLEST_RATE
+        image, loss = jax.lax.cond(
+            stopped,
+            lambda: (state.image, jnp.zeros((), lr.dtype)),
+            lambda: train(key, state.image, lr, kernel, i),
+        )
+        last = i == num_steps - 1
+        canvas = jax.lax.cond(last, lambda: restore(image.params, lr, kernel), lambda: state.canvas)
+        trace = {"loss": loss, "residual": image.rate.records[-1], "kernel_loss": jnp.zeros((), lr.dtype)}
+        return State(image, (), canvas, kernel), trace
+
+    return Solver(init, step, spec.canvas_shape((2 * spec.scale, 2 * spec.scale, 1))[0])
