@@ -1,0 +1,182 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from blindsr_jax.networks.unet import (
+    RELEASED,
+    UNet,
+    UNetConfig,
+    depth_to_space,
+    multiple,
+    space_to_depth,
+    time_embedding,
+)
+from tests import golden
+
+CONFIG = UNetConfig(3, 6, 32, (1, 2, 2), 1, (2, 4), 16, 10)
+TINY = UNetConfig(model_channels=8, channel_mult=(1, 2), attention_rates=(2,), head_channels=8, num_classes=4)
+
+
+def to_params(sd, like, dtype):
+    """Our parameters from a state dict, told by names and ranks."""
+
+    def convert(path, value):
+        *names, leaf = (p.key for p in path[1:])
+        suffix = [] if leaf == "label_emb" else ["bias" if leaf == "bias" else "weight"]
+        weight = sd["sd/" + ".".join([*names, *([leaf, "weight"] if leaf == "label_emb" else suffix)])]
+        if leaf == "kernel":
+            weight = weight.transpose(2, 3, 1, 0) if weight.ndim == 4 else weight.reshape(weight.shape[:2]).T
+        assert weight.shape == value.shape, path
+        return jnp.asarray(weight, dtype)
+
+    return jax.tree_util.tree_map_with_path(convert, like)
+
+
+def nhwc(x):
+    return np.moveaxis(x, 1, -1)
+
+
+@pytest.fixture(scope="module")
+def released():
+    """Vectors, parameters and a compiled call that also gives the outputs of all submodules."""
+    data = golden.load("11_unet")
+    like = jax.eval_shape(UNet(CONFIG).init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)), jnp.zeros(1))
+    assert len(jax.tree.leaves(like)) == sum(name.startswith("sd/") for name in data)
+
+    @jax.jit
+    def call(params, x, t, labels=None):
+        return UNet(CONFIG).apply(params, x, t, labels, capture_intermediates=True)
+
+    return data, to_params(data, like, jnp.float32), call
+
+
+def test_golden_with_classes(released):
+    data, params, call = released
+    out, _ = call(params, nhwc(data["x"]), data["timesteps"].astype(np.float32), data["y"])
+    np.testing.assert_allclose(out, nhwc(data["out_classcond"]), atol=5e-5)
+
+
+def test_golden_of_another_size(released):
+    data, params, call = released
+    out, _ = call(params, nhwc(data["x"])[:, :16, :24], data["timesteps"].astype(np.float32), data["y"])
+    np.testing.assert_allclose(out, nhwc(data["out_classcond_16x24"]), atol=5e-5)
+
+
+def test_golden_without_classes_and_its_activations(released):
+    data, params, call = released
+    out, state = call(params, nhwc(data["x"]), data["timesteps"].astype(np.float32))
+    np.testing.assert_allclose(out, nhwc(data["out_uncond"]), atol=5e-5)
+    names = {
+        "input0": "input_blocks.0.0",
+        "input1": "input_blocks.1.0",
+        "input2_down": "input_blocks.2.0",
+        "input3_attn": "input_blocks.3.1",
+        "middle": "middle_block.2",
+    }
+    for ours, theirs in names.items():
+        reference = nhwc(data[f"mid/{ours}"])
+        found = state["intermediates"][theirs]["__call__"][0][: len(reference)]
+        np.testing.assert_allclose(found, reference, atol=5e-5, err_msg=ours)
+    found = state["intermediates"]["time_embed.2"]["__call__"][0]
+    np.testing.assert_allclose(found, data["mid/time_embed"], atol=5e-5)
+
+
+@pytest.mark.parametrize("dim", [32, 33, 256])
+def test_golden_time_embeddings(dim):
+    data = golden.load("11_unet")
+    np.testing.assert_allclose(time_embedding(jnp.asarray(data["te_t"]), dim), data[f"te_{dim}"], atol=2e-4)
+
+
+def inputs(n=2, side=8, dtype=jnp.float32):
+    x = jax.random.normal(jax.random.key(0), (n, side, side, 3), dtype)
+    return x, jnp.linspace(10.5, 700, n).astype(dtype), jnp.arange(n)
+
+
+def started(config, x, t, labels):
+    """Parameters of a network whose output is not zero."""
+    params = jax.jit(UNet(config).init)(jax.random.key(1), x, t, labels)
+    leaves, tree = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(2), len(leaves))
+    return tree.unflatten([p + 0.1 * jax.random.normal(k, p.shape, p.dtype) for k, p in zip(keys, leaves, strict=True)])
+
+
+def test_parameter_count_of_the_release():
+    def count(config):
+        x = jnp.zeros((1, 64, 64, 3))
+        params = jax.eval_shape(UNet(config).init, jax.random.key(0), x, jnp.zeros(1))
+        return sum(p.size for p in jax.tree.leaves(params)), len(jax.tree.leaves(params))
+
+    assert count(RELEASED) == (553_838_086, 567)
+    assert count(RELEASED._replace(num_classes=None)) == (552_814_086, 566)
+
+
+def test_a_new_network_predicts_zero_and_its_first_gradient_is_not_zero():
+    x, t, labels = inputs()
+    params = jax.jit(UNet(TINY).init)(jax.random.key(1), x, t, labels)
+
+    def loss(p):
+        out = UNet(TINY).apply(p, x, t, labels)
+        return jnp.mean((out - 1) ** 2), out
+
+    grads, out = jax.jit(jax.grad(loss, has_aux=True))(params)
+    np.testing.assert_array_equal(out, 0)
+    assert out.shape == x.shape and float(jnp.abs(grads["params"]["out.2"]["kernel"]).max()) > 0
+
+
+def test_patches_come_back_and_widen_the_multiple():
+    x = jax.random.uniform(jax.random.key(0), (2, 6, 4, 3))
+    assert space_to_depth(x, 2).shape == (2, 3, 2, 12)
+    np.testing.assert_array_equal(space_to_depth(x, 2)[1, 2, 1, 6:9], x[1, 5, 2])
+    np.testing.assert_array_equal(depth_to_space(space_to_depth(x, 2), 2), x)
+    config = TINY._replace(patch=2, attention_rates=())
+    assert (multiple(config), multiple(RELEASED)) == (4, 32)
+    out = jax.eval_shape(UNet(config).init_with_output, jax.random.key(0), jnp.zeros((1, 12, 8, 3)), jnp.zeros(1))[0]
+    assert out.shape == (1, 12, 8, 3)
+
+
+def test_gradients_and_checkpointing_in_float64():
+    with jax.enable_x64(True):
+        x, t, labels = inputs(dtype=jnp.float64)
+        params = started(TINY, x, t, labels)
+        assert {p.dtype for p in jax.tree.leaves(params)} == {jnp.dtype("float64")}
+
+        def run(config):
+            @jax.jit
+            def loss(p):
+                return jnp.mean(UNet(config).apply(p, x, t, labels) ** 3)
+
+            return loss, jax.jit(jax.grad(loss))(params)
+
+        (loss, grads), (_, again) = run(TINY), run(TINY._replace(checkpoint=True))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-12), grads, again)
+        way = jax.tree.map(lambda g: g / jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(grads))), grads)
+        ends = [loss(jax.tree.map(lambda p, w, s=s: p + s * w, params, way)) for s in (-1e-5, 1e-5)]
+        slope = sum(jnp.sum(a * b) for a, b in zip(jax.tree.leaves(grads), jax.tree.leaves(way), strict=True))
+        np.testing.assert_allclose((ends[1] - ends[0]) / 2e-5, slope, rtol=1e-6)
+
+
+def test_bfloat16_keeps_float32_parameters_and_results():
+    x, t, labels = inputs()
+    params = started(TINY, x, t, labels)
+    coarse = UNet(TINY._replace(precision="bfloat16"))
+    fine, rough = UNet(TINY).apply(params, x, t, labels), coarse.apply(params, x, t, labels)
+    assert rough.dtype == jnp.float32
+    assert 1e-5 < jnp.linalg.norm(fine - rough) / jnp.linalg.norm(fine) < 5e-2
+    like = jax.eval_shape(coarse.init, jax.random.key(0), x, t, labels)
+    assert {p.dtype for p in jax.tree.leaves(like)} == {jnp.dtype("float32")}
+
+
+@pytest.mark.parametrize(
+    "config, shape, labels, message",
+    [
+        (TINY, (1, 8, 9, 3), None, "the image is 8 x 9, multiples of 2 were expected"),
+        (TINY, (1, 8, 8, 1), None, "the image has 1 channels, 3 were expected"),
+        (TINY._replace(num_classes=None), (1, 8, 8, 3), jnp.zeros(1, int), "a network without classes"),
+        (TINY._replace(precision="half"), (1, 8, 8, 3), None, "the precision is 'half'"),
+        (TINY._replace(head_channels=5), (1, 8, 8, 3), None, "16 channels are no multiple of head_channels = 5"),
+    ],
+)
+def test_inputs_that_do_not_fit(config, shape, labels, message):
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(UNet(config).init, jax.random.key(0), jnp.zeros(shape), jnp.zeros(1), labels)
