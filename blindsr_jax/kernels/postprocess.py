@@ -1,0 +1,45 @@
+"""From a raw estimate to a kernel: noise off, centre in place (KernelGAN, Bell-Kligler et al. 2019)."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from blindsr_jax.kernels import geometry
+
+_SHARE = 0.75  # of the value that is taken off
+
+
+def soft_threshold(kernel: jax.Array, num_kept: int = 40) -> jax.Array:
+    """Takes off three quarters of the largest value but `num_kept`, cuts off what is negative, divides by the sum.
+
+    Args:
+      kernel: (k, k).
+      num_kept: at least so many entries stay positive, if they were.
+
+    Returns:
+      (k, k); sums to 1 if any entry stays.
+    """
+    order = min(num_kept + 1, kernel.size)
+    threshold = _SHARE * jax.lax.top_k(kernel.reshape(-1), order)[0][-1]
+    kernel = jnp.clip(kernel - threshold, 0, 100)
+    total = kernel.sum()
+    return kernel / jnp.where(total > 0, total, 1)
+
+
+def place(kernel: jax.Array, center: float, size: int) -> jax.Array:
+    """Moves a kernel's centre of mass, and pads or crops it; nothing is lost that has room in the result.
+
+    Args:
+      kernel: (k, k), k odd, with a positive sum.
+      center: where the centre of mass shall be, in pixels of the result.
+      size: of the result, odd.
+
+    Returns:
+      (size, size), not negative, sum 1. Where mass is cropped, the centre moves.
+    """
+    k = kernel.shape[0]
+    offset = center - (size - 1) / 2  # of the centre from the middle pixel
+    room = max(size, k) + 2 * math.ceil(abs(offset) + 1)
+    moved = geometry.move_center(geometry.resize(kernel, room), (room - 1) / 2 + offset)
+    return geometry.normalize(geometry.resize(moved, size), clip=True)
