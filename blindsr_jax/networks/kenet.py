@@ -1,0 +1,117 @@
+"""KENet: from LR images to their blur kernels in one pass, on N images at once."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from blindsr_jax.networks.conv import conv2d
+from blindsr_jax.networks.layers import Compute
+
+SMALLEST_SIDE = 8  # three halvings
+STAGES = 4
+
+
+class Prediction(NamedTuple):
+    """What the network says about N images."""
+
+    kernel_logits: jax.Array  # (N, k, k), float32 at least
+    category_logits: jax.Array  # (N, number of categories), likewise
+
+    @property
+    def kernel(self) -> jax.Array:
+        """(N, k, k), entries above 0, sums 1."""
+        n, k, _ = self.kernel_logits.shape
+        return jax.nn.softmax(self.kernel_logits.reshape(n, -1)).reshape(n, k, k)
+
+
+class Conv3(nn.Module):
+    """3 x 3 convolution with bias and zeros around, of N images."""
+
+    features: int
+    zero_init: bool = False
+    compute: Compute = Compute()
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(N, H, W, Ci) -> (N, H, W, features)."""
+        first = nn.initializers.zeros if self.zero_init else nn.initializers.he_normal()
+        dtype = self.compute.param_dtype(x)
+        w = self.param("kernel", first, (3, 3, x.shape[-1], self.features), dtype)
+        b = self.param("bias", nn.initializers.zeros, (self.features,), dtype)
+        x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        w, b = w.astype(x.dtype), b.astype(x.dtype)
+        return conv2d(x, w, method=self.compute.conv, precision=self.compute.products) + b
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(ReLU(conv(x))); it starts as the identity, there is no normalisation to tame a deep random start."""
+
+    compute: Compute = Compute()
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(N, H, W, C) -> (N, H, W, C)."""
+        inner = nn.relu(Conv3(x.shape[-1], compute=self.compute, name="first")(x))
+        return x + Conv3(x.shape[-1], zero_init=True, compute=self.compute, name="second")(inner)
+
+
+def max_pool(x: jax.Array) -> jax.Array:
+    """2 x 2 maxima, an odd last row or column is dropped: (N, H, W, C) -> (N, H // 2, W // 2, C)."""
+    n, h, w, c = x.shape
+    x = x[:, : h // 2 * 2, : w // 2 * 2].reshape(n, h // 2, 2, w // 2, 2, c)
+    # Maxima of slices: the gradient of a maximum over axes is several times slower on a CPU.
+    return jnp.maximum(jnp.maximum(x[:, :, 0, :, 0], x[:, :, 0, :, 1]), jnp.maximum(x[:, :, 1, :, 0], x[:, :, 1, :, 1]))
+
+
+class Affine(nn.Module):
+    """Affine map of the last axis, in the precision of its input."""
+
+    features: int
+    zero_init: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(..., Ci) -> (..., features)."""
+        first = nn.initializers.zeros if self.zero_init else nn.initializers.he_normal()
+        w = self.param("kernel", first, (x.shape[-1], self.features), x.dtype)
+        b = self.param("bias", nn.initializers.zeros, (self.features,), x.dtype)
+        return jnp.matmul(x, w.astype(x.dtype), precision="highest") + b.astype(x.dtype)
+
+
+class KENet(nn.Module):
+    """The kernel estimator of the KENet paper, any width, with a second head that names the kernel's category.
+
+    Four stages of 1, 2, 3, 4 times `channels`, each a 3 x 3 convolution, ReLU and a residual block, 2 x 2 maxima
+    between them; the mean over all positions; two layers of `hidden`; a softmax over the k * k entries. `channels` 64
+    and `hidden` 1024 are the paper's. The category head, beyond the paper, lets one network serve several families.
+    """
+
+    kernel_size: int
+    channels: int = 64
+    hidden: int = 1024
+    categories: int = 1
+    compute: Compute = Compute()
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> Prediction:
+        """Estimates the kernels of N images (N, h, w, 3) in [0, 1], sides of at least 8; any h and w.
+
+        Raises:
+          ValueError: a side is below 8.
+        """
+        if min(x.shape[1:3]) < SMALLEST_SIDE:
+            raise ValueError(f"KENet got images of {x.shape[1]} x {x.shape[2]}, expected sides of at least 8")
+        wide = self.compute.param_dtype(x)
+        x = self.compute.cast(x - 0.5)
+        for stage in range(STAGES):
+            x = max_pool(x) if stage else x
+            x = nn.relu(Conv3((stage + 1) * self.channels, compute=self.compute, name=f"conv{stage}")(x))
+            x = ResidualBlock(compute=self.compute, name=f"block{stage}")(x)
+        x = jnp.mean(jnp.mean(x.astype(wide), 1), 1)
+        for layer in range(2):
+            x = nn.relu(Affine(self.hidden, name=f"hidden{layer}")(x))
+        kernel = Affine(self.kernel_size**2, zero_init=True, name="kernel")(x)
+        category = Affine(self.categories, zero_init=True, name="category")(x)
+        return Prediction(kernel.reshape(-1, self.kernel_size, self.kernel_size), category)

@@ -1,0 +1,90 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from blindsr_jax.networks.kenet import KENet, max_pool
+from blindsr_jax.networks.layers import Compute
+
+TINY = {"kernel_size": 5, "channels": 2, "hidden": 6, "categories": 2}
+
+
+def random_like(tree, key=0):
+    leaves, treedef = jax.tree.flatten(tree)
+    keys = jax.random.split(jax.random.key(key), len(leaves))
+    return treedef.unflatten([0.3 * jax.random.normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)])
+
+
+@pytest.fixture(scope="module")
+def params():
+    return random_like(KENet(**TINY).init(jax.random.key(0), jnp.zeros((1, 8, 8, 3))))
+
+
+@pytest.mark.parametrize("size, count", [(11, 4_389_561), (21, 4_717_561)])
+def test_parameter_counts_of_the_paper(size, count):
+    shapes = jax.eval_shape(KENet(size).init, jax.random.key(0), jnp.zeros((1, 96, 96, 3)))
+    category = 1024 + 1  # the head that the paper has not
+    assert sum(p.size for p in jax.tree.leaves(shapes)) == count + category
+
+
+def plain_conv(x, layer):
+    """Zeros around, written out."""
+    w, b = layer["kernel"], layer["bias"]
+    h, wd, _ = x.shape
+    x = np.pad(x, ((1, 1), (1, 1), (0, 0)))
+    return sum(x[i : i + h, j : j + wd] @ w[i, j] for i in range(3) for j in range(3)) + b
+
+
+def plain(params, x):
+    """The network of section 12.1 on one image, in float64 NumPy."""
+    p = jax.tree.map(lambda a: np.asarray(a, np.float64), params["params"])
+    x = np.asarray(x, np.float64) - 0.5
+    for stage in range(4):
+        if stage:
+            h, w = (n // 2 for n in x.shape[:2])
+            x = np.max([x[i : 2 * h : 2, j : 2 * w : 2] for i in (0, 1) for j in (0, 1)], 0)
+        x = np.maximum(plain_conv(x, p[f"conv{stage}"]), 0)
+        block = p[f"block{stage}"]
+        x = x + plain_conv(np.maximum(plain_conv(x, block["first"]), 0), block["second"])
+    x = x.mean((0, 1))
+    for name in ("hidden0", "hidden1"):
+        x = np.maximum(x @ p[name]["kernel"] + p[name]["bias"], 0)
+    kernel, category = (x @ p[name]["kernel"] + p[name]["bias"] for name in ("kernel", "category"))
+    return np.exp(kernel) / np.exp(kernel).sum(), category
+
+
+def test_numbers_of_odd_images(params):
+    x = jax.random.uniform(jax.random.key(1), (2, 19, 21, 3))
+    said = KENet(**TINY).apply(params, x)
+    for i in range(2):
+        kernel, category = plain(params, x[i])
+        np.testing.assert_allclose(said.kernel[i].reshape(-1), kernel, rtol=1e-4)
+        np.testing.assert_allclose(said.category_logits[i], category, rtol=1e-4, atol=1e-5)
+
+
+def test_any_size_from_eight(params):
+    for shape in ((8, 8), (9, 15)):
+        kernel = KENet(**TINY).apply(params, jnp.ones((1, *shape, 3))).kernel
+        assert kernel.shape == (1, 5, 5) and kernel.min() > 0
+        np.testing.assert_allclose(kernel.sum(), 1, rtol=1e-5)
+    with pytest.raises(ValueError, match="7 x 9, expected sides of at least 8"):
+        KENet(**TINY).apply(params, jnp.ones((1, 7, 9, 3)))
+
+
+def test_bfloat16_keeps_its_parameters_and_its_kernels(params):
+    x = jax.random.uniform(jax.random.key(2), (1, 16, 16, 3))
+    net = KENet(**TINY, compute=Compute(precision="bfloat16"))
+    shapes = jax.eval_shape(net.init, jax.random.key(0), x)
+    assert {p.dtype for p in jax.tree.leaves(shapes)} == {jnp.dtype(jnp.float32)}
+    half, full = net.apply(params, x).kernel, KENet(**TINY).apply(params, x).kernel
+    assert half.dtype == jnp.float32
+    np.testing.assert_allclose(half, full, rtol=0.05, atol=1e-3)
+    assert not np.array_equal(half, full)
+
+
+def test_pooling_drops_an_odd_row_and_its_gradient_goes_to_the_maximum():
+    x = jax.random.permutation(jax.random.key(3), 5.0 * jnp.arange(25)).reshape(1, 5, 5, 1)
+    pooled, pull = jax.vjp(max_pool, x)
+    blocks = np.asarray(x)[0, :4, :4, 0].reshape(2, 2, 2, 2).transpose(0, 2, 1, 3).reshape(2, 2, 4)
+    np.testing.assert_array_equal(pooled[0, :, :, 0], blocks.max(-1))
+    np.testing.assert_array_equal(pull(jnp.ones_like(pooled))[0][0, ..., 0], np.isin(x[0, ..., 0], pooled))
