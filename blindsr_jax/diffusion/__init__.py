@@ -1,0 +1,1 @@
+"""Diffusion models: noise schedules, the steps of the two processes, released weights."""
