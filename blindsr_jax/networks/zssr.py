@@ -5,8 +5,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jax import lax
 from flax.linen.initializers import variance_scaling
+from jax import lax
 
 from blindsr_jax.networks.conv import conv2d
 

@@ -4,7 +4,6 @@ The LR image is blurred and downsampled once more with the given kernel, and the
 takes the step from the LR image to the unknown one. As used after KernelGAN (Bell-Kligler et al. 2019).
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +14,7 @@ from blindsr_jax.degradation import add_noise, correlate, degrade
 from blindsr_jax.losses import mse
 from blindsr_jax.networks.zssr import ZssrNet, in_strips
 from blindsr_jax.problem import Problem, Spec
+from blindsr_jax.resize import imresize
 from blindsr_jax.solve import Solver, State
 
 _RECORD_EVERY, _RECORDS = 50, 5  # the reconstruction error, and how many of them the line is fitted to
@@ -60,12 +60,6 @@ def importance(lr: jax.Array) -> jax.Array:
     return jnp.where(mean > 1e-8, total / jnp.maximum(mean, 1e-8), 1)
 
 
-def _cubic(x: jax.Array, scale: int, margin: int, mode: str) -> jax.Array:
-    """Cubic enlargement (a = -0.5) of an image continued by `margin` pixels on each side: (s (h + 2 margin), ...)."""
-    x = jnp.pad(x, ((margin, margin), (margin, margin), (0, 0)), mode=mode)
-    return jax.image.resize(x, (scale * x.shape[0], scale * x.shape[1], x.shape[2]), "cubic")
-
-
 def _offset(spec: Spec) -> int:
     """Where, from the first pixel that a kernel reads for LR pixel 0, the area of that LR pixel begins."""
     return round(spec.center - (spec.scale - 1) / 2)
@@ -89,8 +83,8 @@ def enlarge(lr: jax.Array, spec: Spec) -> jax.Array:
     first = _offset(spec) - (spec.kernel_size - 1) // 2 * circular  # canvas coordinate where LR pixel 0 begins
     margin = spec.kernel_size // s + 3
     start = s * margin - first
-    large = _cubic(lr, s, margin, "wrap" if circular else "symmetric")
-    return large[start : start + shape[0], start : start + shape[1]]
+    wide = jnp.pad(lr, ((margin, margin), (margin, margin), (0, 0)), mode="wrap" if circular else "symmetric")
+    return imresize(wide, s)[start : start + shape[0], start : start + shape[1]]
 
 
 def next_rate(rate: Rate, i: jax.Array) -> Rate:
@@ -112,26 +106,41 @@ def next_rate(rate: Rate, i: jax.Array) -> Rate:
     return Rate(value, y, jnp.where(lower, i, rate.changed))
 
 
-class _Pairs(NamedTuple):
-    """How pairs of a blurred, enlarged patch and the patch itself are cut from an LR image."""
+def _turn(x: jax.Array, turn: jax.Array) -> jax.Array:
+    """One of the eight ways to turn and mirror (H, W, c), of the four that keep its shape where H and W differ."""
+    x = jnp.where(turn & 1, x[::-1], x)
+    x = jnp.where(turn & 2, x[:, ::-1], x)
+    return jnp.where(turn & 4, x.swapaxes(0, 1), x) if x.shape[0] == x.shape[1] else x
 
-    spec: Spec
-    side: int
 
-    def shape(self, lr_shape) -> tuple[int, int]:
-        """Height and width of a patch, multiples of the scale."""
-        s = self.spec.scale
-        return tuple(min(self.side, n) // s * s for n in lr_shape[:2])
+class _Patch(NamedTuple):
+    """Where a patch of the LR image lies, and how it is turned."""
 
-    def cut(self, image, kernel, top, left, shape, finish: Callable = lambda son: son):
-        """The patch at (top, left), and what the network gets for it; the image goes on mirrored beyond its borders."""
-        s, k = self.spec.scale, self.spec.kernel_size
-        wide = jnp.pad(image, ((k, k), (k, k), (0, 0)), mode="symmetric")
-        first, size = k - _offset(self.spec), tuple(n + k - s for n in shape)
-        context = jax.lax.dynamic_slice(wide, (top + first, left + first, 0), (*size, image.shape[-1]))
-        son = finish(correlate(context, kernel, scale=s))
-        father = jax.lax.dynamic_slice(image, (top, left, 0), (*shape, image.shape[-1]))
-        return father, _cubic(son, s, 3, "symmetric")[3 * s : -3 * s, 3 * s : -3 * s]
+    top: jax.Array | int = 0
+    left: jax.Array | int = 0
+    turn: jax.Array | int = 0
+
+
+def _pair(image: jax.Array, kernel: jax.Array, spec: Spec, shape: tuple[int, int], patch: _Patch):
+    """A patch, and its own LR version; the image goes on mirrored beyond its borders.
+
+    Args:
+      image: (h, w, c).
+      kernel: (k, k).
+      spec: the problem's static part.
+      shape: height and width of the patch, multiples of the scale.
+      patch: where it is.
+
+    Returns:
+      (*shape, c), and a version smaller by the scale, whose pixels lie over those of the patch.
+    """
+    s, k = spec.scale, spec.kernel_size
+    wide = jnp.pad(image, ((k, k), (k, k), (0, 0)), mode="symmetric")
+    size = (*(n + 2 * k for n in shape), image.shape[-1])
+    part = _turn(jax.lax.dynamic_slice(wide, (patch.top, patch.left, 0), size), jnp.asarray(patch.turn))
+    first = k - _offset(spec)
+    context = part[first : first + shape[0] + k - s, first : first + shape[1] + k - s]
+    return part[k:-k, k:-k], correlate(context, kernel, scale=s)
 
 
 def build(
@@ -144,6 +153,7 @@ def build(
     learning_rate: float = 1e-3,
     noise_std: float = 0.0,
     back_projections: int = 4,
+    augment: bool = True,
     conv: str = "auto",
 ) -> Solver:
     """One step is one step of Adam on one random patch of the LR image.
@@ -163,6 +173,7 @@ def build(
       noise_std: of the noise added to blurred patches, for a noisy LR image (the release: 0.0125).
       back_projections: times that the image is corrected by the enlarged error of its LR version; 0 for an LR image
         that the kernel and the downsampling do not explain, such as a compressed photograph.
+      augment: turn and mirror patches at random; the release does not.
       conv: form of the convolutions, see `networks.conv`.
 
     Raises:
@@ -171,19 +182,19 @@ def build(
     for name, value, least in (("num_steps", num_steps, 1), ("layers", layers, 1), ("side", side, 2 * spec.scale)):
         if value < least:
             raise ValueError(f"the restorer zssr has {name} {value}, expected at least {least}")
-    network, adam, pairs = ZssrNet(channels, layers, conv), optax.scale_by_adam(), _Pairs(spec, side)
+    network, adam = ZssrNet(channels, layers, conv), optax.scale_by_adam()
 
     def apply(params, image):
         rows = max(_STRIP // image.shape[1] - 2 * layers, 1)
         return in_strips(lambda x: network.apply(params, x), image, rows=rows, halo=layers)
 
     def loss_of(params, father, given, weight):
-        return jnp.mean(jnp.abs(network.apply(params, given) - father) * weight[..., None])
+        return jnp.mean(jnp.abs(network.apply(params, given) - father) * weight)
 
     def reconstruction(params, lr, kernel):
         shape = tuple(n // spec.scale * spec.scale for n in lr.shape[:2])
-        whole, given = pairs.cut(lr, kernel, 0, 0, shape)
-        return mse(apply(params, given), whole)
+        whole, son = _pair(lr, kernel, spec, shape, _Patch())
+        return mse(apply(params, imresize(son, spec.scale)), whole)
 
     def restore(params, lr, kernel):
         x = jnp.clip(apply(params, enlarge(lr, spec)), 0, 1)
@@ -202,13 +213,15 @@ def build(
         return State(image, (), enlarge(lr, spec), jnp.asarray(kernel, lr.dtype))
 
     def train(key, image, lr, kernel, i):
-        shape = pairs.shape(lr.shape)
-        key, noise_key = jax.random.split(key)
-        most = jnp.asarray([n - m + 1 for n, m in zip(lr.shape, shape, strict=False)])
-        top, left = jax.random.randint(key, (2,), 0, most)
-        noisy = (lambda son: add_noise(noise_key, son, noise_std)) if noise_std else (lambda son: son)
-        father, given = pairs.cut(lr, kernel, top, left, shape, lambda son: jnp.clip(noisy(son), 0, 1))
-        weight = jax.lax.dynamic_slice(image.importance, (top, left), shape)
+        shape = tuple(min(side, n) // spec.scale * spec.scale for n in lr.shape[:2])
+        place_key, turn_key, noise_key = jax.random.split(key, 3)
+        room = jnp.asarray([n - m + 1 for n, m in zip(lr.shape, shape, strict=False)])
+        top, left = jax.random.randint(place_key, (2,), 0, room)
+        patch = _Patch(top, left, jax.random.randint(turn_key, (), 0, 8) if augment else 0)
+        father, son = _pair(lr, kernel, spec, shape, patch)
+        son = add_noise(noise_key, son, noise_std) if noise_std else jnp.clip(son, 0, 1)
+        weight = jax.lax.dynamic_slice(image.importance, (top, left), shape)[..., None]
+        weight, given = _turn(weight, jnp.asarray(patch.turn)), imresize(son, spec.scale)
         loss, grads = jax.value_and_grad(loss_of)(image.params, father, given, weight)
         updates, opt = adam.update(grads, image.opt)
         params = jax.tree.map(lambda p, u: p - image.rate.value * u, image.params, updates)
