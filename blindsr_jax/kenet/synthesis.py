@@ -11,7 +11,8 @@ import jax.numpy as jnp
 
 from blindsr_jax.degradation import degrade
 from blindsr_jax.kenet.jpeg import compress
-from blindsr_jax.kernels.family import KernelFamily, MixtureLatent
+from blindsr_jax.kernels.family import KernelFamily, MixtureLatent, sample_kernels
+from blindsr_jax.training.bank import random_patch
 
 
 class Sample(NamedTuple):
@@ -26,6 +27,7 @@ class Settings(NamedTuple):
     """How LR patches are made; hashable."""
 
     scale: int
+    lr_side: int = 64
     noise_max: float = 0.0  # the noise of a patch has a standard deviation of U(0, noise_max), on the [0, 1] scale
     jpeg_quality: tuple[int, int] | None = None  # (low, high), one drawn for each patch; None: no compression
     quantize: bool = True  # to the 256 levels of a file
@@ -34,14 +36,6 @@ class Settings(NamedTuple):
 def crop_side(lr_side: int, scale: int, kernel_size: int) -> int:
     """Side of the sharp crop that an LR patch is made of: s h + k - s."""
     return scale * lr_side + kernel_size - scale
-
-
-def turn(key: jax.Array, image: jax.Array) -> jax.Array:
-    """One of the eight turns and flips of a square (H, H, C)."""
-    flips = jax.random.bernoulli(key, 0.5, (3,))
-    image = jnp.where(flips[0], image[::-1], image)
-    image = jnp.where(flips[1], image[:, ::-1], image)
-    return jnp.where(flips[2], image.swapaxes(0, 1), image)
 
 
 def draw_kernel(key: jax.Array, family: KernelFamily) -> tuple[jax.Array, jax.Array]:
@@ -70,26 +64,23 @@ def make_lr(key: jax.Array, image: jax.Array, kernel: jax.Array, settings: Setti
     return jnp.round(255 * lr) / 255 if settings.quantize else lr
 
 
-def synthesize(key: jax.Array, crop: jax.Array, family: KernelFamily, settings: Settings) -> Sample:
-    """One training example.
+def synthesize(key: jax.Array, pieces: jax.Array, family: KernelFamily, settings: Settings) -> Sample:
+    """One training example; it depends on its key alone.
 
     Args:
       key: typed PRNG key.
-      crop: (H, H, 3) sharp, float in [0, 1] or uint8; H as `crop_side` says.
+      pieces: (m, p, p, 3) uint8 of `training.bank.cut`, p at least `crop_side`; the crop is turned and mirrored before
+        it is blurred, so that its kernel needs no turning.
       family: where kernels come from; a mixture gives categories.
       settings: what happens to the patch.
-
-    Returns:
-      The example.
     """
-    turn_key, kernel_key, lr_key = jax.random.split(key, 3)
+    crop_key, kernel_key, lr_key = jax.random.split(key, 3)
     kernel, category = draw_kernel(kernel_key, family)
-    crop = crop.astype(kernel.dtype) / 255 if crop.dtype == jnp.uint8 else crop
-    lr = make_lr(lr_key, turn(turn_key, crop), kernel, settings)
-    return Sample(lr, kernel, category)
+    crop = random_patch(crop_key, pieces, crop_side(settings.lr_side, settings.scale, kernel.shape[0]))
+    return Sample(make_lr(lr_key, crop.astype(kernel.dtype), kernel, settings), kernel, category)
 
 
-def synthesize_batch(key: jax.Array, crops: jax.Array, family: KernelFamily, settings: Settings) -> Sample:
-    """One example from each of (n, H, H, 3), see `synthesize`; the i-th depends on the key, i and its crop only."""
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(crops.shape[0]))
-    return jax.vmap(lambda k, crop: synthesize(k, crop, family, settings))(keys, crops)
+def mean_kernels(key: jax.Array, family: KernelFamily, *, num: int = 2048) -> jax.Array:
+    """The mean kernel of each category over draws, (number of categories, k, k): the guess of who sees no image."""
+    members = family.members or (family,)
+    return jnp.stack([jnp.mean(sample_kernels(key, member, num), 0) for member in members])

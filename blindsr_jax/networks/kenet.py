@@ -11,6 +11,7 @@ from blindsr_jax.networks.layers import Compute
 
 SMALLEST_SIDE = 8  # three halvings
 STAGES = 4
+_LEAST_CONTRAST = 0.02  # of a range of 1: below this an image has more rounding errors than details
 
 
 class Prediction(NamedTuple):
@@ -80,12 +81,20 @@ class Affine(nn.Module):
         return jnp.matmul(x, w.astype(x.dtype), precision="highest") + b.astype(x.dtype)
 
 
+def standardize(x: jax.Array) -> jax.Array:
+    """Takes off the mean of each of N images (N, H, W, C) and divides by its contrast: both say nothing of the blur."""
+    x = x - jnp.mean(jnp.mean(x, 1, keepdims=True), (2, 3), keepdims=True)
+    variance = jnp.mean(jnp.mean(x**2, 1, keepdims=True), (2, 3), keepdims=True)
+    return x * jax.lax.rsqrt(variance + _LEAST_CONTRAST**2)
+
+
 class KENet(nn.Module):
     """The kernel estimator of the KENet paper, any width, with a second head that names the kernel's category.
 
     Four stages of 1, 2, 3, 4 times `channels`, each a 3 x 3 convolution, ReLU and a residual block, 2 x 2 maxima
     between them; the mean over all positions; two layers of `hidden`; a softmax over the k * k entries. `channels` 64
-    and `hidden` 1024 are the paper's. The category head, beyond the paper, lets one network serve several families.
+    and `hidden` 1024 are the paper's. Beyond the paper, images are standardised first, and the category head lets one
+    network serve several families.
     """
 
     kernel_size: int
@@ -104,7 +113,7 @@ class KENet(nn.Module):
         if min(x.shape[1:3]) < SMALLEST_SIDE:
             raise ValueError(f"KENet got images of {x.shape[1]} x {x.shape[2]}, expected sides of at least 8")
         wide = self.compute.param_dtype(x)
-        x = self.compute.cast(x - 0.5)
+        x = self.compute.cast(standardize(x))
         for stage in range(STAGES):
             x = max_pool(x) if stage else x
             x = nn.relu(Conv3((stage + 1) * self.channels, compute=self.compute, name=f"conv{stage}")(x))

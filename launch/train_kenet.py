@@ -1,0 +1,113 @@
+r"""Trains KENet, a network that names the blur kernel of an LR image in one pass.
+
+python launch/train_kenet.py --config=configs/kenet.py --config.scale=2 --input='train/*.jpg' \
+    --validation='val/*.jpg' --workdir=out/kenet_x2
+
+LR patches are made on the device as training goes, from sharp images and drawn kernels. Writes kenet.npz (the option
+`weights` of the estimator 'kenet' takes it), kenet.json (what it was made from, and its scores beside those of the mean
+kernel), metrics.jsonl and kernels.png. The same command goes on where an interrupted one stopped.
+"""
+
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+from ml_collections import config_flags
+
+from blindsr_jax import cli, io, methods
+from blindsr_jax.config import check_values
+from blindsr_jax.kenet import synthesis, weights
+from blindsr_jax.kenet.training import Validation, make_task, score_names
+from blindsr_jax.networks.kenet import SMALLEST_SIDE, KENet
+from blindsr_jax.networks.layers import PRECISIONS, Compute
+from blindsr_jax.problem import make_spec
+from blindsr_jax.training import driver
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "The training: a file like configs/kenet.py.")
+_INPUT = flags.DEFINE_string("input", None, "Sharp images to train on: a quoted glob or a folder.")
+_VALIDATION = flags.DEFINE_string("validation", None, "Sharp images to validate on: a quoted glob or a folder.")
+flags.mark_flags_as_required(["config", "input", "validation", "workdir"])
+
+_SHEET = 24  # kernels in a row of kernels.png
+
+
+def check(config):
+    """What a config describes: spec, family, settings of the data, network; a ValueError where it is wrong."""
+    if config.scale is None:
+        raise ValueError("config.scale is not given, expected --config.scale=N with N from 1 to 8")
+    check_values(config, "config.")
+    if config.precision not in PRECISIONS:
+        raise ValueError(f"config.precision is {config.precision!r}, expected one of {', '.join(PRECISIONS)}")
+    if config.lr_side < SMALLEST_SIDE:
+        raise ValueError(f"config.lr_side is {config.lr_side}, expected at least {SMALLEST_SIDE}")
+    quality = config.jpeg_quality
+    if quality is not None and (len(quality) != 2 or not 1 <= quality[0] <= quality[1] <= 100):
+        raise ValueError(f"config.jpeg_quality is {quality!r}, expected (low, high) between 1 and 100")
+    if not config.noise_max >= 0:
+        raise ValueError(f"config.noise_max is {config.noise_max!r}, expected a number of at least 0")
+    spec = make_spec(scale=config.scale, kernel_size=config.kernel_size, kernel_center="release")
+    family = methods.build_family(config.prior, spec)
+    quality = None if quality is None else tuple(quality)
+    settings = synthesis.Settings(config.scale, config.lr_side, config.noise_max, quality)
+    categories = len(synthesis.category_names(family))
+    compute = Compute(precision=config.precision)
+    return spec, family, settings, KENet(spec.kernel_size, config.channels, config.hidden, categories, compute)
+
+
+def make_write(config, family, validation):
+    """Writes the network, its note, and the first kernels of the validation: true ones above estimates."""
+
+    def write(folder, params, note):
+        place = os.path.join(folder, "kenet.npz")
+        names = synthesis.category_names(family)
+        io.write_bytes(place, weights.to_bytes(params, scale=config.scale, families=names))
+        found = weights.read(place)  # the scores of what is stored
+        note |= {"scale": config.scale, "families": names, "kernel_size": found.kernel_size}
+        note |= {"stored": validation.scores(found.params), "mean_kernel": validation.baseline}
+        note["data"] = data_names()
+        io.write_json(os.path.join(folder, "kenet.json"), note)
+        rows = np.stack([validation.truth.kernel[:_SHEET], validation.kernels(found.params)[0][:_SHEET]])
+        io.kernel_sheet(os.path.join(folder, "kernels.png"), rows)
+
+    return write
+
+
+def data_names() -> dict[str, str]:
+    """The last two folders of where images come from: a note says nothing else of the machine."""
+    folders = {"input": _INPUT.value, "validation": _VALIDATION.value}
+    folders = {name: path if os.path.isdir(path) else os.path.dirname(path) for name, path in folders.items()}
+    return {name: "/".join(path.strip("/").split("/")[-2:]) for name, path in folders.items()}
+
+
+def main() -> int:
+    """Goes on where an earlier run of the same working folder stands."""
+    config = _CONFIG.value.copy_and_resolve_references()
+    try:
+        spec, family, settings, network = check(config)
+        task = make_task(network, family, settings, loss=config.loss, category_weight=config.category_weight)
+    except (ValueError, TypeError) as error:
+        raise cli.UsageError(cli.one_line(error)) from error
+    least = synthesis.crop_side(settings.lr_side, settings.scale, spec.kernel_size)
+    pieces = jnp.asarray(driver.pieces(_INPUT.value, "input", least=least))
+    held_out = jnp.asarray(driver.pieces(_VALIDATION.value, "validation", least=least))
+    validation = Validation(network, held_out, family, settings, number=config.validation_patches)
+    size = sum(x.size for x in jax.tree.leaves(jax.eval_shape(task.init, jax.random.key(0))))
+    print(f"{len(pieces)} pieces of {pieces.shape[1]} px, {size} parameters; mean kernel: {validation.baseline}")
+    job = driver.Job(
+        config,
+        task,
+        pieces,
+        validate=validation.scores,
+        names=score_names(family),
+        write=make_write(config, family, validation),
+        outputs=("kenet.npz", "kenet.json", "kernels.png"),
+    )
+    folder = driver.train(job)
+    print(f"network in {os.path.join(folder, 'kenet.npz')}")
+    return cli.OK
+
+
+if __name__ == "__main__":
+    cli.run(main)
