@@ -99,9 +99,28 @@ def plain_bytes(tensors: Tensors) -> bytes:
     return data.getvalue()
 
 
+def _guided(sign: str, config_of: str) -> Model:
+    """One of the two networks of guided diffusion; its modules are imported when it is met."""
+
+    def shapes(tensors):
+        from blindsr_jax.diffusion import conversion
+
+        config = getattr(conversion, config_of)(tensors)
+        return conversion.shapes_of(config)
+
+    def convert(tensors):
+        from blindsr_jax.diffusion import conversion
+
+        return conversion.to_bytes(tensors)
+
+    return Model(sign, shapes, convert)
+
+
 MODELS = {
     "fkp": Model("net.0.s_net.0.weight", _fkp_shapes, _fkp_bytes),
     "usrnet_tiny": Model("p.m_head.weight", _usrnet_shapes, plain_bytes),
+    "guided_diffusion": _guided("output_blocks.0.0.in_layers.0.weight", "config_of"),
+    "guided_diffusion_classifier": _guided("out.2.positional_embedding", "classifier_config_of"),
 }
 _WRAPPERS = ("model_state", "state_dict")  # single keys under which a state dict may stand
 _MOST_NAMED = 4

@@ -175,7 +175,7 @@ def test_a_guided_step_goes_along_the_gradient():
 
 
 def test_guidance_multiplies_the_density():
-    """Noise with the density times exp(c x_0) is noise with its mean moved by c STD^2: DDIM then makes the same images."""
+    """The density of white noise times exp(c x_0) is white noise moved by c STD^2: DDIM then makes the same images."""
     moved = functools.partial(exact, mean=MEAN + 4 * STD**2)
 
     def gradient(x, t):
