@@ -2,10 +2,10 @@
 
     argmin_x |A x - y|^2 + weight |x - prior|^2,   A = blur and downsampling of `degradation.degrade`
 
-Solved in the dual form, x = prior + A^T u with (A A^T + weight) u = y - A prior: nothing is divided by the weight, which
-is about 1e-6 in USRNet and would cost float32 all its digits (the primal form is eq. 7 of Zhang et al. 2020). A splits
-into s * s correlations on the LR grid, one for each sub-grid of the image, so that only real transforms of the LR
-image's size are needed, and A A^T is the sum of their squares. Nothing here runs in less than float32.
+Solved in the dual form, x = prior + A^T u with (A A^T + weight) u = y - A prior. The primal form (Zhang et al. 2020,
+eq. 7) divides by the weight, which is about 1e-6 in USRNet and costs float32 all its digits. A splits into s * s
+correlations on the LR grid, one for each sub-grid of the image, so that only real transforms of the LR image's size are
+needed, and A A^T is the sum of their squares. Nothing here runs in less than float32.
 """
 
 import functools

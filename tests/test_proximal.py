@@ -83,7 +83,7 @@ def test_under_vmap_with_traced_kernels_and_weights(boundary):
 def test_gradients_pass_through():
     """Of a function of everything but the LR image, against a difference quotient."""
     with jax.enable_x64(True):
-        spec, prior, lr, kernel = case(2, 11, "valid")
+        spec, prior, lr, kernel = case(2, 11, "circular")
         log_weight = jnp.log(jnp.asarray(1e-2))
 
         def energy(prior, kernel, log_weight):
