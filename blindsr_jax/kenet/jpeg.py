@@ -50,12 +50,13 @@ def compress(image: jax.Array, quality: jax.Array) -> jax.Array:
     dtype = image.dtype
     ycc, dct = jnp.asarray(_YCC, dtype), jnp.asarray(_DCT, dtype)
     x = 255 * jnp.pad(image, ((0, -h % 8), (0, -w % 8), (0, 0)), mode="edge")
-    x = jnp.matmul(x, ycc.T, precision="highest") - jnp.asarray([128, 0, 0], dtype)
+    offset = jnp.asarray([128, 0, 0], dtype)
+    x = jnp.round(jnp.matmul(x, ycc.T, precision="highest")) - offset  # codecs pass whole numbers on
     blocks = x.reshape(x.shape[0] // 8, 8, x.shape[1] // 8, 8, 3)
     steps = tables(quality).astype(dtype)
     coefficients = jnp.einsum("ui,aibjc,vj->abcuv", dct, blocks, dct, precision="highest")
     coefficients = jnp.round(coefficients / steps) * steps
     x = jnp.einsum("ui,abcuv,vj->aibjc", dct, coefficients, dct, precision="highest").reshape(x.shape)
-    inverse = jnp.asarray(np.linalg.inv(_YCC), dtype)
-    rgb = jnp.matmul(x + jnp.asarray([128, 0, 0], dtype), inverse.T, precision="highest")
+    x = jnp.clip(jnp.round(x), -128, 127) + offset
+    rgb = jnp.matmul(x, jnp.asarray(np.linalg.inv(_YCC), dtype).T, precision="highest")
     return jnp.clip(jnp.round(rgb) / 255, 0, 1)[:h, :w]

@@ -9,15 +9,11 @@ from blindsr_jax.networks.layers import Compute
 TINY = {"kernel_size": 5, "channels": 2, "hidden": 6, "categories": 2}
 
 
-def random_like(tree, key=0):
-    leaves, treedef = jax.tree.flatten(tree)
-    keys = jax.random.split(jax.random.key(key), len(leaves))
-    return treedef.unflatten([0.3 * jax.random.normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)])
-
-
 @pytest.fixture(scope="module")
 def params():
-    return random_like(KENet(**TINY).init(jax.random.key(0), jnp.zeros((1, 8, 8, 3))))
+    shapes = jax.eval_shape(KENet(**TINY).init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
+    rng = np.random.default_rng(0)
+    return jax.tree.map(lambda x: jnp.asarray(0.3 * rng.normal(size=x.shape), x.dtype), shapes)
 
 
 @pytest.mark.parametrize("size, count", [(11, 4_389_561), (21, 4_717_561)])
@@ -38,7 +34,8 @@ def plain_conv(x, layer):
 def plain(params, x):
     """The network of section 12.1 on one image, in float64 NumPy."""
     p = jax.tree.map(lambda a: np.asarray(a, np.float64), params["params"])
-    x = np.asarray(x, np.float64) - 0.5
+    x = np.asarray(x, np.float64)
+    x = (x - x.mean()) / np.sqrt(x.var() + 0.02**2)
     for stage in range(4):
         if stage:
             h, w = (n // 2 for n in x.shape[:2])
@@ -60,6 +57,12 @@ def test_numbers_of_odd_images(params):
         kernel, category = plain(params, x[i])
         np.testing.assert_allclose(said.kernel[i].reshape(-1), kernel, rtol=1e-4)
         np.testing.assert_allclose(said.category_logits[i], category, rtol=1e-4, atol=1e-5)
+
+
+def test_brightness_and_contrast_say_nothing(params):
+    x = jax.random.uniform(jax.random.key(4), (1, 8, 8, 3))
+    one, other = (KENet(**TINY).apply(params, y).kernel for y in (x, 0.3 + 0.5 * x))
+    np.testing.assert_allclose(one, other, rtol=0.1, atol=1e-2)
 
 
 def test_any_size_from_eight(params):
