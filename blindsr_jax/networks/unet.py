@@ -3,6 +3,7 @@
 Submodules are named as the parts of the released state dicts are: a parameter's path joined by dots is its key there.
 """
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -29,10 +30,11 @@ class UNetConfig(NamedTuple):
     model_channels: int = 64
     channel_mult: tuple[int, ...] = (1, 2, 2)  # one entry a level, each level has half the resolution
     num_res_blocks: int = 1  # a level
-    attention_rates: tuple[int, ...] = ()  # rates of down-sampling whose levels have attention
+    attention_rates: tuple[int, ...] = ()  # rates of down-sampling whose levels have attention, as then has the middle
     head_channels: int = 64  # a level with fewer channels has one head
     num_classes: int | None = None
     patch: int = 1  # p x p pixels become channels before the first convolution; 1 in the releases
+    normalize: bool = True  # group normalisation in residual blocks; small restorers train faster without
     precision: str = "float32"  # of the activations and weights as used; parameters are always float32
     checkpoint: bool = False  # the backward pass computes each residual block again instead of keeping it
 
@@ -126,7 +128,12 @@ class Conv(nn.Module):
 
 
 class GroupNorm(nn.Module):
-    """Normalisation of an image by the statistics of 32 groups of channels, or as many as divide the channels."""
+    """Normalisation of an image by the statistics of 32 groups of channels, or as many as divide the channels.
+
+    Where it is not `active` only its scale and bias remain.
+    """
+
+    active: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -135,6 +142,8 @@ class GroupNorm(nn.Module):
         dtype = wide(x.dtype)
         scale = self.param("scale", nn.initializers.ones, (c,), dtype)
         bias = self.param("bias", nn.initializers.zeros, (c,), dtype)
+        if not self.active:
+            return x * scale + bias
         groups = max(g for g in range(1, _GROUPS + 1) if c % g == 0)
         x = x.astype(dtype).reshape(n, h, w, groups, c // groups)
 
@@ -151,16 +160,17 @@ class ResBlock(nn.Module):
 
     features: int
     resample: str | None = None  # 'down' or 'up'
+    normalize: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array, emb: jax.Array) -> jax.Array:
         """(N, H, W, Ci) and (N, E) -> (N, H', W', features)."""
-        h = nn.silu(GroupNorm(name="in_layers.0")(x)).astype(x.dtype)
+        h = nn.silu(GroupNorm(self.normalize, name="in_layers.0")(x)).astype(x.dtype)
         h, x = _resized(h, self.resample), _resized(x, self.resample)
         h = Conv(self.features, name="in_layers.2")(h)
         moments = Linear(2 * self.features, name="emb_layers.1")(nn.silu(emb))
         scale, shift = jnp.split(moments[:, None, None], 2, -1)
-        h = nn.silu(GroupNorm(name="out_layers.0")(h) * (1 + scale) + shift).astype(x.dtype)
+        h = nn.silu(GroupNorm(self.normalize, name="out_layers.0")(h) * (1 + scale) + shift).astype(x.dtype)
         h = Conv(self.features, zero=True, name="out_layers.3")(h)
         if x.shape[-1] != self.features:
             x = Conv(self.features, 1, name="skip_connection")(x)
@@ -200,7 +210,8 @@ class Attention(nn.Module):
 
 def _layers(config: UNetConfig):
     """The two kinds of block, as the config has them."""
-    return nn.remat(ResBlock) if config.checkpoint else ResBlock, Attention
+    block = nn.remat(ResBlock) if config.checkpoint else ResBlock
+    return functools.partial(block, normalize=config.normalize), Attention
 
 
 def embed_time(t: jax.Array, dtype, config: UNetConfig) -> jax.Array:
@@ -234,7 +245,8 @@ def encode(x: jax.Array, emb: jax.Array, config: UNetConfig) -> list[jax.Array]:
             outputs.append(h)
     channels = outputs[-1].shape[-1]
     h = res(channels, name="middle_block.0")(outputs[-1], emb)
-    h = attention(config.head_channels, name="middle_block.1")(h)
+    if config.attention_rates:  # without any, the network is fully convolutional
+        h = attention(config.head_channels, name="middle_block.1")(h)
     return [*outputs, res(channels, name="middle_block.2")(h, emb)]
 
 
@@ -286,7 +298,7 @@ class UNet(nn.Module):
         dtype = jnp.bfloat16 if c.precision == "bfloat16" else x.dtype
         *skips, h = encode(space_to_depth(x, c.patch).astype(dtype), emb, c)
         h = _decode(h, skips, emb, c)
-        h = nn.silu(GroupNorm(name="out.0")(h))
+        h = nn.silu(GroupNorm(c.normalize, name="out.0")(h))
         return depth_to_space(Conv(c.out_channels * c.patch**2, zero=True, name="out.2")(h), c.patch)
 
 
