@@ -19,11 +19,6 @@ _BATCH = 32  # examples at once
 _LEAST_SHARE = 1e-5  # of a kernel, in the first guess
 
 
-def examples(keys: jax.Array, pieces: jax.Array, family: KernelFamily, settings: Settings) -> Sample:
-    """Training examples of n keys, with a leading axis."""
-    return jax.vmap(lambda key: synthesize(key, pieces, family, settings))(keys)
-
-
 def make_task(
     network: KENet, family: KernelFamily, settings: Settings, *, loss: str = "attention", category_weight: float = 0.02
 ) -> Task:
@@ -48,7 +43,7 @@ def make_task(
         return params
 
     def total(params, keys, pieces):
-        seen = examples(keys, pieces, family, settings)
+        seen = synthesize(keys, pieces, family, settings)
         said = network.apply(params, seen.lr)
         kernel_loss = jnp.mean(distance(said.kernel, seen.kernel))
         category_loss = jnp.mean(losses.cross_entropy(said.category_logits, seen.category))
@@ -90,7 +85,7 @@ class Validation:
         of who knows the category and sees no image.
         """
         keys = jax.random.split(jax.random.key(_VALIDATION_KEY), number)
-        make = jax.jit(lambda keys, pieces: examples(keys, pieces, family, settings))
+        make = jax.jit(lambda keys, pieces: synthesize(keys, pieces, family, settings))
         self.truth, self._family = jax.device_get(make(keys, pieces)), family
         self._apply = jax.jit(lambda params, lr: network.apply(params, lr))
         means = np.asarray(mean_kernels(jax.random.key(_MEAN_KEY), family))[self.truth.category]
