@@ -17,9 +17,17 @@ def base_config() -> ConfigDict:
             "num_steps": 1000,  # updates of the image half
             "ssim_steps": 80,  # the first of them descend 1 - SSIM, the others the squared error
             "chunk_steps": 50,  # steps between two reports
+            "kernel_steps": 1,  # steps of the kernel half for each step of the image half
             "averaging": 0.0,  # decay of the running mean that is returned; 0 returns the last step
             "image": {"name": "dip"},
             "kernel": {"name": "dkp"},
+            # One step of this estimator names the kernel that the kernel half starts from: a file of `estimators`.
+            "kernel_init": config_dict.placeholder(str),
+            # In place of the two halves: a file of `estimators` ('given' with --kernel) and one of `restorers`.
+            "estimator": config_dict.placeholder(str),
+            "restorer": config_dict.placeholder(str),
+            "estimators": {},  # options of each by name, with `num_steps` where it takes several
+            "restorers": {},
             # Where random kernels come from: files of `kernels`, and options of each (None is the family's default).
             "prior": {
                 "families": ("gaussian",),
@@ -116,6 +124,15 @@ RULES = {
     **dict.fromkeys(("radius", "normalization"), _OPTIONAL),
     **dict.fromkeys(("num_epochs", "kernels_per_epoch", "num_blocks", "sheet_every", "num_starts"), _whole(1)),
     **dict.fromkeys(("ssim_steps", "first_nonlocal", "warmup_steps", "freeze_steps"), _whole(0)),
+    **dict.fromkeys(
+        ("kernel_steps", "samples", "tile", "iterations", "patch", "model_channels", "steps_per_epoch"), _whole(1)
+    ),
+    **dict.fromkeys(("patch_size", "validation_size", "validation_images", "validate_every"), _whole(1)),
+    **dict.fromkeys(("time_power", "clip", "noise_std", "step_size"), _POSITIVE),
+    "weight": _OPTIONAL,
+    "overlap": _whole(0),
+    "first_time": ("a whole number from 1 to 999", lambda v: _whole(1)[1](v) and v <= 999),
+    "eta": ("a number from 0 to 1", lambda v: _is_number(v) and 0 <= v <= 1),
     **dict.fromkeys(("skip_channels", "levels", "num_samples", "prior_every", "data_every", "hidden"), _whole(1)),
 }
 

@@ -1,4 +1,4 @@
-"""From a config to a solver: names in a config are file names in `image_models`, `kernel_models` and `kernels`."""
+"""From a config to a solver: names in a config are names of files, in `image_models`, `estimators` and so on."""
 
 import importlib
 import inspect
@@ -6,6 +6,7 @@ import pkgutil
 from collections.abc import Mapping
 from typing import Any
 
+from blindsr_jax.compose import sequence, started_by
 from blindsr_jax.image_models.base import ImageModel
 from blindsr_jax.kernel_models.base import KernelModel
 from blindsr_jax.kernels.family import KernelFamily, load_family, mixture
@@ -13,14 +14,28 @@ from blindsr_jax.problem import Spec, make_spec
 from blindsr_jax.solve import Solver, joint
 
 
-def _load(part: str, name: str):
-    """The module `blindsr_jax.PART_models.NAME`, or a ValueError that lists what there is."""
-    package = f"{part}_models"
-    parent = importlib.import_module(f"blindsr_jax.{package}")
-    known = sorted(m.name for m in pkgutil.iter_modules(parent.__path__) if m.name != "base")
-    if name not in known:
-        raise ValueError(f"config.{part}.name is {name!r}, expected one of {', '.join(known)}")
-    return importlib.import_module(f"blindsr_jax.{package}.{name}")
+_PACKAGES = {
+    "image.name": "image_models",
+    "kernel.name": "kernel_models",
+    "estimator": "estimators",
+    "restorer": "restorers",
+    "kernel_init": "estimators",
+}
+
+
+def _has_build(name: str) -> bool:
+    return hasattr(importlib.import_module(name), "build")
+
+
+def _load(where: str, name: str, *, besides: tuple[str, ...] = ()):
+    """The module that the value `config.WHERE` names, or a ValueError that lists what there is."""
+    package = f"blindsr_jax.{_PACKAGES[where]}"
+    parent = importlib.import_module(package)
+    known = [m.name for m in pkgutil.iter_modules(parent.__path__)]
+    if name in known and _has_build(f"{package}.{name}"):
+        return importlib.import_module(f"{package}.{name}")
+    known = sorted([m for m in known if _has_build(f"{package}.{m}")] + list(besides))
+    raise ValueError(f"config.{where} is {name!r}, expected one of {', '.join(known)}")
 
 
 def _call(function, where: str, *args, **options):
@@ -84,17 +99,66 @@ def build_image_model(config: Mapping[str, Any], spec: Spec, *, rate_factor: flo
       ValueError: an unknown name or a bad value; one sentence.
     """
     options = dict(config["image"])
-    build = _load("image", options.pop("name")).build
+    build = _load("image.name", options.pop("name")).build
+    if "num_steps" in inspect.signature(build).parameters:
+        options["num_steps"] = config["num_steps"]
     return _call(build, "image", spec, **_scaled(build, options, rate_factor))
 
 
 def build_kernel_model(config: Mapping[str, Any], spec: Spec, *, rate_factor: float = 1.0) -> KernelModel:
     """The kernel half that a config describes, see `build_image_model`."""
     options = dict(config["kernel"])
-    build = _load("kernel", options.pop("name")).build
+    build = _load("kernel.name", options.pop("name")).build
     if "family" in inspect.signature(build).parameters:
         options["family"] = build_family(config["prior"], spec)
     return _call(build, "kernel", spec, **_scaled(build, options, rate_factor))
+
+
+def _build_stage(config: Mapping[str, Any], where: str, spec: Spec, num_steps: int) -> Solver:
+    """An estimator or a restorer."""
+    name = config[where]
+    build = _load(where, name).build
+    options = dict(config["restorers" if where == "restorer" else "estimators"].get(name, {}))
+    parameters = inspect.signature(build).parameters
+    options.pop("num_steps", None)
+    if "num_steps" in parameters:
+        options["num_steps"] = num_steps
+    if "family" in parameters:
+        options["family"] = build_family(config["prior"], spec)
+    return _call(build, f"{'restorers' if where == 'restorer' else 'estimators'}.{name}", spec, **options)
+
+
+def _default_steps(config: Mapping[str, Any], where: str) -> int:
+    """How many steps a stage takes: what the config says, or its module's NUM_STEPS, or one."""
+    name = config[where]
+    options = config["restorers" if where == "restorer" else "estimators"].get(name, {})
+    return options.get("num_steps") or getattr(_load(where, name, besides=("given",)), "NUM_STEPS", 1)
+
+
+def stage_steps(config: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Steps of the estimator (0: the kernel is given) and of the restorer; None for a joint solver.
+
+    Chunks are of one length, so a stage of several steps takes some more, up to a whole number of chunks.
+
+    Raises:
+      ValueError: an unknown name, or one of the two without the other.
+    """
+    estimator, restorer = config.get("estimator"), config.get("restorer")
+    if estimator is None and restorer is None:
+        return None
+    if estimator is None or restorer is None:
+        missing = "estimator" if estimator is None else "restorer"
+        raise ValueError(f"config.{missing} is not given, expected config.estimator and config.restorer or neither")
+    first = 0 if estimator == "given" else _default_steps(config, "estimator")
+    second = _default_steps(config, "restorer")
+    rest = -(first + second) % config["chunk_steps"] if first + second > config["chunk_steps"] else 0
+    return (first + rest, second) if first > 1 else (first, second + rest)
+
+
+def num_steps(config: Mapping[str, Any]) -> int:
+    """Steps of a whole solve; raises ValueError as `stage_steps` does."""
+    stages = stage_steps(config)
+    return config["num_steps"] if stages is None else sum(stages)
 
 
 def build_solver(config: Mapping[str, Any], spec: Spec) -> Solver:
@@ -103,12 +167,21 @@ def build_solver(config: Mapping[str, Any], spec: Spec) -> Solver:
     Its `retry` is the same method with RETRY_STEP times the learning rates.
 
     Args:
-      config: `image` and `kernel` (each a `name` and options), `prior`, `ssim_steps`, `averaging`.
+      config: `image` and `kernel` (each a `name` and options), `prior`, `ssim_steps` and the like, or `estimator` and
+        `restorer`.
       spec: the problem's static part.
 
     Raises:
       ValueError: an unknown name or a bad value; one sentence.
     """
+
+    stages = stage_steps(config)
+    if stages is not None:
+        restorer = _build_stage(config, "restorer", spec, stages[1])
+        if not stages[0]:
+            return restorer
+        estimator = _build_stage(config, "estimator", spec, stages[0])
+        return sequence(estimator, restorer, estimator_steps=stages[0])
 
     def compose(factor, retry=None):
         return joint(
@@ -116,7 +189,13 @@ def build_solver(config: Mapping[str, Any], spec: Spec) -> Solver:
             build_kernel_model(config, spec, rate_factor=factor),
             ssim_steps=config["ssim_steps"],
             averaging=config["averaging"],
+            kernel_steps=config["kernel_steps"],
             retry=retry,
         )
 
-    return compose(1.0, retry=compose(RETRY_STEP))
+    solver = compose(1.0, retry=compose(RETRY_STEP))
+    if config.get("kernel_init") is None:
+        return solver
+    if _default_steps(config, "kernel_init") > 1:
+        raise ValueError(f"config.kernel_init is {config['kernel_init']!r}, expected an estimator of one step: kenet")
+    return started_by(_build_stage(config, "kernel_init", spec, 1), solver)

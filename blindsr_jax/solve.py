@@ -58,8 +58,8 @@ class Solver(NamedTuple):
         return None if self.weights is None else self.weights.tree
 
 
-def _given(weights: Any) -> tuple[Any, ...]:
-    """Weights as a last argument, or no argument."""
+def given(weights: Any) -> tuple[Any, ...]:
+    """Weights as the last argument of a solver's functions, or no argument."""
     return () if weights is None else (weights,)
 
 
@@ -128,7 +128,7 @@ def joint(
     def step(key, state, problem, i, weights=None):
         tick = Tick(i, i < ssim_steps)
         image_key, kernel_key = jax.random.split(jax.random.fold_in(key, i))
-        canvas, memo = image_model.predict(state.image, problem, *_given(weights))
+        canvas, memo = image_model.predict(state.image, problem, *given(weights))
         kernel_state, kernel, kernel_info = move_kernel(kernel_key, state.kernel, canvas, problem, tick)
         image_state, info = image_model.update(image_key, state.image, canvas, memo, kernel, problem, tick)
         if info.image is not None:
@@ -169,7 +169,7 @@ def start(
     """The state before the first step; see `run_chunk` for `weights`, `batched` and `mesh`."""
 
     def init(key, problem, kernel, weights):
-        return solver.init(key, problem, kernel, *_given(weights))
+        return solver.init(key, problem, kernel, *given(weights))
 
     if not batched:
         return init(key, problem, kernel, weights)
@@ -206,7 +206,7 @@ def run_chunk(
     """
 
     def step(key, state, problem, i, weights):
-        return solver.step(key, state, problem, i, *_given(weights))
+        return solver.step(key, state, problem, i, *given(weights))
 
     if batched:
         step = jax.vmap(step, in_axes=(0, 0, 0, None, None))
@@ -224,9 +224,9 @@ def run_chunk(
 
 def shapes(key: jax.Array, problem: Problem, kernel: jax.Array | None, solver: Solver) -> tuple[State, dict[str, Any]]:
     """Shapes and dtypes of a solver's state and of the trace of one step; nothing is run."""
-    given = _given(solver.arrays)
-    state = jax.eval_shape(solver.init, key, problem, kernel, *given)
-    return state, jax.eval_shape(solver.step, key, state, problem, jnp.int32(0), *given)[1]
+    last = given(solver.arrays)
+    state = jax.eval_shape(solver.init, key, problem, kernel, *last)
+    return state, jax.eval_shape(solver.step, key, state, problem, jnp.int32(0), *last)[1]
 
 
 def chunk_length(num_steps: int, wanted: int) -> int:

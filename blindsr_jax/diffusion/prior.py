@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax.diffusion import schedule
 from blindsr_jax.networks.unet import UNet, UNetConfig, multiple
 
-NUM_TIMES = 1000
+NUM_TIMES = schedule.NUM_STEPS
 
 
 def to_network(x: jax.Array) -> jax.Array:
@@ -26,8 +27,8 @@ def from_network(x: jax.Array) -> jax.Array:
 
 
 def alphas_cumprod() -> np.ndarray:
-    """(1000,) float64: the share of the image's variance that is left at each time of the chain (Ho et al. 2020)."""
-    return np.cumprod(1 - np.linspace(1e-4, 0.02, NUM_TIMES))
+    """(1000,) float64: the share of the image's variance that is left at each time of the whole chain."""
+    return np.cumprod(1 - schedule.linear_betas())
 
 
 def time_of(noise_std: jax.Array | float) -> jax.Array:
@@ -44,7 +45,7 @@ def time_of(noise_std: jax.Array | float) -> jax.Array:
     return jnp.interp(jnp.log(2 * jnp.asarray(noise_std)), levels, np.arange(NUM_TIMES))
 
 
-def noise_of(config: UNetConfig, params: Any, x: jax.Array, t: jax.Array) -> jax.Array:
+def noise_of(config: UNetConfig, params: Any, x: jax.Array, t: jax.Array, labels: jax.Array | None = None) -> jax.Array:
     """The noise that the network sees in images of any size: they are continued by reflection to whole multiples.
 
     Args:
@@ -52,6 +53,7 @@ def noise_of(config: UNetConfig, params: Any, x: jax.Array, t: jax.Array) -> jax
       params: its weights.
       x: (N, H, W, C) in [-1, 1] and noisy.
       t: (N,).
+      labels: (N,) classes, or None.
 
     Returns:
       (N, H, W, C); a second half of the network's channels, the variance, is left out.
@@ -59,7 +61,7 @@ def noise_of(config: UNetConfig, params: Any, x: jax.Array, t: jax.Array) -> jax
     side, (_, h, w, c) = multiple(config), x.shape
     # 'symmetric' repeats as often as it must, also where an image is smaller than what it lacks.
     padded = jnp.pad(x, ((0, 0), (0, -h % side), (0, -w % side), (0, 0)), mode="symmetric")
-    return UNet(config).apply({"params": params}, padded, t)[:, :h, :w, :c].astype(x.dtype)
+    return UNet(config).apply({"params": params}, padded, t, labels)[:, :h, :w, :c].astype(x.dtype)
 
 
 def denoise(config: UNetConfig, params: Any, noisy: jax.Array, noise_std: float) -> jax.Array:
@@ -87,31 +89,31 @@ def tiled(function: Callable, x: jax.Array, *, tile: int, overlap: int) -> jax.A
     Weights fall linearly to the border of a tile. One tile is computed at a time, so that memory is that of a tile.
 
     Args:
-      function: (tile, tile, C) -> the same shape.
-      x: (H, W, C).
+      function: (N, tile, tile, C) -> the same shape.
+      x: (N, H, W, C).
       tile: side; where it holds the image on an axis, that axis is not cut.
       overlap: at least so many pixels are shared by neighbours.
 
     Returns:
-      (H, W, C).
+      (N, H, W, C).
     """
-    h, w, _ = x.shape
+    n, h, w, c = x.shape
     height, width = min(tile, h), min(tile, w)
     rows, columns = (_tile_starts(n, size, overlap) for n, size in ((h, height), (w, width)))
     if len(rows) == len(columns) == 1:
         return function(x)
     places = jnp.asarray([(i, j) for i in rows for j in columns])
-    weight = jnp.asarray(np.outer(_ramp(height, overlap), _ramp(width, overlap))[..., None], x.dtype)
+    weight = jnp.asarray(np.outer(_ramp(height, overlap), _ramp(width, overlap))[None, ..., None], x.dtype)
 
     def body(carry, place):
         total, weights = carry
-        start = (place[0], place[1], 0)
-        piece = weight * function(jax.lax.dynamic_slice(x, start, (height, width, x.shape[2])))
+        start = (0, place[0], place[1], 0)
+        piece = weight * function(jax.lax.dynamic_slice(x, start, (n, height, width, c)))
         old = jax.lax.dynamic_slice(total, start, piece.shape), jax.lax.dynamic_slice(weights, start, weight.shape)
         total = jax.lax.dynamic_update_slice(total, old[0] + piece, start)
         return (total, jax.lax.dynamic_update_slice(weights, old[1] + weight, start)), None
 
-    (total, weights), _ = jax.lax.scan(body, (jnp.zeros_like(x), jnp.zeros((h, w, 1), x.dtype)), places)
+    (total, weights), _ = jax.lax.scan(body, (jnp.zeros_like(x), jnp.zeros((1, h, w, 1), x.dtype)), places)
     return total / weights
 
 

@@ -86,17 +86,18 @@ def space_timesteps(respacing: str, num_steps: int = NUM_STEPS) -> np.ndarray:
     return np.array(steps)
 
 
-def make_schedule(respacing: str = "", *, num_steps: int = NUM_STEPS) -> Schedule:
+def make_schedule(respacing: str = "", *, num_steps: int = NUM_STEPS, kept: np.ndarray | None = None) -> Schedule:
     """The linear schedule, respaced: the kept steps have the noise level that they have in the whole chain.
 
     Args:
       respacing: see `space_timesteps`.
       num_steps: of the whole chain.
+      kept: increasing steps of the whole chain in place of `respacing`.
 
     Raises:
       ValueError: see `space_timesteps`.
     """
-    kept = space_timesteps(respacing, num_steps)
+    kept = space_timesteps(respacing, num_steps) if kept is None else kept
     levels = np.cumprod(1 - linear_betas(num_steps))[kept]
     betas = 1 - levels / np.append(1.0, levels[:-1])
     alphas = np.cumprod(1 - betas)

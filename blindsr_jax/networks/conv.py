@@ -124,7 +124,7 @@ def _batchable(function):
     def rule(axis_size, in_batched, *args):
         del axis_size
         axes = [0 if is_batched else None for is_batched in in_batched]
-        out = jax.vmap(functools.partial(function, per_image=True), axes)(*args)
+        out = jax.vmap(functools.partial(function, per_image=in_batched[1]), axes)(*args)
         return out, jax.tree.map(lambda _: True, out)
 
     return call

@@ -1,0 +1,151 @@
+"""Diffusion: the image is drawn step by step from noise by a trained denoiser, and held to the LR image (Diff-DKP).
+
+Yang et al. 2024 describe a vanilla DDPM whose clean image is refined by the data at each step. What the network thinks
+is the sharp image goes to the kernel half; under the kernel that it names the image is refined, and noise that fits the
+next step is added. Images are in [0, 1] here; the network's range is known to `diffusion.prior` alone.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from blindsr_jax import proximal
+from blindsr_jax.degradation import adjoint, degrade
+from blindsr_jax.diffusion import prior, steps, weights
+from blindsr_jax.diffusion.schedule import NUM_STEPS, make_schedule
+from blindsr_jax.image_models.base import ImageInfo, ImageModel
+from blindsr_jax.kernels.gaussian import gaussian_kernel
+from blindsr_jax.losses import mse
+from blindsr_jax.problem import Problem, Spec
+from blindsr_jax.solve import Weights
+
+DATA = ("exact", "gradient")
+_SMALLEST_SIDE = 16
+
+
+class DiffusionState(NamedTuple):
+    """Samples on their way down the chain."""
+
+    x: jax.Array  # (m, H, W, 3) in [-1, 1] and noisy
+    index: jax.Array  # () int32, where in the chain they stand
+
+
+@functools.cache
+def _load(name: str):
+    """Config and weights of a prior; one object a name, so that programs are shared."""
+    config, params = weights.load(name)
+    return config, Weights(jax.tree.map(jnp.asarray, params))
+
+
+def _first_guess(lr: jax.Array, spec: Spec, shape: tuple[int, ...]) -> jax.Array:
+    """The LR image enlarged through a narrow Gaussian at the kernel's place: right for either centre and boundary."""
+    variance = jnp.full(2, (0.5 * spec.scale) ** 2, lr.dtype)
+    kernel = gaussian_kernel(variance, jnp.zeros((), lr.dtype), kernel_size=spec.kernel_size, center=spec.center)
+    spread = functools.partial(
+        adjoint, kernel=kernel, scale=spec.scale, boundary=spec.boundary, image_shape=(*shape[:2], lr.shape[-1])
+    )
+    # Far from all samples of a canvas the weights vanish: there it is the mean colour.
+    floor = 1e-3 / spec.scale**2
+    return (spread(lr) + floor * lr.mean((0, 1))) / (spread(jnp.ones_like(lr)) + floor)
+
+
+def build(
+    spec: Spec,
+    *,
+    num_steps: int,
+    weights: str = "small",
+    first_time: int = NUM_STEPS - 1,
+    method: str = "ddpm",
+    eta: float = 1.0,
+    data: str = "exact",
+    weight: float | None = None,
+    noise_std: float = 0.01,
+    step_size: float = 1.0,
+    iterations: int = 20,
+    samples: int = 1,
+    label: int | None = None,
+    tile: int = 256,
+    overlap: int = 64,
+) -> ImageModel:
+    """A diffusion image half.
+
+    Args:
+      spec: the problem's static part.
+      num_steps: of the chain, which is also that of the solve.
+      weights: a shipped prior, or a .npz file of launch/train_diffusion.py or launch/convert.py.
+      first_time: where the chain begins, of 999; below that it begins at the enlarged LR image with noise.
+      method: 'ddpm' draws each step from its posterior, 'ddim' keeps 1 - eta of the noise.
+      eta: of DDIM.
+      data: how the sharp image is refined: 'exact' minimises |y - A x|^2 + w |x - x0|^2 (a closed form for 'circular',
+        conjugate gradients for 'valid'), 'gradient' takes one step down |y - A x|^2 (the paper's eq. 23).
+      weight: w; None weighs the LR image's noise against that of the step, noise_std^2 / var(x0).
+      noise_std: what the LR image's noise and an imperfect kernel make of the residual, on the scale of [0, 1].
+      step_size: of 'gradient', in the largest that is safe, s^2 / 2.
+      iterations: of conjugate gradients.
+      samples: drawn side by side under one kernel; their mean is the result, their spread its uncertainty.
+      label: class for a network that has classes.
+      tile: side of the tiles, in pixels, that a larger canvas is cut into.
+      overlap: of neighbouring tiles, which are blended.
+
+    Raises:
+      ValueError: an unknown choice, or weights that cannot be used; one sentence.
+    """
+    for name, value, known in (("data", data, DATA), ("method", method, steps.METHODS)):
+        if value not in known:
+            raise ValueError(f"config.image.{name} is {value!r}, expected one of {', '.join(known)}")
+    if num_steps > first_time:
+        raise ValueError(f"num_steps is {num_steps}, expected at most config.image.first_time = {first_time}")
+    if overlap >= tile:
+        raise ValueError(f"config.image.overlap is {overlap}, expected less than config.image.tile = {tile}")
+    network, arrays = _load(weights)
+    if label is not None and not (network.num_classes and 0 <= label < network.num_classes):
+        raise ValueError(f"config.image.label is {label}, expected None or a class of the {network.num_classes or 0}")
+    chain = make_schedule(kept=np.linspace(0, first_time, num_steps).round().astype(int))
+
+    def init(key, problem: Problem):
+        h, w, _ = problem.canvas_shape
+        lr = jnp.broadcast_to(problem.lr, (*problem.lr.shape[:2], 3))
+        guess = prior.to_network(_first_guess(lr, spec, problem.canvas_shape))
+        noise = jax.random.normal(key, (samples, h, w, 3), lr.dtype)
+        top = jnp.int32(num_steps - 1)
+        return DiffusionState(steps.q_sample(chain, top, guess, noise), top)
+
+    def predict(state, problem, params):
+        t = steps.times(chain, state.index, samples, state.x.dtype)
+        labels = None if label is None else jnp.full(samples, label)
+
+        def noise_of(x):
+            return prior.noise_of(network, params, x, t, labels)
+
+        eps = prior.tiled(noise_of, state.x, tile=tile, overlap=overlap)
+        clean = prior.from_network(jnp.clip(steps.predict_x0(chain, state.index, state.x, eps), -1, 1))
+        return _colours(clean.mean(0), problem), clean
+
+    def refine(clean, lr, kernel, index):
+        if data == "gradient":
+            return proximal.gradient_step(clean, lr, kernel, step_size * spec.scale**2 / 2, spec=spec)
+        std = jnp.asarray(chain.sqrt_recipm1_alphas_cumprod, lr.dtype)[index] / 2
+        w = (noise_std / std) ** 2 if weight is None else weight
+        return proximal.solve_data(clean, lr, kernel, w, spec=spec, num_iterations=iterations)
+
+    def update(key, state, image, clean, kernel, problem, tick):
+        del image, tick
+        lr = jnp.broadcast_to(problem.lr, (*problem.lr.shape[:2], 3))
+        refined = jax.vmap(lambda x: refine(x, lr, kernel, state.index))(clean).astype(clean.dtype)
+        noise = jax.random.normal(key, refined.shape, refined.dtype)
+        move = functools.partial(steps.ddim_step, eta=eta) if method == "ddim" else steps.ddpm_step
+        x = move(chain, state.index, state.x, prior.to_network(refined), noise)
+        estimate = _colours(refined.mean(0), problem)
+        residual = mse(degrade(estimate, kernel, scale=spec.scale, boundary=spec.boundary), problem.lr)
+        spread = jnp.sqrt(refined.var(0, ddof=1).mean(-1)) if samples > 1 else None
+        return DiffusionState(x, state.index - 1), ImageInfo(residual, residual, estimate, spread)
+
+    return ImageModel(init, predict, update, _SMALLEST_SIDE, arrays, samples > 1)
+
+
+def _colours(x: jax.Array, problem: Problem) -> jax.Array:
+    """Gray problems are solved as colours that are all equal: (H, W, 3) to the problem's channels."""
+    return x if problem.lr.shape[-1] == 3 else x.mean(-1, keepdims=True)

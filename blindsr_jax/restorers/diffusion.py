@@ -1,0 +1,17 @@
+"""Non-blind diffusion: the image half 'diffusion' under a kernel that is known."""
+
+from blindsr_jax.image_models import diffusion
+from blindsr_jax.kernel_models import given
+from blindsr_jax.problem import Spec
+from blindsr_jax.solve import Solver, joint
+
+
+def build(spec: Spec, *, num_steps: int = 30, **options) -> Solver:
+    """The restorer.
+
+    Args:
+      spec: the problem's static part.
+      num_steps: of the chain.
+      **options: others of `image_models.diffusion.build`.
+    """
+    return joint(diffusion.build(spec, num_steps=num_steps, **options), given.build(spec), ssim_steps=0)

@@ -1,0 +1,30 @@
+"""Non-blind deep image prior: the image half 'dip' under a kernel that is known."""
+
+from blindsr_jax.image_models import dip
+from blindsr_jax.kernel_models import given
+from blindsr_jax.problem import Spec
+from blindsr_jax.solve import Solver, joint
+
+
+def build(
+    spec: Spec,
+    *,
+    num_steps: int = 500,
+    ssim_steps: int | None = None,
+    averaging: float = 0.9,
+    channels: int = 32,
+    **options,
+) -> Solver:
+    """The restorer.
+
+    Args:
+      spec: the problem's static part.
+      num_steps: of the solve.
+      ssim_steps: the first of them descend 1 - SSIM; None for all.
+      averaging: decay of the running mean of images.
+      channels: of the network's maps.
+      **options: others of `image_models.dip.build`.
+    """
+    model = dip.build(spec, channels=channels, **options)
+    steps = num_steps if ssim_steps is None else ssim_steps
+    return joint(model, given.build(spec), ssim_steps=steps, averaging=averaging)

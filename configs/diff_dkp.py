@@ -1,0 +1,35 @@
+r"""Diff-DKP with the small diffusion prior of this package, and the kernel half of dip_dkp.
+
+python launch/solve.py --config=configs/diff_dkp.py --input='photos/*.jpg' --scale=2 --workdir=out/diffusion
+
+No network is trained, so that a solve takes few steps. `--config.image.samples=8` draws several images under one kernel
+and tells how far they agree (uncertainty/*.png). `--kernel=FILE` restores with a known kernel.
+"""
+
+from blindsr_jax.config import base_config
+from configs.dip_dkp import get_config as dip_dkp
+
+
+def get_config():
+    """The image half is a chain of denoising steps; the kernel half moves several times in each."""
+    config = dip_dkp()
+    config.image = base_config().image
+    config.image.update(
+        {
+            "name": "diffusion",
+            "weights": "small",
+            "first_time": 400,
+            "method": "ddim",
+            "eta": 0.5,
+            "noise_std": 0.01,
+            "samples": 1,
+            "tile": 256,
+            "overlap": 64,
+        }
+    )
+    config.num_steps = 60
+    config.ssim_steps = 0
+    config.kernel_steps = 8
+    config.averaging = 0.0
+    config.kernel.freeze_steps = 80
+    return config
