@@ -17,6 +17,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from blindsr_jax.networks.usrnet import COLOURS, USRNet, UsrnetConfig
+from blindsr_jax.problem import make_spec
 
 FOLDER = pathlib.Path(__file__).parent / "restorers" / "weights"
 _SHIPPED = "usrnet.npz"
@@ -58,7 +59,9 @@ def _shapes(config: UsrnetConfig) -> dict[str, tuple[int, ...]]:
     """Every key of a network and its shape."""
     shapes = ((1, 8, 8, COLOURS), (1, 3, 3), (1,))
     inputs = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
-    params = jax.eval_shape(partial(USRNet(config).init, scale=1), jax.random.key(0), *inputs)
+    params = jax.eval_shape(
+        partial(USRNet(config).init, spec=make_spec(scale=1, kernel_size=3)), jax.random.key(0), *inputs
+    )
     zeros = {path: np.broadcast_to(np.float32(0), x.shape) for path, x in flatten_dict(params["params"]).items()}
     return {key: x.shape for key, x in (_to_torch(path, x) for path, x in zeros.items())}
 

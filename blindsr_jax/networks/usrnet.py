@@ -3,6 +3,7 @@
 A parameter's path joined by dots is its key in the released state dict.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -11,7 +12,8 @@ from flax import linen as nn
 
 from blindsr_jax.networks.conv import conv2d
 from blindsr_jax.networks.layers import Compute, uniform_fan_in
-from blindsr_jax.proximal import closed_form
+from blindsr_jax.problem import Spec
+from blindsr_jax.proximal import solve_data
 
 _SMALLEST_PARAMETER = 1e-6  # of the data step's weight and of the noise level that the denoiser is told
 COLOURS = 3
@@ -131,35 +133,48 @@ class Denoiser(nn.Module):
         return x[:, :height, :width].astype(image.dtype)
 
 
-class USRNet(nn.Module):
-    """The network; one set of parameters serves all scales, kernels and noise levels.
+def first_image(lr: jax.Array, spec: Spec) -> jax.Array:
+    """The nearest-neighbour enlargement (N, H, W, C) of LR images; a canvas repeats the border beyond it."""
+    x = jnp.repeat(jnp.repeat(lr, spec.scale, 1), spec.scale, 2)
+    if spec.boundary == "valid":
+        before = (spec.kernel_size - 1) // 2
+        pad = (before, spec.kernel_size - spec.scale - before)
+        if pad[1] < 0:  # the kernel is hardly wider than an LR pixel
+            x, pad = x[:, : pad[1], : pad[1]], (before, 0)
+        x = jnp.pad(x, ((0, 0), pad, pad, (0, 0)), mode="edge")
+    return x
 
-    The data step solves the paper's equations in a form that keeps float32's digits, see `proximal`.
+
+class USRNet(nn.Module):
+    """The network; one set of parameters serves all scales, kernels, noise levels and boundaries.
+
+    The data step solves the paper's equations in a form that keeps float32's digits, see `proximal`. Beyond the paper,
+    a photograph's is solved on its canvas: what it shows does not have to go on at the other side.
     """
 
     config: UsrnetConfig = UsrnetConfig()
     compute: Compute = Compute()  # of the denoiser; data steps take float32 at least
+    data_iterations: int = 10  # of conjugate gradients in a data step for 'valid'
 
     @nn.compact
-    def __call__(self, lr: jax.Array, kernel: jax.Array, noise_std: jax.Array, *, scale: int) -> jax.Array:
-        """Restores N images whose borders wrap around.
+    def __call__(self, lr: jax.Array, kernel: jax.Array, noise_std: jax.Array, *, spec: Spec) -> jax.Array:
+        """Restores N images.
 
         Args:
           lr: (N, h, w, 3) in [0, 1].
           kernel: (N, k, k), cross-correlation convention (the released network wants it turned by 180 degrees).
           noise_std: (N,), of the noise in `lr`, on the [0, 1] scale.
-          scale: s.
+          spec: the problem's static part.
 
         Returns:
-          (N, s h, s w, 3), not clipped.
+          (N, H, W, 3), images or canvases, see `Spec.canvas_shape`; not clipped.
         """
         denoise = Denoiser(self.config, self.compute, name="p")
-        data_step = jax.vmap(lambda x, y, k, weight: closed_form(x, y, k, weight, scale=scale))
+        data_step = jax.vmap(partial(solve_data, spec=spec, num_iterations=self.data_iterations))
 
         def iteration(denoise, image, parameters):
             weight, level = parameters
             return denoise(data_step(image, lr, kernel, weight), level), None
 
         loop = nn.scan(iteration, variable_broadcast="params", split_rngs={"params": False})
-        start = jnp.repeat(jnp.repeat(lr, scale, 1), scale, 2)
-        return loop(denoise, start, Parameters(self.config, name="h")(noise_std, scale))[0]
+        return loop(denoise, first_image(lr, spec), Parameters(self.config, name="h")(noise_std, spec.scale))[0]
