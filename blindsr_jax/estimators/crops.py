@@ -92,7 +92,7 @@ def probability_map(edges: jax.Array, crop: int) -> jax.Array:
     return jnp.where(total > 0, density / jnp.where(total > 0, total, 1), 1 / density.size)
 
 
-def crop_tables(image: jax.Array, father: int, son: int) -> tuple[jax.Array, jax.Array]:
+def crop_tables(image: jax.Array, father: int, son: int, *, legacy: bool = False) -> tuple[jax.Array, jax.Array]:
     """Cumulative probabilities (h * w,), row by row, of the large crops for a generator and the small, real ones.
 
     The large ones look for what has edges at half the size, as that is what the generator makes of them.
@@ -101,10 +101,11 @@ def crop_tables(image: jax.Array, father: int, son: int) -> tuple[jax.Array, jax
       image: (h, w, 3) in [0, 1], h and w even.
       father: side of the large crops.
       son: side of the small crops.
+      legacy: see `gradient_map`.
     """
-    coarse = gradient_map(imresize(image, 0.5))
+    coarse = gradient_map(imresize(image, 0.5), legacy=legacy)
     coarse = jnp.repeat(jnp.repeat(coarse, 2, 0), 2, 1)
-    maps = probability_map(coarse, father), probability_map(gradient_map(image), son)
+    maps = probability_map(coarse, father), probability_map(gradient_map(image, legacy=legacy), son)
     return tuple(jnp.cumsum(p.reshape(-1)) for p in maps)
 
 
@@ -130,3 +131,13 @@ def draw_crops(key: jax.Array, image: jax.Array, table: jax.Array, size: int, nu
         return lax.dynamic_slice(image, (*corner, jnp.zeros_like(i)), (size, size, c))
 
     return jax.vmap(cut)(index)
+
+
+def recolour(key: jax.Array, x: jax.Array) -> jax.Array:
+    """Turns the colours (..., C) of an image about 0 by a random orthogonal matrix.
+
+    A blur commutes with it, so what a discriminator may learn of the blur is left, and what it may know by heart of
+    one small image is not (the idea: Zhao et al. 2020, differentiable augmentation).
+    """
+    turn = jax.random.orthogonal(key, x.shape[-1], dtype=x.dtype)
+    return jnp.matmul(x, turn, precision="highest")

@@ -36,10 +36,16 @@ def place(kernel: jax.Array, center: float, size: int) -> jax.Array:
       size: of the result, odd.
 
     Returns:
-      (size, size), not negative, sum 1. Where mass is cropped, the centre moves.
+      (size, size), not negative, sum 1.
     """
     k = kernel.shape[0]
     offset = center - (size - 1) / 2  # of the centre from the middle pixel
     room = max(size, k) + 2 * math.ceil(abs(offset) + 1)
-    moved = geometry.move_center(geometry.resize(kernel, room), (room - 1) / 2 + offset)
-    return geometry.normalize(geometry.resize(moved, size), clip=True)
+    kernel = geometry.resize(kernel, room)
+
+    def cut(step):
+        return geometry.normalize(geometry.resize(geometry.shift(kernel, step), size), clip=True)
+
+    step = (room - 1) / 2 + offset - geometry.center_of_mass(kernel)
+    # Once more: what does not fit in moves the centre of the rest.
+    return cut(step + center - geometry.center_of_mass(cut(step)))

@@ -1,0 +1,47 @@
+"""What the estimators that play a game of crops share (KernelGAN, Bell-Kligler et al. 2019)."""
+
+import jax
+import jax.numpy as jnp
+
+from blindsr_jax.kernel_models.base import round_kernel
+from blindsr_jax.kernels.analytic import analytic_x4_kernel
+from blindsr_jax.kernels.postprocess import place
+from blindsr_jax.problem import Spec
+
+SCALES = (2, 4)
+
+
+def check_scale(name: str, spec: Spec) -> None:
+    """Raises a ValueError, one sentence, unless the scale is 2 or 4: the game is played at x2, x4 is x2 twice."""
+    if spec.scale not in SCALES:
+        raise ValueError(f"the estimator {name!r} knows the scales 2 and 4, got scale {spec.scale}")
+
+
+def colour(lr: jax.Array) -> jax.Array:
+    """An LR image (h, w, 1 or 3) with three colours; an odd last row or column is dropped."""
+    h, w, c = lr.shape
+    lr = lr[: h // 2 * 2, : w // 2 * 2]
+    return jnp.broadcast_to(lr, (*lr.shape[:2], 3)) if c == 1 else lr
+
+
+def crop_side(lr_shape: tuple[int, ...], wanted: int) -> int:
+    """Side of the crops that are made smaller: as wanted, or what the image has; even."""
+    return min(wanted, *lr_shape[:2]) // 2 * 2
+
+
+def smallest_canvas(spec: Spec, lr_side: int) -> int:
+    """The side of the canvas of the smallest LR image, for `Solver.smallest_side`."""
+    return spec.canvas_shape((lr_side, lr_side, 1))[0]
+
+
+def finish(kernel: jax.Array, spec: Spec) -> jax.Array:
+    """The estimate for a problem from a x2 kernel (k, k), k odd, not negative: x4 where asked for, in size and place.
+
+    Returns:
+      (spec.kernel_size, spec.kernel_size), sum 1; a round Gaussian where the kernel is empty.
+    """
+    empty = kernel.sum() <= 0
+    kernel = jnp.where(empty, 1, kernel)
+    if spec.scale == 4:
+        kernel = analytic_x4_kernel(kernel)
+    return jnp.where(empty, round_kernel(spec, kernel.dtype), place(kernel, spec.center, spec.kernel_size))

@@ -1,0 +1,213 @@
+"""KernelGAN: the kernel under which the LR image, once more downsampled, looks like itself (Bell-Kligler et al. 2019).
+
+A linear generator downsamples crops of the LR image by two; a discriminator sees 7 x 7 patches and tells them from
+those of the LR image. The generator is one convolution (networks.kernelgan), whose kernel is the estimate.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from blindsr_jax.degradation import correlate
+from blindsr_jax.estimators import base, crops, gan_losses
+from blindsr_jax.kernel_models.base import round_kernel
+from blindsr_jax.kernels.postprocess import soft_threshold
+from blindsr_jax.networks.kernelgan import Discriminator, implied_kernel, init_generator
+from blindsr_jax.problem import Problem, Spec
+from blindsr_jax.solve import Solver, State
+
+SIZE = 13  # of the implied kernel
+CENTER = 6.5  # (k + s) / 2 - 1: what comes out lies over what went in
+SMALLEST_SIDE = 32  # of an LR image: the discriminator's map is 4 x 4 then
+_STEADY = 3  # steps near the bicubic image before its weight falls
+
+
+class Balance(NamedTuple):
+    """The weights of the generator's losses that change."""
+
+    bicubic: jax.Array  # ()
+    center: jax.Array  # ()
+    sparsity: jax.Array  # ()
+    near: jax.Array  # () int32, steps in a row near the bicubic image, up to 3; 3 stays
+
+
+class GanState(NamedTuple):
+    """State of the game."""
+
+    generator: tuple[jax.Array, ...]  # (n, n, ci, co) a layer
+    discriminator: Mapping[str, Any]  # 'params' and 'spectral'
+    opts: tuple[optax.OptState, optax.OptState]  # of both
+    balance: Balance
+    tables: tuple[jax.Array, jax.Array]  # of crops.crop_tables
+    mean: jax.Array  # (13, 13), running mean of the implied kernel
+
+
+def first_balance(dtype: jnp.dtype) -> Balance:
+    """Until the image is near the bicubic one, that counts most; centre and sparsity do not count."""
+    zero = jnp.zeros((), dtype)
+    return Balance(zero + 5, zero, zero, jnp.int32(0))
+
+
+def next_balance(
+    balance: Balance, bicubic: jax.Array, i: jax.Array, *, near: float, every: int = 200, sparsity=5
+) -> Balance:
+    """What the weights are after step `i`.
+
+    Once three steps in a row were near the bicubic image, its weight falls to a hundredth in each step divisible by
+    `every`, down to 5e-6; as soon as it is below 5e-3, centre and sparsity count.
+
+    Args:
+      balance: of step `i`.
+      bicubic: () of `gan_losses.bicubic_loss`.
+      i: () int32, from 0.
+      near: what counts as near.
+      every: see above.
+    """
+    steady = balance.near >= _STEADY
+    count = jnp.where(steady, balance.near, jnp.where((bicubic < near) & (i > 0), balance.near + 1, 0))
+    falls = steady & (i % every == 0)
+    weight = jnp.where(falls, jnp.maximum(balance.bicubic / 100, 5e-6), balance.bicubic)
+    late = weight < 5e-3
+    return Balance(weight, jnp.where(late, 1, balance.center), jnp.where(late, sparsity, balance.sparsity), count)
+
+
+def generator_loss(
+    weights: tuple[jax.Array, ...],
+    discriminator: Callable,
+    crop: jax.Array,
+    balance: Balance,
+    *,
+    sum_weight: float = 0.5,
+    legacy: bool = False,
+) -> tuple[jax.Array, tuple]:
+    """The generator's loss.
+
+    Args:
+      weights: of the generator.
+      discriminator: (h, w, 3) in [-1, 1] -> (map of [0, 1], anything).
+      crop: (H, W, 3) in [-1, 1].
+      balance: weights of the losses.
+      legacy: see `gan_losses.halve`.
+
+    Returns:
+      The loss, and a tuple: the game's part of it, the bicubic loss, the kernel's part, the small image and what
+      else the discriminator gave.
+    """
+    kernel = implied_kernel(weights)
+    small = correlate(crop, kernel, scale=2)
+    judged, rest = discriminator(small)
+    game = gan_losses.gan_loss(judged, True)
+    bicubic = gan_losses.bicubic_loss(small, crop, legacy=legacy)
+    shape = sum_weight * gan_losses.sum_loss(kernel) + 0.5 * gan_losses.boundary_loss(kernel)
+    shape = shape + balance.center * gan_losses.center_loss(kernel, CENTER)
+    shape = shape + balance.sparsity * gan_losses.sparsity_loss(kernel)
+    return game + balance.bicubic * bicubic + shape, (game, bicubic, shape, small, rest)
+
+
+def build(
+    spec: Spec,
+    *,
+    learning_rate: float = 2e-4,
+    decay_every: int = 750,
+    crop: int = 64,
+    near: float = 0.02,
+    num_kept: int = 40,
+    averaging: float = 0.0,
+    sum_weight: float = 0.5,
+    sparsity_weight: float = 5.0,
+    d_rate: float = 2e-4,
+    recolour: bool = False,
+    noise_std: tuple[float, float] = (2 / 255, 1 / 255),
+    legacy: bool = False,
+) -> Solver:
+    """One step is one step of the generator and one of the discriminator, each on one crop; the release makes 3000.
+
+    Args:
+      spec: the problem's static part; scale 2 or 4.
+      learning_rate: of Adam with beta 0.5 and 0.999, for both.
+      decay_every: steps after which the learning rate falls to a tenth, three times at most.
+      crop: side of the generator's crops, in LR pixels; smaller where the image is.
+      near: mean squared difference, of values in [-1, 1], that counts as near the bicubic image. The release has 0.4,
+        for three colours that are summed by mistake.
+      num_kept: entries of the kernel that survive the last thresholding at least.
+      averaging: decay of a running mean of kernels, which is returned; 0 returns the last one (release).
+      noise_std: of the noise on real and on generated crops, of values in [-1, 1].
+      legacy: the release's bicubic loss and gradient map, with their mistakes.
+
+    Raises:
+      ValueError: another scale, or crops too small; one sentence.
+    """
+    base.check_scale("kernelgan", spec)
+    if crop < SMALLEST_SIDE:
+        raise ValueError(f"the estimator 'kernelgan' has crop {crop}, expected at least {SMALLEST_SIDE}")
+    network, adam = Discriminator(), optax.scale_by_adam(b1=0.5, b2=0.999)
+
+    augment = crops.recolour if recolour else lambda key, x: x
+
+    def judge(params, spectral, x):
+        judged, moved = network.apply({"params": params, "spectral": spectral}, x, mutable=["spectral"])
+        return judged, moved["spectral"]
+
+    def move(params, grads, opt, i, learning_rate=learning_rate):
+        rate = learning_rate * 0.1 ** jnp.minimum(i // decay_every, 3)
+        updates, opt = adam.update(grads, opt)
+        return jax.tree.map(lambda p, u: p - rate.astype(u.dtype) * u, params, updates), opt
+
+    def init(key, problem: Problem, kernel=None):
+        del kernel
+        image = base.colour(problem.lr)
+        side = base.crop_side(problem.lr.shape, crop)
+        keys = jax.random.split(key)
+        weights = init_generator(keys[0], image.dtype)
+        small = (side - SIZE) // 2 + 1
+        variables = network.init(keys[1], jnp.zeros((small, small, 3), image.dtype))
+        opts = adam.init(weights), adam.init(variables["params"])
+        tables = crops.crop_tables(image, side, small, legacy=legacy)
+        mean = jnp.zeros((SIZE, SIZE), image.dtype)
+        state = GanState(weights, variables, opts, first_balance(image.dtype), tables, mean)
+        return State((), state, jnp.zeros(problem.canvas_shape, image.dtype), round_kernel(spec, image.dtype))
+
+    def step(key, state: State, problem: Problem, i):
+        game, image = state.kernel, 2 * base.colour(problem.lr) - 1
+        side = base.crop_side(problem.lr.shape, crop)
+        small = (side - SIZE) // 2 + 1
+        keys = jax.random.split(jax.random.fold_in(key, i), 7)
+        father = crops.draw_crops(keys[0], image, game.tables[0], side, 1)[0]
+        real = crops.draw_crops(keys[1], image, game.tables[1], small, 1)[0]
+        params, spectral = game.discriminator["params"], game.discriminator["spectral"]
+
+        (_, (loss, bicubic, shape, fake, spectral)), grads = jax.value_and_grad(generator_loss, has_aux=True)(
+            game.generator,
+            lambda x: judge(params, spectral, x),
+            father,
+            game.balance,
+            sum_weight=sum_weight,
+            legacy=legacy,
+        )
+        generator, g_opt = move(game.generator, grads, game.opts[0], i)
+        real, fake = (
+            x + std * jax.random.normal(k, x.shape, x.dtype)
+            for x, std, k in zip((real, fake), noise_std, keys[2:4], strict=True)
+        )
+        real, fake = augment(keys[5], real), augment(keys[6], fake)
+
+        def discriminator_loss(params):
+            on_real, moved = judge(params, spectral, real)
+            on_fake, moved = judge(params, moved, fake)
+            return (gan_losses.gan_loss(on_real, True) + gan_losses.gan_loss(on_fake, False)) / 2, moved
+
+        grads, spectral = jax.grad(discriminator_loss, has_aux=True)(params)
+        params, d_opt = move(params, grads, game.opts[1], i, d_rate)
+
+        keep = jnp.where(i == 0, 0, averaging).astype(image.dtype)
+        mean = keep * game.mean + (1 - keep) * implied_kernel(generator)
+        balance = next_balance(game.balance, bicubic, i, near=near, sparsity=sparsity_weight)
+        variables = {"params": params, "spectral": spectral}
+        moved = GanState(generator, variables, (g_opt, d_opt), balance, game.tables, mean)
+        estimate = base.finish(soft_threshold(mean, num_kept), spec)
+        return State((), moved, state.canvas, estimate), {"loss": loss, "residual": bicubic, "kernel_loss": shape}
+
+    return Solver(init, step, base.smallest_canvas(spec, SMALLEST_SIDE))
