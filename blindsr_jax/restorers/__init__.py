@@ -1,0 +1,1 @@
+"""Restorers: from an LR image and a kernel to a sharp image, one file each."""
