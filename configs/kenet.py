@@ -31,6 +31,7 @@ def get_config(variant: str = "both"):
             },
             "channels": 64 if paper else 16,  # of the first stage
             "hidden": 1024 if paper else 256,
+            "reach": 0 if paper else 5,  # lags of the image's autocorrelation that the hidden layers see, LR pixels
             "precision": "bfloat16" if paper else "float32",  # of activations: float32, tf32 or bfloat16
             "loss": "attention",  # or l1
             "category_weight": 0.02,  # of the cross entropy of the family
@@ -38,7 +39,7 @@ def get_config(variant: str = "both"):
             "noise_max": 0.0,  # the noise of a patch is U(0, noise_max) strong, on the [0, 1] scale
             "jpeg_quality": config_dict.placeholder(tuple),  # (low, high) of whole numbers; None: no compression
             "batch_size": 64 if paper else 16,
-            "num_epochs": 6000 if paper else 60,
+            "num_epochs": 6000 if paper else 32,
             "steps_per_epoch": 100,
             "learning_rate": 1e-3 if paper else 2e-3,
             "schedule": "cosine",
@@ -46,7 +47,7 @@ def get_config(variant: str = "both"):
             "averaging": 0.999,
             "clip": 1.0,
             "weight_decay": 0.0,
-            "validate_every": 10,  # epochs
+            "validate_every": 8,  # epochs
             "validation_patches": 256,
             "seed": 0,
         }

@@ -20,7 +20,7 @@ from blindsr_jax import cli, io, methods
 from blindsr_jax.config import check_values
 from blindsr_jax.kenet import synthesis, weights
 from blindsr_jax.kenet.training import Validation, make_task, score_names
-from blindsr_jax.networks.kenet import SMALLEST_SIDE, KENet
+from blindsr_jax.networks.kenet import LARGEST_REACH, SMALLEST_SIDE, KENet
 from blindsr_jax.networks.layers import PRECISIONS, Compute
 from blindsr_jax.problem import make_spec
 from blindsr_jax.training import driver
@@ -42,6 +42,8 @@ def check(config):
         raise ValueError(f"config.precision is {config.precision!r}, expected one of {', '.join(PRECISIONS)}")
     if config.lr_side < SMALLEST_SIDE:
         raise ValueError(f"config.lr_side is {config.lr_side}, expected at least {SMALLEST_SIDE}")
+    if config.reach not in range(LARGEST_REACH + 1):
+        raise ValueError(f"config.reach is {config.reach}, expected a whole number from 0 to {LARGEST_REACH}")
     quality = config.jpeg_quality
     if quality is not None and (len(quality) != 2 or not 1 <= quality[0] <= quality[1] <= 100):
         raise ValueError(f"config.jpeg_quality is {quality!r}, expected (low, high) between 1 and 100")
@@ -52,8 +54,8 @@ def check(config):
     quality = None if quality is None else tuple(quality)
     settings = synthesis.Settings(config.scale, config.lr_side, config.noise_max, quality)
     categories = len(synthesis.category_names(family))
-    compute = Compute(precision=config.precision)
-    return spec, family, settings, KENet(spec.kernel_size, config.channels, config.hidden, categories, compute)
+    sizes = spec.kernel_size, config.channels, config.hidden, categories, config.reach
+    return spec, family, settings, KENet(*sizes, Compute(precision=config.precision))
 
 
 def make_write(config, family, validation):
@@ -62,7 +64,7 @@ def make_write(config, family, validation):
     def write(folder, params, note):
         place = os.path.join(folder, "kenet.npz")
         names = synthesis.category_names(family)
-        io.write_bytes(place, weights.to_bytes(params, scale=config.scale, families=names))
+        io.write_bytes(place, weights.to_bytes(params, scale=config.scale, families=names, reach=config.reach))
         found = weights.read(place)  # the scores of what is stored
         note |= {"scale": config.scale, "families": names, "kernel_size": found.kernel_size}
         note |= {"stored": validation.scores(found.params), "mean_kernel": validation.baseline}

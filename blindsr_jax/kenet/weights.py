@@ -15,12 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from blindsr_jax.networks.kenet import SMALLEST_SIDE, KENet
+from blindsr_jax.networks.kenet import LARGEST_REACH, SMALLEST_SIDE, KENet
 from blindsr_jax.networks.layers import Compute
 
 FOLDER = pathlib.Path(__file__).parent / "weights"
 _MAX_BYTES = 2**27  # of all arrays of a file; the paper's network has 2**24 bytes
-_NOTES = ("scale", "families")
+_NOTES = ("scale", "families", "reach")
 
 
 class Trained(NamedTuple):
@@ -32,25 +32,29 @@ class Trained(NamedTuple):
     kernel_size: int
     channels: int
     hidden: int
+    reach: int
 
     def network(self, compute: Compute | None = None) -> KENet:
         """The module that `params` belong to; it computes in float32 unless told otherwise."""
-        return KENet(self.kernel_size, self.channels, self.hidden, len(self.families), compute or Compute())
+        sizes = self.kernel_size, self.channels, self.hidden, len(self.families), self.reach
+        return KENet(*sizes, compute or Compute())
 
 
-def to_bytes(params: Any, *, scale: int, families: tuple[str, ...], half: bool = True) -> bytes:
+def to_bytes(params: Any, *, scale: int, families: tuple[str, ...], reach: int = 0, half: bool = True) -> bytes:
     """A network as the bytes of a .npz file.
 
     Args:
       params: of `KENet.init`.
       scale: of the super-resolution.
       families: names of the kernel families, in the order of the categories.
+      reach: of the network.
       half: store half precision; `read` gives single precision again.
     """
     dtype = np.float16 if half else np.float32
     arrays = {name: np.asarray(x, dtype) for name, x in flatten_dict(params["params"], sep=".").items()}
     data = io.BytesIO()
-    np.savez_compressed(data, scale=np.int32(scale), families=np.asarray(families, dtype=np.str_), **arrays)
+    notes = {"scale": np.int32(scale), "reach": np.int32(reach), "families": np.asarray(families, dtype=np.str_)}
+    np.savez_compressed(data, **notes, **arrays)
     return data.getvalue()
 
 
@@ -73,15 +77,17 @@ def _read_arrays(path) -> dict[str, np.ndarray]:
 
 def _describe(arrays: dict[str, np.ndarray]) -> Trained | None:
     """The network that arrays belong to by their shapes, its parameters as shapes; None where they fit none."""
-    scale, families = arrays.get("scale"), arrays.get("families")
+    scale, families, reach = (arrays.get(name) for name in _NOTES)
     first, last = (np.shape(arrays.get(name)) for name in ("conv0.kernel", "kernel.kernel"))
-    if scale is None or families is None or len(first) != 4 or len(last) != 2:
+    if scale is None or families is None or reach is None or len(first) != 4 or len(last) != 2:
         return None
     size = math.isqrt(last[1])
     names = tuple(map(str, families)) if families.ndim == 1 and families.dtype.kind == "U" else ()
-    if scale.shape != () or scale not in range(1, 9) or size % 2 == 0 or not names or not all((*first, *last)):
+    if scale.shape != () or scale not in range(1, 9) or reach.shape != () or reach not in range(LARGEST_REACH + 1):
         return None
-    found = Trained(None, int(scale), names, size, first[3], last[0])
+    if size % 2 == 0 or not names or not all((*first, *last)):
+        return None
+    found = Trained(None, int(scale), names, size, first[3], last[0], int(reach))
     image = jax.ShapeDtypeStruct((1, SMALLEST_SIDE, SMALLEST_SIDE, 3), jnp.float32)
     return found._replace(params=jax.eval_shape(found.network().init, jax.random.key(0), image))
 

@@ -10,6 +10,7 @@ from blindsr_jax.networks.conv import conv2d
 from blindsr_jax.networks.layers import Compute
 
 SMALLEST_SIDE = 8  # three halvings
+LARGEST_REACH = 6  # of the lags: what the smallest image holds
 STAGES = 4
 _LEAST_CONTRAST = 0.02  # of a range of 1: below this an image has more rounding errors than details
 
@@ -88,19 +89,39 @@ def standardize(x: jax.Array) -> jax.Array:
     return x * jax.lax.rsqrt(variance + _LEAST_CONTRAST**2)
 
 
+def autocorrelation(x: jax.Array, reach: int) -> jax.Array:
+    """How alike an image's differences are to themselves a few pixels on: the shape of the blur, at first sight.
+
+    Args:
+      x: (N, H, W, C).
+      reach: the largest lag on either axis.
+
+    Returns:
+      (N, (reach + 1) * (2 reach + 1)): the lags of half a plane in rows, in the share of lag zero, which comes first.
+    """
+    gray = jnp.mean(x, -1)
+    differences = jnp.diff(gray, axis=1)[:, :, :-1], jnp.diff(gray, axis=2)[:, :-1]
+    shape = [n + reach for n in differences[0].shape[1:]]  # zeros, so that no lag reaches around
+    power = sum(jnp.abs(jnp.fft.rfft2(d, shape)) ** 2 for d in differences)
+    found = jnp.roll(jnp.fft.irfft2(power, shape), reach, 2)[:, : reach + 1, : 2 * reach + 1]
+    found = jnp.roll(found, -reach, 2).reshape(x.shape[0], -1)
+    return found / jnp.maximum(found[:, :1], jnp.finfo(x.dtype).tiny)
+
+
 class KENet(nn.Module):
     """The kernel estimator of the KENet paper, any width, with a second head that names the kernel's category.
 
     Four stages of 1, 2, 3, 4 times `channels`, each a 3 x 3 convolution, ReLU and a residual block, 2 x 2 maxima
     between them; the mean over all positions; two layers of `hidden`; a softmax over the k * k entries. `channels` 64
-    and `hidden` 1024 are the paper's. Beyond the paper, images are standardised first, and the category head lets one
-    network serve several families.
+    and `hidden` 1024 are the paper's. Beyond the paper, images are standardised first, the category head lets one
+    network serve several families, and with a `reach` (1 to 6) the hidden layers also see the image's autocorrelation.
     """
 
     kernel_size: int
     channels: int = 64
     hidden: int = 1024
     categories: int = 1
+    reach: int = 0
     compute: Compute = Compute()
 
     @nn.compact
@@ -113,12 +134,14 @@ class KENet(nn.Module):
         if min(x.shape[1:3]) < SMALLEST_SIDE:
             raise ValueError(f"KENet got images of {x.shape[1]} x {x.shape[2]}, expected sides of at least 8")
         wide = self.compute.param_dtype(x)
+        lags = autocorrelation(x.astype(wide), self.reach) if self.reach else None
         x = self.compute.cast(standardize(x))
         for stage in range(STAGES):
             x = max_pool(x) if stage else x
             x = nn.relu(Conv3((stage + 1) * self.channels, compute=self.compute, name=f"conv{stage}")(x))
             x = ResidualBlock(compute=self.compute, name=f"block{stage}")(x)
         x = jnp.mean(jnp.mean(x.astype(wide), 1), 1)
+        x = x if lags is None else jnp.concatenate([x, lags.astype(x.dtype)], -1)
         for layer in range(2):
             x = nn.relu(Affine(self.hidden, name=f"hidden{layer}")(x))
         kernel = Affine(self.kernel_size**2, zero_init=True, name="kernel")(x)

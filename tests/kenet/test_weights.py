@@ -8,7 +8,7 @@ import pytest
 from blindsr_jax.kenet import weights
 from blindsr_jax.networks.kenet import KENet
 
-NET = KENet(kernel_size=5, channels=2, hidden=6, categories=2)
+NET = KENet(kernel_size=5, channels=2, hidden=6, categories=2, reach=3)
 FAMILIES = ("gaussian", "trajectory")
 
 
@@ -21,12 +21,12 @@ def params():
 
 @pytest.fixture(scope="module")
 def data(params):
-    return weights.to_bytes(params, scale=3, families=FAMILIES)
+    return weights.to_bytes(params, scale=3, families=FAMILIES, reach=3)
 
 
 def test_round_trip(params, data, tmp_path):
     (tmp_path / "half.npz").write_bytes(data)
-    (tmp_path / "full.npz").write_bytes(weights.to_bytes(params, scale=3, families=FAMILIES, half=False))
+    (tmp_path / "full.npz").write_bytes(weights.to_bytes(params, scale=3, families=FAMILIES, reach=3, half=False))
     for name, tolerance in (("half", 1e-3), ("full", 0)):
         found = weights.read(tmp_path / f"{name}.npz")
         assert (found.scale, found.families, found.network()) == (3, FAMILIES, NET)
