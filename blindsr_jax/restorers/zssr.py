@@ -65,7 +65,7 @@ def _offset(spec: Spec) -> int:
     return round(spec.center - (spec.scale - 1) / 2)
 
 
-def enlarge(lr: jax.Array, spec: Spec) -> jax.Array:
+def enlarge(lr: jax.Array, spec: Spec, *, border: int = 0) -> jax.Array:
     """Cubic enlargement (Keys 1981) onto the grid of the unknown image, wherever the spec puts that.
 
     Beyond its borders the LR image goes on wrapped ('circular') or mirrored ('valid').
@@ -73,18 +73,19 @@ def enlarge(lr: jax.Array, spec: Spec) -> jax.Array:
     Args:
       lr: (h, w, c).
       spec: the problem's static part.
+      border: pixels more on every side.
 
     Returns:
-      The canvas (H, W, c); for 'valid' it reaches beyond the image.
+      The canvas (H + 2 border, W + 2 border, c); for 'valid' it reaches beyond the image.
     """
     s = spec.scale
     shape = spec.canvas_shape(lr.shape)
     circular = spec.boundary == "circular"
     first = _offset(spec) - (spec.kernel_size - 1) // 2 * circular  # canvas coordinate where LR pixel 0 begins
-    margin = spec.kernel_size // s + 3
-    start = s * margin - first
+    margin = (spec.kernel_size + border) // s + 3
+    start = s * margin - first - border
     wide = jnp.pad(lr, ((margin, margin), (margin, margin), (0, 0)), mode="wrap" if circular else "symmetric")
-    return imresize(wide, s)[start : start + shape[0], start : start + shape[1]]
+    return imresize(wide, s)[start : start + shape[0] + 2 * border, start : start + shape[1] + 2 * border]
 
 
 def next_rate(rate: Rate, i: jax.Array) -> Rate:
@@ -197,7 +198,9 @@ def build(
         return mse(apply(params, imresize(son, spec.scale)), whole)
 
     def restore(params, lr, kernel):
-        x = jnp.clip(apply(params, enlarge(lr, spec)), 0, 1)
+        # The zeros that the network sees beyond what it is given stay outside the canvas.
+        x = apply(params, enlarge(lr, spec, border=layers))[layers:-layers, layers:-layers]
+        x = jnp.clip(x, 0, 1)
         for _ in range(back_projections):
             error = lr - degrade(x, kernel, scale=spec.scale, boundary=spec.boundary)
             x = jnp.clip(x + enlarge(error, spec), 0, 1)
