@@ -11,7 +11,9 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["blindsr_jax", "blindsr_jax.*"]),
-    package_data={"blindsr_jax.flows": ["weights/*.npz", "weights/*.json"]},
+    package_data={
+        f"blindsr_jax.{part}": ["weights/*.npz", "weights/*.json"] for part in ("flows", "diffusion", "kenet")
+    },
     install_requires=[
         f"jax{JAX}",
         "flax>=0.12,<0.13",

@@ -128,7 +128,8 @@ RULES = {
         ("kernel_steps", "samples", "tile", "iterations", "patch", "model_channels", "steps_per_epoch"), _whole(1)
     ),
     **dict.fromkeys(("patch_size", "validation_size", "validation_images", "validate_every"), _whole(1)),
-    **dict.fromkeys(("time_power", "clip", "noise_std", "step_size"), _POSITIVE),
+    **dict.fromkeys(("time_power", "clip", "step_size"), _POSITIVE),
+    "noise_std": _NOT_NEGATIVE,
     "weight": _OPTIONAL,
     "overlap": _whole(0),
     "first_time": ("a whole number from 1 to 999", lambda v: _whole(1)[1](v) and v <= 999),

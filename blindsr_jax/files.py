@@ -184,6 +184,21 @@ def _plain(value):
     return str(value) if isinstance(value, os.PathLike) else value
 
 
+def write_array(path, array):
+    """Writes an array as float32 .npy, whole or not at all.
+
+    Args:
+      path: file to write.
+      array: of any shape.
+
+    Raises:
+      OSError: the folder cannot be written.
+    """
+    data = io.BytesIO()
+    np.save(data, np.asarray(array, np.float32))
+    write_bytes(path, data.getvalue())
+
+
 def write_json(path, obj):
     """Writes JSON, whole or not at all; NaN and infinities, which JSON lacks, become null.
 

@@ -2,6 +2,7 @@
 
 from blindsr_jax.files import (
     InputError,
+    write_array,
     write_bytes,
     write_csv,
     write_json,
@@ -21,6 +22,7 @@ __all__ = [
     "read_image",
     "read_kernel",
     "unique_stems",
+    "write_array",
     "write_bytes",
     "write_csv",
     "write_image",

@@ -13,7 +13,6 @@ from blindsr_jax.kernels.family import KernelFamily, load_family, mixture
 from blindsr_jax.problem import Spec, make_spec
 from blindsr_jax.solve import Solver, joint
 
-
 _PACKAGES = {
     "image.name": "image_models",
     "kernel.name": "kernel_models",
@@ -40,7 +39,13 @@ def _load(where: str, name: str, *, besides: tuple[str, ...] = ()):
 
 def _call(function, where: str, *args, **options):
     """Calls with options checked by name, so that a slip in a config is one sentence."""
-    known = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    parameters = inspect.signature(function).parameters.values()
+    known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):  # handed on to another function, which names what it lacks
+        try:
+            return function(*args, **options)
+        except TypeError as error:
+            raise ValueError(f"config.{where} does not fit: {error}") from error
     for name in options:
         if name not in known:
             raise ValueError(f"config.{where}.{name} is unknown, expected one of {', '.join(known)}")
@@ -129,10 +134,12 @@ def _build_stage(config: Mapping[str, Any], where: str, spec: Spec, num_steps: i
 
 
 def _default_steps(config: Mapping[str, Any], where: str) -> int:
-    """How many steps a stage takes: what the config says, or its module's NUM_STEPS, or one."""
+    """How many steps a stage takes: what the config says, or the default of its `build`, or NUM_STEPS, or one."""
     name = config[where]
+    module = _load(where, name, besides=("given",))
     options = config["restorers" if where == "restorer" else "estimators"].get(name, {})
-    return options.get("num_steps") or getattr(_load(where, name, besides=("given",)), "NUM_STEPS", 1)
+    own = inspect.signature(module.build).parameters.get("num_steps")
+    return options.get("num_steps") or (getattr(module, "NUM_STEPS", 1) if own is None else own.default)
 
 
 def stage_steps(config: Mapping[str, Any]) -> tuple[int, int] | None:
@@ -153,6 +160,15 @@ def stage_steps(config: Mapping[str, Any]) -> tuple[int, int] | None:
     second = _default_steps(config, "restorer")
     rest = -(first + second) % config["chunk_steps"] if first + second > config["chunk_steps"] else 0
     return (first + rest, second) if first > 1 else (first, second + rest)
+
+
+def give_kernel(config: Any) -> None:
+    """Makes a config (a ConfigDict, in place) non-blind: its kernel is the one that a solve is given."""
+    config.kernel_init = None
+    if config.get("estimator") is None:
+        config.kernel = type(config)({"name": "given"})
+    else:
+        config.estimator = "given"
 
 
 def num_steps(config: Mapping[str, Any]) -> int:

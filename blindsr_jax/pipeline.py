@@ -12,12 +12,17 @@ from tqdm import tqdm
 
 from blindsr_jax import cli, distributed, io, keeper, memory, resume, workdir
 from blindsr_jax.batch import Trial, has_another_try, is_out_of_memory, solve_group
+from blindsr_jax.flip_test import flip_test
 from blindsr_jax.keeper import Keeper, Kept
 from blindsr_jax.problem import Problem, Result, Spec
 from blindsr_jax.solve import Solver, least_lr_side
 from blindsr_jax.stopping import StoppedError, Stopper
 from blindsr_jax.writer import Writer
 
+FLIPPED = (
+    "the known kernel explains this image better when it is turned by 180 degrees: it seems to be meant as a true "
+    "convolution, a cross-correlation kernel was expected"
+)
 MOST_AT_ONCE = 64  # images of a group, a device
 MEMORY_SHARE = 0.8  # of what is free, for a group: the estimate is rough, and a group that fails is paid for
 MOST_WAITING = 512  # images that are read and wait for others of their shape
@@ -141,6 +146,9 @@ class Pipeline:
         workdir.add_note(record, *source.notes)
         check_size(source, run, job.path)
         problem = Problem(jax.numpy.asarray(source.pixels), run.spec)
+        if run.kernel is not None and flip_test(problem, run.kernel).verdict == "flipped":
+            workdir.add_note(record, FLIPPED)
+            say(f"{job.name}: {FLIPPED}", sys.stderr)
         trial = Trial(cli.image_key(run.seed, job.name), problem, run.kernel)
         item = Item(Kept(job, record["sha256"]), label, record, source, trial)
         self._check_memory(item)

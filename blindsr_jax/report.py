@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import quote
 
+import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -71,6 +72,18 @@ def write_figure(
         warnings.simplefilter("ignore")
         figure.savefig(data, format="png", dpi=110)
     io.write_bytes(path, data.getvalue())
+
+
+def write_map(path: str, values: np.ndarray) -> None:
+    """A PNG of a map (H, W) of numbers from 0 on: black is 0, bright the largest.
+
+    Args:
+      path: file to write.
+      values: (H, W), not negative.
+    """
+    top = float(values.max())
+    colours = matplotlib.colormaps["inferno"](values / top if top > 0 else values)[..., :3]
+    io.write_image(path, io.Image(colours.astype(np.float32)))
 
 
 def _picture(folder: str, path: str, caption: str) -> str:

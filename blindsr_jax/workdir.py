@@ -21,6 +21,7 @@ from blindsr_jax.stopping import StoppedError
 FAILURES = ("failed", "diverged")  # states without an image
 FOLDERS = ("images", "inputs", "kernels", "figures", "records")
 OUTPUTS = (*((kind, ".png") for kind in FOLDERS[:-1]), ("kernels", ".npy"))
+UNCERTAINTY = ("uncertainty", ".png"), ("uncertainty", ".npy")  # of methods that know it; its folder is made then
 # With these, writing another image would fail as well.
 _HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.ENOENT, errno.ENOTDIR, errno.EIO)
 
@@ -104,7 +105,18 @@ def write_outputs(workdir: str, record: dict[str, Any], source: io.Image, result
         trace=result.trace,
         name=name,
     )
+    if result.uncertainty is not None:
+        write_uncertainty(workdir, record, np.asarray(result.uncertainty))
     write_record(workdir, record)
+
+
+def write_uncertainty(workdir: str, record: dict[str, Any], spread: np.ndarray) -> None:
+    """Writes the standard deviation (s h, s w) of each pixel as numbers and as a picture, its mean into the record."""
+    os.makedirs(os.path.join(workdir, "uncertainty"), exist_ok=True)
+    for kind, suffix in UNCERTAINTY:
+        path = output_path(workdir, kind, record["name"], suffix)
+        report.write_map(path, spread) if suffix == ".png" else io.write_array(path, spread)
+    record["uncertainty"] = float(f"{spread.mean():.6g}")
 
 
 def write_failure(workdir: str, record: dict[str, Any], message: str, *, status: str = "failed") -> None:
@@ -122,7 +134,7 @@ def write_failure(workdir: str, record: dict[str, Any], message: str, *, status:
 
 def remove_outputs(workdir: str, name: str) -> None:
     """Deletes an image's outputs; its record stays."""
-    for kind, suffix in OUTPUTS:
+    for kind, suffix in (*OUTPUTS, *UNCERTAINTY):
         Path(output_path(workdir, kind, name, suffix)).unlink(missing_ok=True)
 
 
@@ -130,7 +142,8 @@ def has_outputs(workdir: str, record: dict[str, Any]) -> bool:
     """Whether all outputs that a record promises are there."""
     if record["status"] in FAILURES:
         return True
-    return all(os.path.isfile(output_path(workdir, kind, record["name"], suffix)) for kind, suffix in OUTPUTS)
+    promised = (*OUTPUTS, *UNCERTAINTY) if "uncertainty" in record else OUTPUTS
+    return all(os.path.isfile(output_path(workdir, kind, record["name"], suffix)) for kind, suffix in promised)
 
 
 def read_records(workdir: str) -> dict[str, dict[str, Any]]:
@@ -227,12 +240,13 @@ def page_entry(
 ) -> dict[str, Any]:
     """What the page shows of one record; `hr` and `kernel` are files of the truth, where it is known."""
     name = record["name"]
-    shown = ("status", "scale", "boundary", "seconds", "compile_seconds", "steps", "loss")
-    values = {key: record[key] for key in shown} | {key: value for key, value in scores.items() if key != "name"}
+    shown = ("status", "scale", "boundary", "seconds", "compile_seconds", "steps", "loss", "uncertainty")
+    values = {key: record.get(key) for key in shown} | {key: value for key, value in scores.items() if key != "name"}
     pictures = [
         ("LR image, enlarged by bicubic", output_path(workdir, "inputs", name)),
         (f"result, x{record['scale']}", output_path(workdir, "images", name)),
         ("kernel", output_path(workdir, "kernels", name)),
+        ("uncertainty", output_path(workdir, "uncertainty", name)),
     ]
     if hr is not None:
         pictures.insert(2, ("truth", hr))

@@ -18,11 +18,11 @@ def get_config():
         {
             "name": "diffusion",
             "weights": "small",
-            "first_time": 400,
+            "first_time": 120,
             "method": "ddim",
-            "eta": 0.5,
-            "noise_std": 0.01,
-            "samples": 1,
+            "eta": 1.0,
+            "noise_std": 0.0005,
+            "samples": 4,
             "tile": 256,
             "overlap": 64,
         }
@@ -30,6 +30,6 @@ def get_config():
     config.num_steps = 60
     config.ssim_steps = 0
     config.kernel_steps = 8
-    config.averaging = 0.0
+    config.averaging = 0.8
     config.kernel.freeze_steps = 80
     return config

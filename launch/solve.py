@@ -77,12 +77,13 @@ def prepare(config):
     try:
         check_config(config)
         if _KERNEL.value is not None:
-            config.kernel = type(config)({"name": "given"})
+            methods.give_kernel(config)
             kernel = io.read_kernel(_KERNEL.value)
             if config.kernel_size is None:
                 config.kernel_size = kernel.shape[0]
-        elif config.kernel.name == "given":
-            raise ValueError("config.kernel.name is 'given', expected --kernel=FILE with it")
+        elif "given" in (config.kernel.name, config.estimator):
+            raise ValueError("the kernel of this config is given, expected --kernel=FILE with it")
+        config.num_steps = methods.num_steps(config)
         spec = methods.build_spec(config, _SCALE.value)
         solver = methods.build_solver(config, spec)
         if kernel is not None:

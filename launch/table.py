@@ -86,8 +86,9 @@ def read_config(name: str) -> tuple[str, ConfigDict]:
         config = load_config(":".join([str(path), *argument]))
         config.boundary, config.kernel_center = _BOUNDARY.value, _CENTER.value
         if is_ceiling:
-            config.kernel = ConfigDict({"name": "given"})
+            methods.give_kernel(config)
         check_config(config)
+        config.num_steps = methods.num_steps(config)
     except ValueError as error:
         raise cli.UsageError(f"--configs: {cli.one_line(error)}") from error
     return ":".join([path.stem, *argument]) + (tables.CEILING if is_ceiling else ""), config

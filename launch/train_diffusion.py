@@ -98,7 +98,8 @@ def make_write(network: UNetConfig, clean: np.ndarray, sets, baseline):
         place = os.path.join(folder, "prior.npz")
         io.write_bytes(place, weights.to_bytes(network, params))
         params = weights.read(place)[1]
-        note["data"], note["non_local_means"] = os.path.dirname(_INPUT.value) or _INPUT.value, baseline
+        note["data"] = driver.data_name(_INPUT.value)
+        note["non_local_means"] = baseline
         io.write_json(os.path.join(folder, "prior.json"), note)
         std, noisy = list(sets.values())[len(sets) // 2]
         found = prior.denoise(network, params, jnp.asarray(noisy[:4]), std)

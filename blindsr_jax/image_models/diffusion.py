@@ -96,6 +96,8 @@ def build(
     for name, value, known in (("data", data, DATA), ("method", method, steps.METHODS)):
         if value not in known:
             raise ValueError(f"config.image.{name} is {value!r}, expected one of {', '.join(known)}")
+    if not noise_std > 0:
+        raise ValueError(f"config.image.noise_std is {noise_std!r}, expected a number above 0")
     if num_steps > first_time:
         raise ValueError(f"num_steps is {num_steps}, expected at most config.image.first_time = {first_time}")
     if overlap >= tile:

@@ -93,6 +93,12 @@ def pieces(pattern: str, flag: str, *, least: int) -> np.ndarray:
         raise cli.UsageError(f"--{flag}={pattern}: {error}") from error
 
 
+def data_name(pattern: str) -> str:
+    """The last two folders of a pattern, which say what the images are without saying where."""
+    folder = pattern if os.path.isdir(pattern) else os.path.dirname(pattern)
+    return "/".join(os.path.normpath(folder).split(os.sep)[-2:])
+
+
 def plain(config: Any) -> dict[str, Any]:
     """A config in JSON's types."""
     return json.loads(config.to_json_best_effort())

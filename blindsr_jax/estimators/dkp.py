@@ -1,0 +1,36 @@
+"""The kernel of a joint DIP-DKP solve, with the settings of configs/dip_dkp_fast.py (Yang et al. 2024)."""
+
+from blindsr_jax.image_models import dip
+from blindsr_jax.kernel_models import dkp
+from blindsr_jax.kernels.family import KernelFamily
+from blindsr_jax.problem import Spec
+from blindsr_jax.solve import Solver, joint
+
+
+def build(
+    spec: Spec, *, family: KernelFamily, num_steps: int = 300, channels: int = 32, num_samples: int = 1024
+) -> Solver:
+    """The estimator; its image is dropped.
+
+    Args:
+      spec: the problem's static part.
+      family: where random kernels come from, `config.prior`.
+      num_steps: of the solve.
+      channels: of the image network's maps.
+      num_samples: random kernels.
+    """
+    image = dip.build(spec, channels=channels, skip_channels=min(4, channels), learning_rate=1e-2)
+    kernel = dkp.build(
+        spec,
+        family=family,
+        num_samples=num_samples,
+        redraw=False,
+        likelihood="quadratic",
+        weights="posterior",
+        prior_weight=100.0,
+        start="spectrum",
+        warmup_steps=400,
+        learning_rate=1e-3,
+        hidden=200,
+    )
+    return joint(image, kernel, ssim_steps=num_steps, averaging=0.95)
