@@ -143,24 +143,27 @@ def conjugate_gradients(
     def dot(a, b):
         return jnp.sum(jnp.sum(a * b, -1, keepdims=True), -2, keepdims=True)
 
-    def body(carry, _):
-        u, r, direction, size = carry
-        image = system(direction)
-        moves = size > floor  # what is below is rounding, and would grow
-        length = jnp.where(moves, size / jnp.where(moves, dot(direction, image), 1), 0)
-        u, r = u + length * direction, r - length * image
-        z = precondition(r)
-        new_size = dot(r, z)
-        direction = z + jnp.where(moves, new_size / jnp.where(moves, size, 1), 0) * direction
-        return (u, r, direction, new_size), None
+    def solve(matvec, residual):
+        def body(carry, _):
+            u, r, direction, size = carry
+            image = matvec(direction)
+            moves = size > floor  # what is below is rounding, and would grow
+            length = jnp.where(moves, size / jnp.where(moves, dot(direction, image), 1), 0)
+            u, r = u + length * direction, r - length * image
+            z = precondition(r)
+            new_size = dot(r, z)
+            direction = z + jnp.where(moves, new_size / jnp.where(moves, size, 1), 0) * direction
+            return (u, r, direction, new_size), None
+
+        direction = precondition(residual)
+        size = dot(residual, direction)
+        floor = jnp.finfo(size.dtype).eps ** 2 * size
+        start = (jnp.zeros_like(residual), residual, direction, size)
+        return jax.lax.scan(body, start, length=num_iterations)[0][0]
 
     blurred = jnp.fft.irfft2(_forward(blur, prior), blur.grid)[:, :h, :w]
-    residual = lr.transpose(2, 0, 1) - blurred
-    direction = precondition(residual)
-    size = dot(residual, direction)
-    floor = jnp.finfo(size.dtype).eps ** 2 * size
-    start = (jnp.zeros_like(residual), residual, direction, size)
-    (u, *_), _ = jax.lax.scan(body, start, length=num_iterations)
+    # Its gradients are solutions too; through the iterations they would lose all digits.
+    u = jax.lax.custom_linear_solve(system, lr.transpose(2, 0, 1) - blurred, solve, symmetric=True)
     return prior + _transpose(blur, jnp.fft.rfft2(u, blur.grid))[:height, :width]
 
 
