@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from blindsr_jax import Problem, solve, solve_batch
+from blindsr_jax import Problem, solve
 from blindsr_jax.degradation import degrade
 from blindsr_jax.kernels.gaussian import gaussian_kernel
 from blindsr_jax.losses import mse
@@ -140,17 +140,18 @@ def test_back_projection_brings_the_error_down():
 
 def test_a_batch_equals_its_images_in_float64():
     with jax.enable_x64(True):
-        problem, kernel, _ = make_case(dtype=jnp.float64)
-        lr = problem.lr
-        stack = Problem(jnp.stack([lr, 1 - lr]), problem.spec)
-        solver = zssr.build(problem.spec, num_steps=4, channels=4, layers=2, side=16)
-        steps = {"num_steps": 4, "chunk_steps": 2}
-        kernels = jnp.stack([kernel, kernel])
-        batch = solve_batch(small.keys(2), stack, solver, kernels=kernels, vectorize=True, **steps)
-        for key, image, result in zip(small.keys(2), stack.lr, batch, strict=True):
-            alone = solve(key, Problem(image, problem.spec), solver, kernel=kernels[0], **steps)
-            assert result.image.dtype == jnp.float64
-            np.testing.assert_allclose(result.image, alone.image, atol=1e-8)
+        problem, kernel, _ = make_case(dtype=jnp.float64, lr_side=10)
+        options = {"channels": 4, "layers": 1, "side": 8, "back_projections": 1}
+        solver = zssr.build(problem.spec, num_steps=1, **options)
+        problems = [Problem(lr, problem.spec) for lr in (problem.lr, 1 - problem.lr)]
+        states = [solver.init(jax.random.key(5), image, kernel) for image in problems]
+        step, keys = jax.jit(solver.step), small.keys(2)
+        alone = [step(*args, jnp.int32(0)) for args in zip(keys, states, problems, strict=True)]
+        stacked = jax.tree.map(lambda *x: jnp.stack(x), *zip(states, problems, strict=True))
+        batch = jax.jit(jax.vmap(solver.step, (0, 0, 0, None)))(keys, *stacked, jnp.int32(0))
+        alone = jax.tree.map(lambda *x: jnp.stack(x), *alone)
+        assert batch[0].canvas.dtype == jnp.float64
+        jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-8), batch, alone)
 
 
 def test_errors():
