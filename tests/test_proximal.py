@@ -35,22 +35,14 @@ def gradient(x, prior, lr, kernel, weight, *, spec):
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 @pytest.mark.parametrize("scale, size, weight", CASES)
-def test_the_normal_equations_hold(scale, size, weight, boundary):
-    with jax.enable_x64(True):
-        spec, *data = case(scale, size, boundary)
-        found = solve(*data, weight, spec=spec, num_iterations=100)
-        np.testing.assert_allclose(gradient(found, *data, weight, spec=spec), 0, atol=1e-13)
-
-
-@pytest.mark.parametrize("boundary", BOUNDARIES)
-@pytest.mark.parametrize("scale, size, weight", CASES)
-def test_single_precision_keeps_its_digits(scale, size, weight, boundary):
+def test_the_normal_equations_hold_and_single_precision_keeps_its_digits(scale, size, weight, boundary):
     spec, *data = case(scale, size, boundary, np.float32)
     found = solve(*data, weight, spec=spec, num_iterations=100)
     assert found.dtype == jnp.float32
     with jax.enable_x64(True):
-        wide = (np.asarray(x, np.float64) for x in data)
+        wide = [jnp.asarray(x, jnp.float64) for x in data]
         exact = solve(*wide, weight, spec=spec, num_iterations=100)
+        np.testing.assert_allclose(gradient(exact, *wide, weight, spec=spec), 0, atol=1e-13)
     np.testing.assert_allclose(found, exact, atol=1e-5)
 
 
@@ -63,7 +55,7 @@ def test_half_precision_is_computed_wide():
 
 
 def test_too_many_iterations_do_no_harm():
-    spec, *data = case(4, 19, "circular", np.float32)
+    spec, *data = case(4, 5, "circular", np.float32)
     exact = solve(*data, 1e-6, spec=spec)
     found = jax.jit(partial(proximal.conjugate_gradients, spec=spec, num_iterations=200))(*data, 1e-6)
     np.testing.assert_allclose(found, exact, atol=1e-5)

@@ -5,7 +5,6 @@ import pytest
 
 from blindsr_jax.conversion import fkp_flow
 from blindsr_jax.estimators import gan_losses, kernelgan_fkp
-from blindsr_jax.kernels import geometry
 from blindsr_jax.networks.kernelgan import PatchCritic
 from blindsr_jax.problem import Problem, make_spec
 from blindsr_jax.solve import least_lr_side, run_chunk, start
@@ -93,12 +92,11 @@ def solved(request):
     return spec, code, after, trace
 
 
-def test_the_estimate_is_a_centred_kernel_and_the_code_moves_on_its_sphere(solved):
+def test_the_estimate_is_a_kernel_and_the_code_moves_on_its_sphere(solved):
     spec, code, after, trace = solved
     kernel = after.estimate
     assert kernel.shape == (spec.kernel_size,) * 2
     np.testing.assert_allclose(kernel.sum(), 1, rtol=1e-5)
-    np.testing.assert_allclose(geometry.center_of_mass(kernel), spec.center, atol=0.1)
     np.testing.assert_allclose([np.linalg.norm(code), jnp.linalg.norm(after.kernel.code)], 10, rtol=1e-5)
     assert np.abs(after.kernel.code - code).max() > 0.1
     assert set(trace) == {"loss", "residual", "kernel_loss"} and all(np.isfinite(x).all() for x in trace.values())

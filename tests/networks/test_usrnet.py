@@ -31,7 +31,7 @@ def to_nhwc(x):
     return np.moveaxis(x, 1, -1)
 
 
-@pytest.mark.parametrize("scale", [2, pytest.param(3, marks=pytest.mark.long), 4])
+@pytest.mark.parametrize("scale", [2, *(pytest.param(s, marks=pytest.mark.long) for s in (3, 4))])
 def test_golden(released, scale):
     """In float32 our data step is exact enough to be compared with the reference in float64."""
     data = golden.load("06_usrnet")

@@ -1,0 +1,148 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from blindsr_jax.estimators import base, gan_losses, kernelgan
+from blindsr_jax.kernels import geometry
+from blindsr_jax.kernels.gaussian import gaussian_kernel
+from blindsr_jax.networks.kernelgan import Discriminator
+from blindsr_jax.problem import Problem, make_spec
+from blindsr_jax.solve import least_lr_side, run_chunk, start
+from tests import golden, small
+from tests.estimators import released
+
+
+@pytest.fixture(scope="module")
+def losses():
+    return golden.load("10_kernelgan_losses")
+
+
+KERNEL_LOSSES = {
+    "sum2one": gan_losses.sum_loss,
+    "boundaries": gan_losses.boundary_loss,
+    "sparse": gan_losses.sparsity_loss,
+    "centralized": lambda kernel: gan_losses.center_loss(kernel, kernelgan.CENTER),
+}
+
+
+def test_kernel_losses_equal_the_vectors(losses):
+    with jax.enable_x64(True):
+        kernels = jnp.asarray(losses["loss_kernels"], jnp.float64)
+
+        def run(kernels):
+            return {name: jax.vmap(jax.value_and_grad(loss))(kernels) for name, loss in KERNEL_LOSSES.items()}
+
+        for name, (values, grads) in jax.jit(run)(kernels).items():
+            np.testing.assert_allclose(values, losses[f"loss_{name}"], rtol=1e-5, err_msg=name)
+            rtol = 1e-3 if name == "sparse" else 1e-4
+            np.testing.assert_allclose(grads, losses[f"loss_{name}_grad"], rtol=rtol, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(gan_losses.boundary_mask(13), losses["boundary_mask"], rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(losses["central_target"], [kernelgan.CENTER] * 2)
+
+
+def test_losses_of_images_equal_the_vectors(losses):
+    with jax.enable_x64(True):
+        crop, output = (released.image(losses[f"bicubic_g_{name}"], jnp.float64) for name in ("input", "output"))
+        for name, legacy in (("bicubic_downscaled_depthwise", False), ("bicubic_downscaled", True)):
+            found = gan_losses.halve(crop, (26, 26), legacy=legacy)
+            np.testing.assert_allclose(found, released.image(losses[name], jnp.float64), atol=1e-5)
+        loss, grad = jax.value_and_grad(lambda x: gan_losses.bicubic_loss(x, crop, legacy=True))(output)
+        np.testing.assert_allclose(loss, losses["bicubic_loss"], rtol=1e-5)
+        expected = released.image(losses["bicubic_grad_g_output"], jnp.float64)
+        np.testing.assert_allclose(grad, expected, rtol=1e-4, atol=1e-6)
+        judged = jnp.asarray(losses["gan_map"])
+        found = [gan_losses.gan_loss(judged, real) for real in (True, False)]
+        np.testing.assert_allclose(found, losses["gan_loss_real_fake"], rtol=1e-5)
+
+
+def test_the_generators_loss_equals_the_vectors():
+    vectors = golden.load("10_kernelgan_nets")
+    with jax.enable_x64(True):
+        variables = released.discriminator(vectors, jnp.float64)
+        crop = released.image(vectors["g_input"], jnp.float64)
+        balance = kernelgan.Balance(jnp.float64(5), jnp.float64(1), jnp.float64(5), jnp.int32(3))
+
+        def judge(x):
+            return Discriminator().apply(variables, x, mutable=["spectral"])
+
+        def loss_of(weights):
+            return kernelgan.generator_loss(weights, judge, crop, balance, sum_weight=0.5, legacy=True)
+
+        weights = released.generator(vectors, jnp.float64)
+        (loss, (game, *_)), grads = jax.jit(jax.value_and_grad(loss_of, has_aux=True))(weights)
+    np.testing.assert_allclose(loss, vectors["total_g_loss_original"], rtol=1e-5)
+    np.testing.assert_allclose(game, vectors["gan_g_loss"], rtol=1e-5)
+    expected = released.weight(vectors["total_grad_original/first_layer.weight"])
+    np.testing.assert_allclose(grads[0], expected, atol=1e-3 * np.abs(expected).max())
+
+
+def test_the_balance_of_losses_follows_the_schedule():
+    balance, near, far = kernelgan.first_balance(jnp.float32), jnp.float32(0.1), jnp.float32(0.9)
+    step = jax.jit(lambda balance, bicubic, i: kernelgan.next_balance(balance, bicubic, i, near=0.4))
+    bicubics = {1: near, 2: near, 3: far, 7: near, 8: near, 9: near}
+    weights = {}
+    for i in [*range(11), 199, 200, 201, 400, 600, 800, 1000]:
+        balance = step(balance, bicubics.get(i, far), jnp.int32(i))
+        weights[i] = [float(x) for x in balance[:3]]
+        assert (int(balance.near) == 3) == (i >= 9)
+    np.testing.assert_allclose(weights[199], [5, 0, 0])
+    np.testing.assert_allclose(weights[200], [0.05, 0, 0], rtol=1e-5)
+    np.testing.assert_allclose(weights[201], [0.05, 0, 0], rtol=1e-5)
+    np.testing.assert_allclose(weights[400], [5e-4, 1, 5], rtol=1e-5)
+    for i in (600, 800, 1000):
+        np.testing.assert_allclose(weights[i], [5e-6, 1, 5], rtol=1e-5)
+
+
+@pytest.fixture(scope="module", params=[2, 4])
+def solved(request):
+    """The problem, the state before some steps and two runs of them, x2 of a gray image and x4 of a coloured one."""
+    spec = make_spec(scale=request.param, boundary="circular")
+    solver = kernelgan.build(spec, crop=32)
+    problem = Problem(small.smooth_image((35, 36, 1 if request.param == 2 else 3)), spec)
+    before = jax.tree.map(np.asarray, start(jax.random.key(0), problem, None, solver=solver))
+    copies = (jax.tree.map(jnp.array, before) for _ in range(2))  # run_chunk takes them
+    key, first = jax.random.key(0), jnp.int32(0)
+    return problem, before, [run_chunk(key, copy, problem, first, solver=solver, length=8) for copy in copies]
+
+
+def test_the_estimate_is_a_kernel(solved):
+    problem, before, [(after, trace), _] = solved
+    for kernel in (before.estimate, after.estimate):
+        assert kernel.shape == (problem.spec.kernel_size,) * 2 and float(kernel.min()) >= 0
+        np.testing.assert_allclose(kernel.sum(), 1, rtol=1e-5)
+    assert np.abs(before.estimate - after.estimate).max() > 1e-3
+    assert after.canvas.shape == problem.canvas_shape and not after.canvas.any()
+    assert set(trace) == {"loss", "residual", "kernel_loss"} and all(np.isfinite(x).all() for x in trace.values())
+
+
+def test_both_players_move_and_a_run_can_be_repeated(solved):
+    _, before, [(after, _), (again, _)] = solved
+    for player in (lambda state: state.kernel.generator, lambda state: state.kernel.discriminator["params"]):
+        first, last = (jax.tree.leaves(player(state)) for state in (before, after))
+        # The bias before a batch normalisation has no effect and no gradient.
+        assert np.mean([np.abs(a - b).max() > 1e-4 for a, b in zip(first, last, strict=True)]) > 0.7
+    jax.tree.map(np.testing.assert_array_equal, after, again)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("kernel_center", ["release", "aligned"])
+def test_estimates_are_finished_at_the_centre_of_the_problem(scale, kernel_center):
+    spec = make_spec(scale=scale, kernel_center=kernel_center)
+    raw = gaussian_kernel(jnp.array([1.5, 0.7]), jnp.array(0.4), kernel_size=13, center=6.5)
+    found = base.finish(raw, spec)
+    np.testing.assert_allclose(geometry.center_of_mass(found), spec.center, atol=0.02)
+    # Blurring and downsampling by two twice: the second blur is twice as wide, in pixels of the first.
+    factor = 1 if scale == 2 else 5
+    np.testing.assert_allclose(geometry.covariance(found), factor * geometry.covariance(raw), rtol=0.03, atol=0.02)
+    empty = base.finish(jnp.zeros((13, 13)), spec)
+    np.testing.assert_allclose(geometry.center_of_mass(empty), spec.center, atol=0.05)
+
+
+def test_the_smallest_image_and_wrong_options():
+    spec = make_spec(scale=4)
+    assert least_lr_side(spec, kernelgan.build(spec)) == kernelgan.SMALLEST_SIDE
+    with pytest.raises(ValueError, match="scales 2 and 4, got scale 3"):
+        kernelgan.build(make_spec(scale=3))
+    with pytest.raises(ValueError, match="crop 16"):
+        kernelgan.build(spec, crop=16)
