@@ -1,4 +1,5 @@
 import io
+import json
 
 import jax
 import jax.numpy as jnp
@@ -76,3 +77,14 @@ def test_load_knows_scales(data, tmp_path):
         weights.load(tmp_path / "x3.npz", 2)
     with pytest.raises(ValueError, match="no trained KENet for scale 7, expected one of .*or the .npz file"):
         weights.load(None, 7)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_shipped_networks(scale):
+    """They are read, and their note says that they beat the mean kernel of the true family."""
+    found = weights.load(None, scale)
+    assert found.families == ("gaussian", "trajectory") and found.kernel_size == 4 * scale + 3
+    note = json.loads((weights.FOLDER / f"kenet_x{scale}.json").read_text())
+    for family in found.families:
+        name = f"kernel_psnr_{family}"
+        assert note["stored"][name] > note["mean_kernel"][name] + 1

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from blindsr_jax.networks.kenet import KENet, max_pool
+from blindsr_jax.networks.kenet import KENet, autocorrelation, max_pool
 from blindsr_jax.networks.layers import Compute
 
 TINY = {"kernel_size": 5, "channels": 2, "hidden": 6, "categories": 2}
@@ -91,3 +91,20 @@ def test_pooling_drops_an_odd_row_and_its_gradient_goes_to_the_maximum():
     blocks = np.asarray(x)[0, :4, :4, 0].reshape(2, 2, 2, 2).transpose(0, 2, 1, 3).reshape(2, 2, 4)
     np.testing.assert_array_equal(pooled[0, :, :, 0], blocks.max(-1))
     np.testing.assert_array_equal(pull(jnp.ones_like(pooled))[0][0, ..., 0], np.isin(x[0, ..., 0], pooled))
+
+
+def test_autocorrelation_by_hand():
+    x = np.random.default_rng(0).normal(size=(1, 9, 12, 3)).astype(np.float32)
+    gray = x[0].mean(-1)
+    maps = np.diff(gray, axis=0)[:, :-1], np.diff(gray, axis=1)[:-1]
+
+    def lag(i, j):
+        h, w = maps[0].shape
+        rows, columns = slice(max(0, -i), h - max(0, i)), slice(max(0, -j), w - max(0, j))
+        return sum((m[max(0, i) :, :][: h - i][:, max(0, j) : w + min(0, j)] * m[rows, columns]).sum() for m in maps)
+
+    order = [0, 1, 2, -2, -1]
+    by_hand = np.array([[lag(i, j) for j in order] for i in range(3)]) / lag(0, 0)
+    np.testing.assert_allclose(autocorrelation(jnp.asarray(x), 2)[0].reshape(3, 5), by_hand, atol=1e-5)
+    flat = autocorrelation(jnp.full((1, 8, 8, 3), 0.5), 6)
+    assert np.isfinite(flat).all()
