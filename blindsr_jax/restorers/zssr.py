@@ -139,7 +139,7 @@ def _pair(image: jax.Array, kernel: jax.Array, spec: Spec, shape: tuple[int, int
     s, k = spec.scale, spec.kernel_size
     wide = jnp.pad(image, ((k, k), (k, k), (0, 0)), mode="symmetric")
     size = (*(n + 2 * k for n in shape), image.shape[-1])
-    part = _turn(jax.lax.dynamic_slice(wide, (patch.top, patch.left, 0), size), patch.turn)
+    part = _turn(jax.lax.dynamic_slice(wide, (patch.top, patch.left, jnp.zeros_like(patch.top)), size), patch.turn)
     first = k - _offset(spec)
     context = part[first : first + shape[0] + k - s, first : first + shape[1] + k - s]
     return part[k:-k, k:-k], correlate(context, kernel, scale=s)
@@ -223,7 +223,7 @@ def build(
       back_projections: times that the image is corrected by the enlarged error of its LR version; 0 for an LR image
         that the kernel and the downsampling do not explain, such as a compressed photograph.
       augment: turn and mirror patches at random. The release does not; but an LR image of 40 to 70 pixels is learned
-        by heart at x4 without it, and then comes out no better than its cubic enlargement.
+        by heart at x4 without it, and then comes out hardly better than its cubic enlargement, or worse.
       conv: form of the convolutions, see `networks.conv`.
 
     Raises:
