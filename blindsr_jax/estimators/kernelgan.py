@@ -43,7 +43,6 @@ class GanState(NamedTuple):
     opts: tuple[optax.OptState, optax.OptState]  # of both
     balance: Balance
     tables: tuple[jax.Array, jax.Array]  # of crops.crop_tables
-    mean: jax.Array  # (13, 13), running mean of the implied kernel
 
 
 def first_balance(dtype: jnp.dtype) -> Balance:
@@ -53,7 +52,7 @@ def first_balance(dtype: jnp.dtype) -> Balance:
 
 
 def next_balance(
-    balance: Balance, bicubic: jax.Array, i: jax.Array, *, near: float, every: int = 200, sparsity=5
+    balance: Balance, bicubic: jax.Array, i: jax.Array, *, near: float, sparsity: float = 5.0, every: int = 200
 ) -> Balance:
     """What the weights are after step `i`.
 
@@ -65,6 +64,7 @@ def next_balance(
       bicubic: () of `gan_losses.bicubic_loss`.
       i: () int32, from 0.
       near: what counts as near.
+      sparsity: its weight from then on.
       every: see above.
     """
     steady = balance.near >= _STEADY
@@ -90,7 +90,8 @@ def generator_loss(
       weights: of the generator.
       discriminator: (h, w, 3) in [-1, 1] -> (map of [0, 1], anything).
       crop: (H, W, 3) in [-1, 1].
-      balance: weights of the losses.
+      balance: weights of the losses that change.
+      sum_weight: of the kernel's sum.
       legacy: see `gan_losses.halve`.
 
     Returns:
@@ -111,31 +112,36 @@ def generator_loss(
 def build(
     spec: Spec,
     *,
-    learning_rate: float = 2e-4,
-    decay_every: int = 750,
-    crop: int = 64,
+    learning_rate: float = 6e-4,
+    decay_every: int = 400,
+    crop: int = 48,
     near: float = 0.02,
-    num_kept: int = 40,
-    averaging: float = 0.0,
-    sum_weight: float = 0.5,
+    sum_weight: float = 5.0,
     sparsity_weight: float = 5.0,
-    d_rate: float = 2e-4,
-    recolour: bool = False,
-    noise_std: tuple[float, float] = (2 / 255, 1 / 255),
+    num_kept: int = 40,
+    noise_std: tuple[float, float] = (2 / 255, 2 / 255),
+    recolour: bool = True,
     legacy: bool = False,
 ) -> Solver:
-    """One step is one step of the generator and one of the discriminator, each on one crop; the release makes 3000.
+    """One step is one step of the generator and one of the discriminator, each on one crop.
+
+    Meant for about 3 `decay_every` steps. The release has 3000 steps, learning_rate 2e-4, decay_every 750, crop 64,
+    near 0.4, sum_weight 0.5, noise_std (2 / 255, 1 / 255) and recolour False; with that sum_weight some kernels vanish,
+    and smaller crops, recoloured, keep the discriminator from knowing a small image by heart.
 
     Args:
       spec: the problem's static part; scale 2 or 4.
       learning_rate: of Adam with beta 0.5 and 0.999, for both.
       decay_every: steps after which the learning rate falls to a tenth, three times at most.
       crop: side of the generator's crops, in LR pixels; smaller where the image is.
-      near: mean squared difference, of values in [-1, 1], that counts as near the bicubic image. The release has 0.4,
-        for three colours that are summed by mistake.
-      num_kept: entries of the kernel that survive the last thresholding at least.
-      averaging: decay of a running mean of kernels, which is returned; 0 returns the last one (release).
+      near: mean squared difference, of values in [-1, 1], that counts as near the bicubic image. The release has its
+        larger one for three colours that it sums by mistake.
+      sum_weight: of the loss that keeps the kernel's sum at 1.
+      sparsity_weight: of the sparsity of the kernel, once it counts.
+      num_kept: entries of the kernel that survive the last thresholding at least. That narrows wide kernels; more of
+        them let noise in.
       noise_std: of the noise on real and on generated crops, of values in [-1, 1].
+      recolour: see `crops.recolour`.
       legacy: the release's bicubic loss and gradient map, with their mistakes.
 
     Raises:
@@ -152,7 +158,7 @@ def build(
         judged, moved = network.apply({"params": params, "spectral": spectral}, x, mutable=["spectral"])
         return judged, moved["spectral"]
 
-    def move(params, grads, opt, i, learning_rate=learning_rate):
+    def move(params, grads, opt, i):
         rate = learning_rate * 0.1 ** jnp.minimum(i // decay_every, 3)
         updates, opt = adam.update(grads, opt)
         return jax.tree.map(lambda p, u: p - rate.astype(u.dtype) * u, params, updates), opt
@@ -167,8 +173,7 @@ def build(
         variables = network.init(keys[1], jnp.zeros((small, small, 3), image.dtype))
         opts = adam.init(weights), adam.init(variables["params"])
         tables = crops.crop_tables(image, side, small, legacy=legacy)
-        mean = jnp.zeros((SIZE, SIZE), image.dtype)
-        state = GanState(weights, variables, opts, first_balance(image.dtype), tables, mean)
+        state = GanState(weights, variables, opts, first_balance(image.dtype), tables)
         return State((), state, jnp.zeros(problem.canvas_shape, image.dtype), round_kernel(spec, image.dtype))
 
     def step(key, state: State, problem: Problem, i):
@@ -201,14 +206,12 @@ def build(
             return (gan_losses.gan_loss(on_real, True) + gan_losses.gan_loss(on_fake, False)) / 2, moved
 
         grads, spectral = jax.grad(discriminator_loss, has_aux=True)(params)
-        params, d_opt = move(params, grads, game.opts[1], i, d_rate)
+        params, d_opt = move(params, grads, game.opts[1], i)
 
-        keep = jnp.where(i == 0, 0, averaging).astype(image.dtype)
-        mean = keep * game.mean + (1 - keep) * implied_kernel(generator)
         balance = next_balance(game.balance, bicubic, i, near=near, sparsity=sparsity_weight)
         variables = {"params": params, "spectral": spectral}
-        moved = GanState(generator, variables, (g_opt, d_opt), balance, game.tables, mean)
-        estimate = base.finish(soft_threshold(mean, num_kept), spec)
+        moved = GanState(generator, variables, (g_opt, d_opt), balance, game.tables)
+        estimate = base.finish(soft_threshold(implied_kernel(generator), num_kept), spec)
         return State((), moved, state.canvas, estimate), {"loss": loss, "residual": bicubic, "kernel_loss": shape}
 
     return Solver(init, step, base.smallest_canvas(spec, SMALLEST_SIDE))
