@@ -82,7 +82,8 @@ def prepare(config):
             if config.kernel_size is None:
                 config.kernel_size = kernel.shape[0]
         elif "given" in (config.kernel.name, config.estimator):
-            raise ValueError("the kernel of this config is given, expected --kernel=FILE with it")
+            name = "estimator" if config.estimator == "given" else "kernel.name"
+            raise ValueError(f"config.{name} is 'given', expected --kernel=FILE with it")
         config.num_steps = methods.num_steps(config)
         spec = methods.build_spec(config, _SCALE.value)
         solver = methods.build_solver(config, spec)
