@@ -24,7 +24,7 @@ class Example(NamedTuple):
 
     sharp: jax.Array  # (H, W, 3), an image or a canvas
     lr: jax.Array  # (h, w, 3)
-    kernel: jax.Array  # (k, k)
+    kernel: jax.Array  # (k, k), the one that the network is shown
     noise_std: jax.Array  # ()
 
 
@@ -35,7 +35,8 @@ class Settings(NamedTuple):
     family: KernelFamily
     side: int  # of the sharp image over the LR image, in pixels; a rest of the scale is cut off
     noise_max: float = 0.0  # the noise has a standard deviation of U(0, noise_max), on the [0, 1] scale
-    clean: float = 0.5  # share of the examples without noise
+    clean: float = 0.5  # share of the examples without noise and with the true kernel
+    kernel_error: float = 0.0  # largest share of another kernel in the one that is shown, beside noise
     quantize: bool = True  # the LR image to the 256 levels of a file
 
     @property
@@ -56,14 +57,18 @@ def synthesize(keys: jax.Array, pieces: jax.Array, settings: Settings) -> Exampl
     Returns:
       The examples, with a leading axis n.
     """
-    keys = jax.vmap(lambda key: jax.random.split(key, 5))(keys)
-    patch_keys, kernel_keys, level_keys, clean_keys, noise_keys = jnp.moveaxis(keys, 1, 0)
+    keys = jax.vmap(lambda key: jax.random.split(key, 7))(keys)
+    patch_keys, kernel_keys, level_keys, clean_keys, noise_keys, other_keys, share_keys = jnp.moveaxis(keys, 1, 0)
     sharp = jax.vmap(lambda key: random_patch(key, pieces, settings.patch))(patch_keys)
-    kernels = jax.vmap(lambda key: settings.family.render(settings.family.sample(key)))(kernel_keys)
-    kernels = kernels.astype(sharp.dtype)
+    draw = jax.vmap(lambda key: settings.family.render(settings.family.sample(key)).astype(sharp.dtype))
+    kernels = shown = draw(kernel_keys)
     levels = jax.vmap(lambda key: jax.random.uniform(key, (), sharp.dtype, 0, settings.noise_max))(level_keys)
     clean = jax.vmap(lambda key: jax.random.bernoulli(key, settings.clean))(clean_keys)
     noise_std = jnp.where(clean, 0, levels)
+    if settings.kernel_error:
+        shares = jax.vmap(lambda key: jax.random.uniform(key, (), sharp.dtype, 0, settings.kernel_error))(share_keys)
+        shares = jnp.where(clean, 0, shares)[:, None, None]
+        shown = kernels + shares * (draw(other_keys) - kernels)
 
     def reduce(example):
         image, kernel, std, key = example
@@ -73,7 +78,7 @@ def synthesize(keys: jax.Array, pieces: jax.Array, settings: Settings) -> Exampl
 
     # One after another on a CPU: together they do not fit its cache.
     each = jax.lax.map if jax.default_backend() == "cpu" else lambda function, args: jax.vmap(function)(args)
-    return Example(sharp, each(reduce, (sharp, kernels, noise_std, noise_keys)), kernels, noise_std)
+    return Example(sharp, each(reduce, (sharp, kernels, noise_std, noise_keys)), shown, noise_std)
 
 
 def restore(network: USRNet, params: Any, seen: Example, settings: Settings) -> jax.Array:
@@ -84,6 +89,23 @@ def restore(network: USRNet, params: Any, seen: Example, settings: Settings) -> 
 def over_lr(images: jax.Array, seen: Example, settings: Settings) -> jax.Array:
     """The part of images or canvases over the LR images: (N, s h, s w, 3)."""
     return settings.spec.crop(images, seen.lr.shape)
+
+
+def first_guess(params: Any) -> Any:
+    """Random parameters changed so that the network starts as data steps with a denoiser that does nothing.
+
+    The denoiser has no path around it; learning to pass its input on is what most of a short training would be spent on.
+    The first channels of its outer level carry the image, and what the inner levels add starts at zero.
+    """
+    parts = {name: dict(part) for name, part in params["params"].items()}
+    bias, head, tail = parts["h"]["mlp.4"]["bias"], parts["p"]["m_head"]["kernel"], parts["p"]["m_tail"]["kernel"]
+    colours = jnp.arange(COLOURS)
+    parts["h"]["mlp.4"] = parts["h"]["mlp.4"] | {"bias": bias.at[: len(bias) // 2].set(_FIRST_WEIGHT)}
+    parts["p"]["m_head"] = {"kernel": head.at[..., :COLOURS].set(0).at[1, 1, colours, colours].set(1)}
+    parts["p"]["m_tail"] = {"kernel": jnp.zeros_like(tail).at[1, 1, colours, colours].set(1)}
+    if "m_up1.0" in parts["p"]:
+        parts["p"]["m_up1.0"] = {"kernel": jnp.zeros_like(parts["p"]["m_up1.0"]["kernel"])}
+    return {"params": parts}
 
 
 def make_task(network: USRNet, scales: tuple[Settings, ...], *, start: Any = None) -> Task:
@@ -101,9 +123,7 @@ def make_task(network: USRNet, scales: tuple[Settings, ...], *, start: Any = Non
         spec, k = scales[0].spec, scales[0].spec.kernel_size
         lr, kernel, noise = jnp.zeros((1, k, k, COLOURS)), jnp.ones((1, k, k)) / k**2, jnp.zeros(1)
         params = network.init(key, lr, kernel, noise, spec=spec)
-        bias = params["params"]["h"]["mlp.4"]["bias"]
-        params["params"]["h"]["mlp.4"]["bias"] = bias.at[: len(bias) // 2].set(_FIRST_WEIGHT)
-        return params
+        return first_guess(params)
 
     def loss_of(settings, params, keys, pieces):
         seen = synthesize(keys, pieces, settings)

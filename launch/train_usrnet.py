@@ -51,13 +51,15 @@ def settings_of(config) -> tuple[Settings, ...]:
         raise ValueError(f"config.noise_max is {config.noise_max!r}, expected a number of at least 0")
     if not 0 <= config.clean <= 1:
         raise ValueError(f"config.clean is {config.clean!r}, expected a share from 0 to 1")
+    if not 0 <= config.kernel_error <= 1:
+        raise ValueError(f"config.kernel_error is {config.kernel_error!r}, expected a share from 0 to 1")
     found = []
     for scale in config.scales:
         spec = make_spec(scale=scale, boundary=config.boundary, kernel_center=config.kernel_center)
         if config.side < spec.kernel_size:
             raise ValueError(f"config.side is {config.side}, expected at least {spec.kernel_size} at scale {scale}")
         family = methods.build_family(config.prior, spec)
-        found.append(Settings(spec, family, config.side, config.noise_max, config.clean))
+        found.append(Settings(spec, family, config.side, config.noise_max, config.clean, config.kernel_error))
     return tuple(found)
 
 

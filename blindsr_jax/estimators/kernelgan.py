@@ -19,7 +19,7 @@ from blindsr_jax.networks.kernelgan import Discriminator, implied_kernel, init_g
 from blindsr_jax.problem import Problem, Spec
 from blindsr_jax.solve import Solver, State
 
-NUM_STEPS = 3000  # of the release
+NUM_STEPS = 1200  # the release: 3000
 SIZE = 13  # of the implied kernel
 CENTER = 6.5  # (k + s) / 2 - 1: what comes out lies over what went in
 SMALLEST_SIDE = 32  # of an LR image: the discriminator's map is 4 x 4 then

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
 from blindsr_jax.networks.conv import conv2d
@@ -12,6 +13,7 @@ from blindsr_jax.networks.layers import Compute
 SMALLEST_SIDE = 8  # three halvings
 LARGEST_REACH = 6  # of the lags: what the smallest image holds
 STAGES = 4
+_LEAST_POWER = 1e-3  # of a frequency, in the mean power of all: what lies below is leakage
 _LEAST_CONTRAST = 0.02  # of a range of 1: below this an image has more rounding errors than details
 
 
@@ -108,13 +110,37 @@ def autocorrelation(x: jax.Array, reach: int) -> jax.Array:
     return found / jnp.maximum(found[:, :1], jnp.finfo(x.dtype).tiny)
 
 
+def log_spectrum(lags: jax.Array, reach: int) -> jax.Array:
+    """The logarithm of the smoothed power spectrum: a blur adds to it, where it multiplies all else.
+
+    Blackman and Tukey's estimate, the transform of the autocorrelation under a window. The logarithm of a Gaussian
+    kernel's spectrum is linear in its covariance, so that little is left to learn for a network that sees this.
+
+    Args:
+      lags: (N, (reach + 1) * (2 reach + 1)) of `autocorrelation`.
+      reach: the largest lag on either axis.
+
+    Returns:
+      (N, (reach + 1) * (2 reach + 1)), half of the frequencies, about -2.5 to 3.
+    """
+    size = 2 * reach + 1
+    down, across = np.arange(reach + 1), np.fft.ifftshift(np.arange(-reach, reach + 1))
+    window = np.outer(*(np.cos(np.pi * n / (2 * reach + 2)) ** 2 for n in (down, across)))
+    window[1:] *= 2  # each stands for the lag across the origin too
+    turns = (down[:, None, None, None] * down[None, None, :, None] + across[:, None, None] * across) / size
+    matrix = (np.cos(2 * np.pi * turns) * window).reshape(lags.shape[-1], -1)
+    power = jnp.matmul(lags, jnp.asarray(matrix.T, lags.dtype), precision="highest")
+    return jnp.log(jnp.maximum(power, 0) + _LEAST_POWER) / 2 + 1
+
+
 class KENet(nn.Module):
     """The kernel estimator of the KENet paper, any width, with a second head that names the kernel's category.
 
     Four stages of 1, 2, 3, 4 times `channels`, each a 3 x 3 convolution, ReLU and a residual block, 2 x 2 maxima
     between them; the mean over all positions; two layers of `hidden`; a softmax over the k * k entries. `channels` 64
     and `hidden` 1024 are the paper's. Beyond the paper, images are standardised first, the category head lets one
-    network serve several families, and with a `reach` (1 to 6) the hidden layers also see the image's autocorrelation.
+    network serve several families, and with a `reach` (1 to 6) the hidden layers also see the image's autocorrelation
+    and the logarithm of its power spectrum.
     """
 
     kernel_size: int
@@ -134,14 +160,16 @@ class KENet(nn.Module):
         if min(x.shape[1:3]) < SMALLEST_SIDE:
             raise ValueError(f"KENet got images of {x.shape[1]} x {x.shape[2]}, expected sides of at least 8")
         wide = self.compute.param_dtype(x)
-        lags = autocorrelation(x.astype(wide), self.reach) if self.reach else None
+        seen = []
+        if self.reach:
+            lags = autocorrelation(x.astype(wide), self.reach)
+            seen = [lags, log_spectrum(lags, self.reach)]
         x = self.compute.cast(standardize(x))
         for stage in range(STAGES):
             x = max_pool(x) if stage else x
             x = nn.relu(Conv3((stage + 1) * self.channels, compute=self.compute, name=f"conv{stage}")(x))
             x = ResidualBlock(compute=self.compute, name=f"block{stage}")(x)
-        x = jnp.mean(jnp.mean(x.astype(wide), 1), 1)
-        x = x if lags is None else jnp.concatenate([x, lags.astype(x.dtype)], -1)
+        x = jnp.concatenate([jnp.mean(jnp.mean(x.astype(wide), 1), 1), *seen], -1)
         for layer in range(2):
             x = nn.relu(Affine(self.hidden, name=f"hidden{layer}")(x))
         kernel = Affine(self.kernel_size**2, zero_init=True, name="kernel")(x)

@@ -15,6 +15,7 @@ from blindsr_jax.losses import mse
 from blindsr_jax.networks.zssr import ZssrNet, in_strips
 from blindsr_jax.problem import Problem, Spec
 from blindsr_jax.resize import imresize
+from blindsr_jax.restorers.cubic import enlarge, offset
 from blindsr_jax.solve import Solver, State
 
 _RECORD_EVERY, _RECORDS = 50, 5  # the reconstruction error, and how many of them the line is fitted to
@@ -59,34 +60,6 @@ def importance(lr: jax.Array) -> jax.Array:
     total = jnp.pad(total[frame : h - frame, frame : w - frame], frame)
     mean = jnp.mean(total)
     return jnp.where(mean > 1e-8, total / jnp.maximum(mean, 1e-8), 1)
-
-
-def _offset(spec: Spec) -> int:
-    """Where, from the first pixel that a kernel reads for LR pixel 0, the area of that LR pixel begins."""
-    return round(spec.center - (spec.scale - 1) / 2)
-
-
-def enlarge(lr: jax.Array, spec: Spec, *, border: int = 0) -> jax.Array:
-    """Cubic enlargement (Keys 1981) onto the grid of the unknown image, wherever the spec puts that.
-
-    Beyond its borders the LR image goes on wrapped ('circular') or mirrored ('valid').
-
-    Args:
-      lr: (h, w, c).
-      spec: the problem's static part.
-      border: pixels more on every side.
-
-    Returns:
-      The canvas (H + 2 border, W + 2 border, c); for 'valid' it reaches beyond the image.
-    """
-    s = spec.scale
-    shape = spec.canvas_shape(lr.shape)
-    circular = spec.boundary == "circular"
-    first = _offset(spec) - (spec.kernel_size - 1) // 2 * circular  # canvas coordinate where LR pixel 0 begins
-    margin = (spec.kernel_size + border) // s + 3
-    start = s * margin - first - border
-    wide = jnp.pad(lr, ((margin, margin), (margin, margin), (0, 0)), mode="wrap" if circular else "symmetric")
-    return imresize(wide, s)[start : start + shape[0] + 2 * border, start : start + shape[1] + 2 * border]
 
 
 def next_rate(rate: Rate, i: jax.Array) -> Rate:
@@ -140,7 +113,7 @@ def _pair(image: jax.Array, kernel: jax.Array, spec: Spec, shape: tuple[int, int
     wide = jnp.pad(image, ((k, k), (k, k), (0, 0)), mode="symmetric")
     size = (*(n + 2 * k for n in shape), image.shape[-1])
     part = _turn(jax.lax.dynamic_slice(wide, (patch.top, patch.left, jnp.zeros_like(patch.top)), size), patch.turn)
-    first = k - _offset(spec)
+    first = k - offset(spec)
     context = part[first : first + shape[0] + k - s, first : first + shape[1] + k - s]
     return part[k:-k, k:-k], correlate(context, kernel, scale=s)
 
