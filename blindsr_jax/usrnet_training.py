@@ -94,7 +94,7 @@ def over_lr(images: jax.Array, seen: Example, settings: Settings) -> jax.Array:
 def first_guess(params: Any) -> Any:
     """Random parameters changed so that the network starts as data steps with a denoiser that does nothing.
 
-    The denoiser has no path around it; learning to pass its input on is what most of a short training would be spent on.
+    The denoiser has no path around it; a short training would be spent on learning to pass its input on.
     The first channels of its outer level carry the image, and what the inner levels add starts at zero.
     """
     parts = {name: dict(part) for name, part in params["params"].items()}

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from blindsr_jax.networks.kenet import KENet, autocorrelation, max_pool
+from blindsr_jax.networks.kenet import KENet, autocorrelation, log_spectrum, max_pool
 from blindsr_jax.networks.layers import Compute
 
 TINY = {"kernel_size": 5, "channels": 2, "hidden": 6, "categories": 2}
@@ -108,3 +108,37 @@ def test_autocorrelation_by_hand():
     np.testing.assert_allclose(autocorrelation(jnp.asarray(x), 2)[0].reshape(3, 5), by_hand, atol=1e-5)
     flat = autocorrelation(jnp.full((1, 8, 8, 3), 0.5), 6)
     assert np.isfinite(flat).all()
+
+
+def test_log_spectrum_by_hand():
+    """The transform of all lags, those of the other half of the plane being the same, under a squared cosine."""
+    reach, size = 2, 5
+    lags = autocorrelation(jax.random.normal(jax.random.key(5), (1, 11, 9, 3)), reach)
+    table = np.asarray(lags[0], np.float64).reshape(reach + 1, size)
+    span = range(-reach, reach + 1)
+    both = {(i, j): table[i, j] if i >= 0 else table[-i, -j] for i in span for j in span}  # Python wraps around as they
+    window = {n: np.cos(np.pi * n / (2 * reach + 2)) ** 2 for n in span}
+
+    def power(u, v):
+        waves = {(i, j): np.cos(2 * np.pi * (u * i + v * j) / size) for i in span for j in span}
+        return sum(both[i, j] * window[i] * window[j] * waves[i, j] for i in span for j in span)
+
+    by_hand = np.array([[power(u, v) for v in (0, 1, 2, -2, -1)] for u in range(reach + 1)])
+    found = log_spectrum(lags, reach)[0].reshape(reach + 1, size)
+    np.testing.assert_allclose(found, np.log(np.maximum(by_hand, 0) + 1e-3) / 2 + 1, atol=1e-5)
+
+
+def test_log_spectrum_of_a_blur():
+    """A Gaussian blur lowers the logarithm by a quadratic form in the frequency."""
+    noise = jax.random.normal(jax.random.key(6), (1, 256, 256, 1))
+    taps = jnp.exp(-0.5 * jnp.arange(-6, 7) ** 2 / 0.8)[None, :, None, None]  # variance 0.8, down the rows
+    taps = taps / taps.sum()
+    padded = jnp.pad(noise, ((0, 0), (6, 6), (0, 0), (0, 0)), mode="wrap")
+    blurred = sum(taps[0, i] * padded[:, i : i + 256] for i in range(13))
+    reach = 5
+    sharp, soft = (log_spectrum(autocorrelation(x, reach), reach)[0].reshape(reach + 1, -1) for x in (noise, blurred))
+    change = (soft - sharp)[:, 0]
+    turns = 2 * np.pi * np.arange(reach + 1) / (2 * reach + 1)
+    # Both are in the mean power of all frequencies, so a constant is left.
+    np.testing.assert_allclose(change[:3] - change[0], -0.5 * 0.8 * turns[:3] ** 2, atol=0.1)
+    assert change[5] < change[4] < change[3] < change[0] - 0.9  # here the window smooths, and lets neighbours in

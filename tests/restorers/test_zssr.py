@@ -7,8 +7,9 @@ from blindsr_jax import Problem, solve
 from blindsr_jax.degradation import degrade
 from blindsr_jax.kernels.gaussian import gaussian_kernel
 from blindsr_jax.losses import mse
-from blindsr_jax.problem import BOUNDARIES, make_spec
+from blindsr_jax.problem import make_spec
 from blindsr_jax.restorers import zssr
+from blindsr_jax.restorers.cubic import enlarge
 from blindsr_jax.solve import least_lr_side, run_chunk
 from tests import small
 
@@ -38,7 +39,7 @@ def found(solver):
 
 def test_better_than_the_cubic_enlargement(found):
     problem, kernel, truth = make_case()
-    truth, cubic = (problem.spec.crop(x, problem.lr.shape) for x in (truth, zssr.enlarge(problem.lr, problem.spec)))
+    truth, cubic = (problem.spec.crop(x, problem.lr.shape) for x in (truth, enlarge(problem.lr, problem.spec)))
     assert found.image.shape == truth.shape and found.state.canvas.shape == problem.canvas_shape
     assert mse(found.image, truth) < 0.7 * mse(cubic, truth)
     np.testing.assert_array_equal(found.kernel, kernel)
@@ -54,24 +55,6 @@ def test_after_the_third_fall_nothing_moves(solver, found):
     after, trace = run_chunk(jax.random.key(0), state, problem, jnp.int32(0), solver=solver, length=30)
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(after), before)
     assert set(trace) == {"loss", "residual", "kernel_loss"} and np.all(trace["loss"] == before.image.loss)
-
-
-@pytest.mark.parametrize("boundary", BOUNDARIES)
-@pytest.mark.parametrize("center", ["aligned", "release"])
-@pytest.mark.parametrize("scale", [2, 3])
-def test_the_enlargement_lies_where_the_kernel_says(scale, center, boundary):
-    """A blurred ramp is a ramp through the same places: away from the border it must come back."""
-    spec = make_spec(scale=scale, kernel_size=7, boundary=boundary, kernel_center=center)
-    kernel = gaussian_kernel(jnp.asarray([0.8, 0.8]), jnp.asarray(0.0), kernel_size=7, center=spec.center)
-    rows, columns = (jnp.arange(n) for n in spec.canvas_shape((12, 13, 1)))
-    ramp = (rows[:, None] + 2 * columns[None, :])[..., None] / 150
-    lr = degrade(ramp, kernel, scale=scale, boundary=boundary)
-    large, edge = zssr.enlarge(lr, spec), 4 * scale
-    assert large.shape == ramp.shape
-    # The kernel's centre of mass is where it should be up to what the window cuts off.
-    np.testing.assert_allclose(large[edge:-edge, edge:-edge], ramp[edge:-edge, edge:-edge], atol=2e-3)
-    wider = zssr.enlarge(lr, spec, border=5)
-    np.testing.assert_allclose(wider[5:-5, 5:-5], large, atol=1e-6)
 
 
 @pytest.mark.parametrize("center", ["aligned", "release"])
@@ -129,12 +112,12 @@ def test_back_projection_brings_the_error_down():
     """With no training to speak of: the LR version of the result comes nearer to the LR image."""
     for boundary, center in (("valid", "release"), ("circular", "aligned")):
         problem, kernel, _ = make_case(boundary, center, lr_side=10)
-        large = zssr.enlarge(problem.lr, problem.spec)
+        large = enlarge(problem.lr, problem.spec)
         errors = []
         for _ in range(3):
             error = problem.lr - degrade(large, kernel, scale=2, boundary=boundary)
             errors.append(float(jnp.mean(error**2)))
-            large = large + zssr.enlarge(error, problem.spec)
+            large = large + enlarge(error, problem.spec)
         assert errors[2] < 0.3 * errors[0]
 
 
