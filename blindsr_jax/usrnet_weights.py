@@ -6,7 +6,6 @@ So a file is what launch/convert.py makes of the released weights, or what launc
 import io
 import os
 import pathlib
-import zipfile
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,12 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from blindsr_jax import weight_files
 from blindsr_jax.networks.usrnet import COLOURS, USRNet, UsrnetConfig
 from blindsr_jax.problem import make_spec
 
 FOLDER = pathlib.Path(__file__).parent / "restorers" / "weights"
 _SHIPPED = "usrnet.npz"
+_SOURCES = "launch/train_usrnet.py or launch/convert.py"
 _MAX_BYTES = 2**28  # of all arrays of a file; the full network of the paper has 2**26
+_refuse = partial(weight_files.refuse, "network")
 
 
 class Trained(NamedTuple):
@@ -93,23 +95,6 @@ def to_bytes(params: Any, *, half: bool = False) -> bytes:
     return data.getvalue()
 
 
-def _read_arrays(path) -> dict[str, np.ndarray]:
-    try:
-        data = io.BytesIO(pathlib.Path(path).read_bytes())  # NumPy leaves a broken file open
-        with zipfile.ZipFile(data) as archive:
-            if sum(info.file_size for info in archive.infolist()) > _MAX_BYTES:
-                raise ValueError("too large")
-        with np.load(data, allow_pickle=False) as archive:
-            return dict(archive)
-    except FileNotFoundError as error:
-        raise ValueError(f"cannot read the network {str(path)!r}: there is no such file") from error
-    except Exception as error:  # damaged archives end in many kinds of errors
-        raise ValueError(
-            f"cannot read the network {str(path)!r}: it is not a complete .npz file of arrays, one of "
-            "launch/train_usrnet.py or launch/convert.py was expected"
-        ) from error
-
-
 def read(path: str | os.PathLike) -> Trained:
     """Reads a network of any size.
 
@@ -119,13 +104,13 @@ def read(path: str | os.PathLike) -> Trained:
     Raises:
       ValueError: one sentence that names the file and what is wrong: missing, damaged, other arrays, not finite.
     """
-    arrays = _read_arrays(path)
+    arrays = weight_files.read_arrays(path, kind="network", expected=_SOURCES, max_bytes=_MAX_BYTES)
     shapes = {key: x.shape for key, x in arrays.items()}
     config = _config(shapes)
     if config is None or shapes != _shapes(config):
-        raise ValueError(f"cannot read the network {str(path)!r}: its arrays do not fit each other, a USRNet expected")
-    if not all(x.dtype.kind == "f" and np.isfinite(x).all() for x in arrays.values()):
-        raise ValueError(f"cannot read the network {str(path)!r}: it holds numbers that are not finite")
+        raise _refuse(path, "its arrays do not fit each other, a USRNet expected")
+    if not weight_files.are_finite(arrays.values()):
+        raise _refuse(path, "it holds numbers that are not finite")
     tree = dict(_to_flax(key, np.asarray(x, np.float32)) for key, x in arrays.items())
     return Trained({"params": unflatten_dict(tree)}, config)
 

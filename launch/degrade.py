@@ -29,17 +29,33 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; made whe
 _BOUNDARY = flags.DEFINE_enum("boundary", "circular", ["circular", "valid"], "'valid' cuts a border off the HR image.")
 _CENTER = flags.DEFINE_enum("kernel_center", "release", ["release", "aligned"], "Centre of the kernels.")
 _SIZE = flags.DEFINE_integer("kernel_size", None, "Odd; default min(4 scale + 3, 21).")
+_VARIANCES = flags.DEFINE_list(
+    "variance_range", None, "LOW,HIGH: variances of Gaussian kernels, square pixels of the sharp image."
+)
 _LEGACY = flags.DEFINE_boolean("legacy_png", False, "Truncate to 8 bits as the releases do, instead of rounding.")
 flags.mark_flags_as_required(["input", "scale", "workdir"])
 
 _NAMES = {"trajectory": "motion"}  # the words of --family for those of the package
 
 
+def variance_range() -> tuple[float, float]:
+    """The numbers of --variance_range; a ValueError where they are none or no family uses them."""
+    text = ",".join(_VARIANCES.value)
+    if _FAMILY.value not in ("gaussian", "mixture"):
+        raise ValueError(f"--variance_range={text} is of no use, expected --family=gaussian or mixture beside it")
+    try:
+        low, high = map(float, _VARIANCES.value)
+    except ValueError as error:
+        raise ValueError(f"--variance_range={text}: two numbers LOW,HIGH were expected") from error
+    return low, high
+
+
 def make_family(spec):
     """The family that --family names; 'mixture' is Gaussian and motion in equal parts."""
     names = ("gaussian", "motion") if _FAMILY.value == "mixture" else (_FAMILY.value,)
     place = {"scale": spec.scale, "kernel_size": spec.kernel_size, "kernel_center": spec.kernel_center}
-    families = [load_family(name, **place) for name in names]
+    options = {"gaussian": {"variance_range": variance_range()}} if _VARIANCES.value else {}
+    families = [load_family(name, **place, **options.get(name, {})) for name in names]
     return families[0] if len(families) == 1 else mixture(families)
 
 

@@ -26,6 +26,7 @@ from blindsr_jax.training import driver
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The training: a file like configs/diffusion.py.")
 _INPUT = flags.DEFINE_string("input", None, "Training images: a quoted glob or a folder.")
 _VALIDATION = flags.DEFINE_string("validation", None, "Images to validate on: a quoted glob or a folder.")
+flags.adopt_module_key_flags(driver)
 flags.mark_flags_as_required(["config", "input", "validation", "workdir"])
 
 

@@ -28,6 +28,7 @@ from blindsr_jax.training import driver
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The training: a file like configs/kenet.py.")
 _INPUT = flags.DEFINE_string("input", None, "Sharp images to train on: a quoted glob or a folder.")
 _VALIDATION = flags.DEFINE_string("validation", None, "Sharp images to validate on: a quoted glob or a folder.")
+flags.adopt_module_key_flags(driver)
 flags.mark_flags_as_required(["config", "input", "validation", "workdir"])
 
 _SHEET = 24  # kernels in a row of kernels.png
@@ -68,19 +69,12 @@ def make_write(config, family, validation):
         found = weights.read(place)  # the scores of what is stored
         note |= {"scale": config.scale, "families": names, "kernel_size": found.kernel_size}
         note |= {"stored": validation.scores(found.params), "mean_kernel": validation.baseline}
-        note["data"] = data_names()
+        note["data"] = {flag.name: driver.data_name(flag.value) for flag in (_INPUT, _VALIDATION)}
         io.write_json(os.path.join(folder, "kenet.json"), note)
         rows = np.stack([validation.truth.kernel[:_SHEET], validation.kernels(found.params)[0][:_SHEET]])
         io.kernel_sheet(os.path.join(folder, "kernels.png"), rows)
 
     return write
-
-
-def data_names() -> dict[str, str]:
-    """The last two folders of where images come from: a note says nothing else of the machine."""
-    folders = {"input": _INPUT.value, "validation": _VALIDATION.value}
-    folders = {name: path if os.path.isdir(path) else os.path.dirname(path) for name, path in folders.items()}
-    return {name: "/".join(path.strip("/").split("/")[-2:]) for name, path in folders.items()}
 
 
 def main() -> int:

@@ -28,6 +28,7 @@ from blindsr_jax.usrnet_training import Settings, Validation, make_task
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The training: a file like configs/usrnet.py.")
 _INPUT = flags.DEFINE_string("input", None, "Sharp images to train on: a quoted glob or a folder.")
 _VALIDATION = flags.DEFINE_string("validation", None, "Sharp images to validate on: a quoted glob or a folder.")
+flags.adopt_module_key_flags(driver)
 flags.mark_flags_as_required(["config", "input", "validation", "workdir"])
 
 
@@ -79,19 +80,13 @@ def make_write(validation: Validation):
     def write(folder, params, note):
         place = os.path.join(folder, "usrnet.npz")
         io.write_bytes(place, usrnet_weights.to_bytes(params))
-        note |= {"nearest": validation.baseline, "data": data_names()}
+        note["nearest"] = validation.baseline
+        note["data"] = {flag.name: driver.data_name(flag.value) for flag in (_INPUT, _VALIDATION)}
         io.write_json(os.path.join(folder, "usrnet.json"), note)
         sheet = np.clip(validation.sheet(params), 0, 1).astype(np.float32)
         io.write_image(os.path.join(folder, "restored.png"), io.Image(sheet))
 
     return write
-
-
-def data_names() -> dict[str, str]:
-    """The last two folders of where images come from: a note says nothing else of the machine."""
-    folders = {"input": _INPUT.value, "validation": _VALIDATION.value}
-    folders = {name: path if os.path.isdir(path) else os.path.dirname(path) for name, path in folders.items()}
-    return {name: "/".join(path.strip("/").split("/")[-2:]) for name, path in folders.items()}
 
 
 def main() -> int:

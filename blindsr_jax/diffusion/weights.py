@@ -7,7 +7,7 @@ import io
 import json
 import os
 import pathlib
-import zipfile
+from functools import partial
 from typing import Any
 
 import jax
@@ -15,11 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
+from blindsr_jax import weight_files
 from blindsr_jax.networks.unet import UNet, UNetConfig, multiple
 
 FOLDER = pathlib.Path(__file__).parent / "weights"
 _CONFIG = "config"  # the array that holds the network's config as JSON
+_SOURCES = "launch/train_diffusion.py or launch/convert.py"
 _MAX_BYTES = 2**33  # of all arrays; the released network has 2**31
+_refuse = partial(weight_files.refuse, "diffusion prior")
 
 
 def to_bytes(config: UNetConfig, params: Any) -> bytes:
@@ -34,26 +37,6 @@ def to_bytes(config: UNetConfig, params: Any) -> bytes:
     data = io.BytesIO()
     np.savez(data, **{_CONFIG: np.asarray(json.dumps(config._asdict()))}, **arrays)
     return data.getvalue()
-
-
-def _refuse(path, reason: str) -> ValueError:
-    return ValueError(f"cannot read the diffusion prior {str(path)!r}: {reason}")
-
-
-def _read_arrays(path) -> dict[str, np.ndarray]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(info.file_size for info in archive.infolist()) > _MAX_BYTES:
-                raise ValueError("too large")
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            return dict(archive)
-    except FileNotFoundError as error:
-        raise _refuse(path, "there is no such file") from error
-    except Exception as error:  # damaged archives end in many kinds of errors
-        raise _refuse(
-            path,
-            "it is not a complete .npz file of arrays, one of launch/train_diffusion.py or launch/convert.py expected",
-        ) from error
 
 
 def _config_of(path, text: str) -> UNetConfig:
@@ -89,7 +72,7 @@ def read(path: str | os.PathLike) -> tuple[UNetConfig, Any]:
       ValueError: one sentence that names the file and what is wrong: missing, damaged, arrays that do not fit the
         config, not finite.
     """
-    arrays = _read_arrays(path)
+    arrays = weight_files.read_arrays(path, kind="diffusion prior", expected=_SOURCES, max_bytes=_MAX_BYTES)
     if _CONFIG not in arrays:
         from blindsr_jax.diffusion import conversion
 

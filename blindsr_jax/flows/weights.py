@@ -7,16 +7,19 @@ import io
 import math
 import os
 import pathlib
-import zipfile
+from functools import partial
 
 import jax
 import numpy as np
 
+from blindsr_jax import weight_files
 from blindsr_jax.flows.model import Flow, FlowParams, FlowStats, Mlp
 
 FOLDER = pathlib.Path(__file__).parent / "weights"
 _ALIASES = {"motion": "trajectory"}
+_SOURCES = "launch/train_flow.py or launch/convert.py"
 _MAX_BYTES = 2**26  # of all arrays of a file; an honest one has about 2**20
+_refuse = partial(weight_files.refuse, "flow")
 
 
 def _names() -> Flow:
@@ -52,23 +55,6 @@ def halve(flow: Flow) -> Flow:
     return flow._replace(params=flow.params._replace(log_scale=networks[0], shift=networks[1]))
 
 
-def _read_arrays(path) -> dict[str, np.ndarray]:
-    try:
-        data = io.BytesIO(pathlib.Path(path).read_bytes())  # NumPy leaves a broken file open
-        with zipfile.ZipFile(data) as archive:
-            if sum(info.file_size for info in archive.infolist()) > _MAX_BYTES:
-                raise ValueError("too large")
-        with np.load(data, allow_pickle=False) as archive:
-            return dict(archive)
-    except FileNotFoundError as error:
-        raise ValueError(f"cannot read the flow {str(path)!r}: there is no such file") from error
-    except Exception as error:  # damaged archives end in many kinds of errors
-        raise ValueError(
-            f"cannot read the flow {str(path)!r}: it is not a complete .npz file of arrays, one of "
-            "launch/train_flow.py or launch/convert.py was expected"
-        ) from error
-
-
 def read(path: str | os.PathLike) -> tuple[Flow, int]:
     """Reads a flow.
 
@@ -81,22 +67,22 @@ def read(path: str | os.PathLike) -> tuple[Flow, int]:
     Raises:
       ValueError: one sentence that names the file and what is wrong: missing, damaged, other arrays, not finite.
     """
-    arrays = _read_arrays(path)
+    arrays = weight_files.read_arrays(path, kind="flow", expected=_SOURCES, max_bytes=_MAX_BYTES)
     names = _names()
     wanted = {"scale", *jax.tree.leaves(names)}
     if missing := wanted - set(arrays):
-        raise ValueError(f"cannot read the flow {str(path)!r}: it has no {', '.join(sorted(missing))}")
+        raise _refuse(path, f"it has no {', '.join(sorted(missing))}")
     if unknown := set(arrays) - wanted:
-        raise ValueError(f"cannot read the flow {str(path)!r}: {', '.join(sorted(unknown))} was not expected in it")
+        raise _refuse(path, f"{', '.join(sorted(unknown))} was not expected in it")
     w0, scale = arrays["log_scale.w0"], arrays["scale"]
     fits = w0.ndim == 3 and scale.shape == () and scale in range(1, 9) and math.isqrt(w0.shape[1]) ** 2 == w0.shape[1]
     shapes = _shapes(*w0.shape) if fits else None
     flow = jax.tree.map(arrays.get, names)
     if not fits or jax.tree.map(np.shape, flow) != shapes or w0.shape[1] % 2 == 0:
-        raise ValueError(f"cannot read the flow {str(path)!r}: its arrays do not fit each other, a flow was expected")
-    finite = all(x.dtype.kind == "f" and np.isfinite(x).all() for x in jax.tree.leaves(flow))
+        raise _refuse(path, "its arrays do not fit each other, a flow was expected")
+    finite = weight_files.are_finite(jax.tree.leaves(flow))
     if not finite or flow.normalization <= 0 or flow.stats.variance.min() < 0:
-        raise ValueError(f"cannot read the flow {str(path)!r}: it holds numbers that no flow has, finite ones expected")
+        raise _refuse(path, "it holds numbers that no flow has, finite ones expected")
     return jax.tree.map(lambda x: np.asarray(x, np.float32), flow), int(scale)
 
 

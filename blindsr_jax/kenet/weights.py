@@ -7,7 +7,7 @@ import io
 import math
 import os
 import pathlib
-import zipfile
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,12 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from blindsr_jax import weight_files
 from blindsr_jax.networks.kenet import LARGEST_REACH, SMALLEST_SIDE, KENet
 from blindsr_jax.networks.layers import Compute
 
 FOLDER = pathlib.Path(__file__).parent / "weights"
+_SOURCE = "launch/train_kenet.py"
 _MAX_BYTES = 2**27  # of all arrays of a file; the paper's network has 2**24 bytes
 _NOTES = ("scale", "families", "reach")
+_refuse = partial(weight_files.refuse, "network")
 
 
 class Trained(NamedTuple):
@@ -58,23 +61,6 @@ def to_bytes(params: Any, *, scale: int, families: tuple[str, ...], reach: int =
     return data.getvalue()
 
 
-def _read_arrays(path) -> dict[str, np.ndarray]:
-    try:
-        data = io.BytesIO(pathlib.Path(path).read_bytes())  # NumPy leaves a broken file open
-        with zipfile.ZipFile(data) as archive:
-            if sum(info.file_size for info in archive.infolist()) > _MAX_BYTES:
-                raise ValueError("too large")
-        with np.load(data, allow_pickle=False) as archive:
-            return dict(archive)
-    except FileNotFoundError as error:
-        raise ValueError(f"cannot read the network {str(path)!r}: there is no such file") from error
-    except Exception as error:  # damaged archives end in many kinds of errors
-        raise ValueError(
-            f"cannot read the network {str(path)!r}: it is not a complete .npz file of arrays, one of "
-            "launch/train_kenet.py was expected"
-        ) from error
-
-
 def _describe(arrays: dict[str, np.ndarray]) -> Trained | None:
     """The network that arrays belong to by their shapes, its parameters as shapes; None where they fit none."""
     scale, families, reach = (arrays.get(name) for name in _NOTES)
@@ -101,14 +87,14 @@ def read(path: str | os.PathLike) -> Trained:
     Raises:
       ValueError: one sentence that names the file and what is wrong: missing, damaged, other arrays, not finite.
     """
-    arrays = _read_arrays(path)
+    arrays = weight_files.read_arrays(path, kind="network", expected=_SOURCE, max_bytes=_MAX_BYTES)
     found = _describe(arrays)
     weights = {name: x for name, x in arrays.items() if name not in _NOTES}
     wanted = {} if found is None else flatten_dict(found.params["params"], sep=".")
     if not wanted or {k: x.shape for k, x in weights.items()} != {k: x.shape for k, x in wanted.items()}:
-        raise ValueError(f"cannot read the network {str(path)!r}: its arrays do not fit each other, a KENet expected")
-    if not all(x.dtype.kind == "f" and np.isfinite(x).all() for x in weights.values()):
-        raise ValueError(f"cannot read the network {str(path)!r}: it holds numbers that are not finite")
+        raise _refuse(path, "its arrays do not fit each other, a KENet expected")
+    if not weight_files.are_finite(weights.values()):
+        raise _refuse(path, "it holds numbers that are not finite")
     tree = unflatten_dict({name: np.asarray(x, np.float32) for name, x in weights.items()}, sep=".")
     return found._replace(params={"params": tree})
 

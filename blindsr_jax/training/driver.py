@@ -1,7 +1,7 @@
 """A training as a run of a launch: images from files, a folder that can be resumed, metrics, signals.
 
-A launch defines `task`, how to validate and how to write the weights; all else is here. Importing this module defines
-the flags that trainings share.
+`train` is for what `engine` trains: a launch defines a task, how to validate and how to write the weights. `run` is the
+loop over epochs in a folder, for any training. Importing this module defines the flags that trainings share.
 """
 
 import functools
@@ -41,6 +41,26 @@ class Job(NamedTuple):
     names: tuple[str, ...]  # of these scores
     write: Callable[[str, Any, dict[str, Any]], None]  # (folder, averaged parameters, note): the launch's own files
     outputs: tuple[str, ...]  # names of these files
+
+
+def show_all(bar: tqdm, progress: Progress) -> None:
+    """What the last epoch measured: beside the bar, and in a line where there is no terminal."""
+    last = {name: f"{x[-1]:.4g}" for name, x in progress.trace.items() if not np.isnan(x[-1])}
+    bar.set_postfix(last)
+    if not os.isatty(2):
+        print(f"epoch {progress.step} of {bar.total}: {last}", flush=True)
+
+
+class Training(NamedTuple):
+    """A training as the loop over its epochs sees it."""
+
+    num_epochs: int
+    write_every: int  # epochs
+    names: tuple[str, ...]  # of all that is measured, 'loss' among them
+    begin: Callable[[], Any]  # the state before the first epoch
+    advance: Callable[[int, Any], tuple[Any, Mapping[str, float]]]  # (epochs done, state) -> state, what was measured
+    write: Callable[[Progress], None]  # the launch's own files
+    show: Callable[[tqdm, Progress], None] = show_all  # what the last epoch measured
 
 
 def settings(config: Any) -> engine.Settings:
@@ -96,7 +116,7 @@ def pieces(pattern: str, flag: str, *, least: int) -> np.ndarray:
 def data_name(pattern: str) -> str:
     """The last two folders of a pattern, which say what the images are without saying where."""
     folder = pattern if os.path.isdir(pattern) else os.path.dirname(pattern)
-    return "/".join(os.path.normpath(folder).split(os.sep)[-2:])
+    return "/".join([part for part in os.path.normpath(folder).split(os.sep) if part][-2:])
 
 
 def plain(config: Any) -> dict[str, Any]:
@@ -139,87 +159,111 @@ def write_metrics(folder: str, trace: Mapping[str, np.ndarray]) -> None:
     io.write_text(os.path.join(folder, "metrics.jsonl"), "\n".join(lines) + "\n")
 
 
-class _Run:
-    """One run of `train`."""
+def _restore(folder: str, training: Training) -> Progress:
+    """Where an earlier run stopped, or the beginning."""
+    trace = {name: jax.ShapeDtypeStruct((), np.float32) for name in (*training.names, "seconds")}
+    found = checkpoints.restore(os.path.join(folder, STATE), jax.eval_shape(training.begin), trace)
+    return found[0] if found else Progress(0, 0, training.begin(), {name: np.zeros(0, np.float32) for name in trace})
 
-    def __init__(self, job: Job, folder: str):
-        self.job, self.folder, self.settings = job, folder, settings(job.config)
-        self.key = jax.random.key(job.config.seed)
-        self.mesh = batch.device_mesh()
-        self.epoch = functools.partial(engine.run_epoch, task=job.task, settings=self.settings, mesh=self.mesh)
 
-    def begin(self) -> engine.TrainState:
-        return engine.init(jax.random.fold_in(self.key, 2**31), self.job.task, self.settings)
+def _advance(training: Training, progress: Progress) -> Progress:
+    """One epoch; what it has not measured is NaN in the trace."""
+    begin = time.perf_counter()
+    state, found = training.advance(progress.step, progress.state)
+    new = {**found, "seconds": time.perf_counter() - begin}
+    trace = {name: np.append(old, np.float32(new.get(name, np.nan))) for name, old in progress.trace.items()}
+    if not np.isfinite(new["loss"]):
+        number = progress.step + 1
+        raise cli.UsageError(f"the loss of epoch {number} is not finite, try a smaller --config.learning_rate")
+    return Progress(0, progress.step + 1, state, trace)
 
-    def restore(self) -> Progress:
-        """Where an earlier run stopped, or the beginning."""
-        like = jax.eval_shape(self.begin)
-        names = jax.eval_shape(self.epoch, self.key, like, self.job.data)[1]
-        trace = {name: jax.ShapeDtypeStruct((), np.float32) for name in (*names, *self.job.names, "seconds")}
-        found = checkpoints.restore(os.path.join(self.folder, STATE), like, trace)
-        return found[0] if found else Progress(0, 0, self.begin(), {name: np.zeros(0, np.float32) for name in trace})
 
-    def save(self, progress: Progress) -> None:
-        checkpoints.save(os.path.join(self.folder, STATE), progress)
+def _run_epochs(folder: str, training: Training, stopper: Stopper) -> Progress:
+    """Runs the epochs that are left."""
+    progress, saved, total = _restore(folder, training), time.monotonic(), training.num_epochs
+    if progress.step:
+        print(f"{progress.step} of {total} epochs were done before", flush=True)
+    if progress.step == total:  # the state may be newer than what is derived from it
+        training.write(progress)
+    with tqdm(total=total, initial=progress.step, desc="training", unit="epoch", disable=None) as bar:
+        while progress.step < total:
+            if stopper.number is not None:
+                checkpoints.save(os.path.join(folder, STATE), progress)
+                stopper.check()
+            progress = _advance(training, progress)
+            bar.update()
+            training.show(bar, progress)
+            write_metrics(folder, progress.trace)
+            if progress.step % training.write_every == 0 or progress.step == total:
+                training.write(progress)
+            if progress.step == total or time.monotonic() - saved > CHECKPOINT_SECONDS.value:
+                checkpoints.save(os.path.join(folder, STATE), progress)
+                saved = time.monotonic()
+    return progress
 
-    def advance(self, progress: Progress) -> Progress:
-        """One epoch, and a validation if one is due."""
-        begin, number, job = time.perf_counter(), progress.step + 1, self.job
-        state, found = self.epoch(self.key, progress.state, job.data)
-        new = {name: float(x) for name, x in found.items()}
-        if number % job.config.validate_every == 0 or number == self.settings.num_epochs:
+
+def run(config: Any, outputs: tuple[str, ...], prepare: Callable[[str], Training]) -> tuple[str, Progress]:
+    """Trains in --workdir to the end, from where an earlier run of the same folder stands.
+
+    Args:
+      config: a folder holds one training, which is one with the same values of all of these.
+      outputs: names of the files that `write` of the training makes.
+      prepare: the folder -> the training; called when the folder is this process's.
+
+    Returns:
+      The folder, and where the training stands in the end.
+
+    Raises:
+      UsageError: the folder cannot be used, `prepare` refuses, or the loss is no number any more.
+      StoppedError: a signal has come; the state is saved.
+    """
+    folder, stopper = cli.make_workdir(WORKDIR.value), Stopper()
+    try:
+        with locks.hold(folder):
+            check_folder(folder, config, outputs)
+            training = prepare(folder)
+            io.write_json(os.path.join(folder, "config.json"), plain(config))
+            return folder, _run_epochs(folder, training, stopper)
+    except locks.LockedError as error:
+        raise cli.UsageError(f"--workdir={folder}: {error}") from error
+
+
+def _note(job: Job, found: engine.Settings, progress: Progress) -> dict[str, Any]:
+    """How averaged parameters came about."""
+    trace = progress.trace
+    done = np.flatnonzero([not np.isnan(x) for x in trace[job.names[0]]]) if job.names else []
+    return {
+        "config": plain(job.config),
+        "epochs": progress.step,
+        "steps": progress.step * found.steps_per_epoch,
+        "loss": float(trace["loss"][-1]),
+        "validation": {name: float(trace[name][done[-1]]) for name in job.names} if len(done) else {},
+        "seconds": float(trace["seconds"].sum()),
+        "device": jax.devices()[0].device_kind,
+        "versions": {"blindsr_jax": blindsr_jax.__version__, "jax": jax.__version__},
+    }
+
+
+def _training(job: Job, folder: str) -> Training:
+    """What `engine` trains, for `run`."""
+    found, key, every = settings(job.config), jax.random.key(job.config.seed), job.config.validate_every
+    epoch = functools.partial(engine.run_epoch, task=job.task, settings=found, mesh=batch.device_mesh())
+
+    def begin():
+        return engine.init(jax.random.fold_in(key, 2**31), job.task, found)
+
+    def advance(number, state):
+        state, measured = epoch(key, state, job.data)
+        new = {name: float(x) for name, x in measured.items()}
+        if (number + 1) % every == 0 or number + 1 == found.num_epochs:
             new |= job.validate(state.average)
-        new["seconds"] = time.perf_counter() - begin
-        trace = {name: np.append(old, np.float32(new.get(name, np.nan))) for name, old in progress.trace.items()}
-        return Progress(0, number, state, trace)
+        return state, new
 
-    def write(self, progress: Progress) -> None:
-        """What the launch makes of the averaged parameters, with a note of how they came about."""
-        trace, config = progress.trace, self.job.config
-        done = np.flatnonzero([not np.isnan(x) for x in trace[self.job.names[0]]]) if self.job.names else []
-        scores = {name: float(trace[name][done[-1]]) for name in self.job.names} if len(done) else {}
-        note = {
-            "config": plain(config),
-            "epochs": progress.step,
-            "steps": progress.step * self.settings.steps_per_epoch,
-            "loss": float(trace["loss"][-1]),
-            "validation": scores,
-            "seconds": float(trace["seconds"].sum()),
-            "device": jax.devices()[0].device_kind,
-            "versions": {"blindsr_jax": blindsr_jax.__version__, "jax": jax.__version__},
-        }
-        self.job.write(self.folder, jax.device_get(progress.state.average), note)
+    def write(progress):
+        job.write(folder, jax.device_get(progress.state.average), _note(job, found, progress))
 
-    def all(self, stopper: Stopper) -> Progress:
-        """Runs the epochs that are left."""
-        progress, saved, total = self.restore(), time.monotonic(), self.settings.num_epochs
-        if progress.step:
-            print(f"{progress.step} of {total} epochs were done before", flush=True)
-        if progress.step == total:  # the state may be newer than what is derived from it
-            self.write(progress)
-        with tqdm(total=total, initial=progress.step, desc="training", unit="epoch", disable=None) as bar:
-            while progress.step < total:
-                if stopper.number is not None:
-                    self.save(progress)
-                    stopper.check()
-                progress = self.advance(progress)
-                if not np.isfinite(progress.trace["loss"][-1]):
-                    number = progress.step
-                    raise cli.UsageError(
-                        f"the loss of epoch {number} is not finite, try a smaller --config.learning_rate"
-                    )
-                last = {name: f"{x[-1]:.4g}" for name, x in progress.trace.items() if not np.isnan(x[-1])}
-                bar.update()
-                bar.set_postfix(last)
-                if not os.isatty(2):
-                    print(f"epoch {progress.step} of {total}: {last}", flush=True)
-                write_metrics(self.folder, progress.trace)
-                if progress.step % self.job.config.validate_every == 0 or progress.step == total:
-                    self.write(progress)
-                if progress.step == total or time.monotonic() - saved > CHECKPOINT_SECONDS.value:
-                    self.save(progress)
-                    saved = time.monotonic()
-        return progress
+    names = jax.eval_shape(epoch, key, jax.eval_shape(begin), job.data)[1]
+    return Training(found.num_epochs, every, (*names, *job.names), begin, advance, write)
 
 
 def train(job: Job) -> str:
@@ -229,13 +273,4 @@ def train(job: Job) -> str:
       UsageError: the folder cannot be used or a setting is wrong.
       StoppedError: a signal has come; the state is saved.
     """
-    folder, stopper = cli.make_workdir(WORKDIR.value), Stopper()
-    try:
-        with locks.hold(folder):
-            check_folder(folder, job.config, job.outputs)
-            run = _Run(job, folder)
-            io.write_json(os.path.join(folder, "config.json"), plain(job.config))
-            run.all(stopper)
-    except locks.LockedError as error:
-        raise cli.UsageError(f"--workdir={folder}: {error}") from error
-    return folder
+    return run(job.config, job.outputs, functools.partial(_training, job))[0]

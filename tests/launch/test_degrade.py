@@ -22,6 +22,7 @@ RUNS = {
     "valid": ["--scale=2", "--boundary=valid", "--kernel_center=aligned", "--kernel_size=7"],
     "motion": ["--scale=3", "--family=motion"],
     "line": ["--scale=3", "--family=line"],
+    "narrow": ["--scale=2", "--variance_range=0.2,0.3"],
     "mixture": ["--scale=2", "--family=mixture", "--seed=6"],
 }
 
@@ -145,6 +146,11 @@ def test_valid_boundary(made):
     wanted = correlated(source, kernel, 1)[3:29:2, 3:37:2]
     assert np.abs(lr - wanted).max() < 0.501
     np.testing.assert_allclose(ndimage.center_of_mass(kernel), (7 + 2) / 2 - 1, atol=1e-4)  # 'aligned'
+
+
+def test_variance_range(made):
+    (line,) = read_json(made[0], "narrow", "manifest.json")
+    assert all(0.2 <= x <= 0.3 for x in line["parameters"]["variances"])
 
 
 def test_families(made):
