@@ -36,10 +36,10 @@ def get_config(variant: str = "both"):
             "loss": "attention",  # or l1
             "category_weight": 0.02,  # of the cross entropy of the family
             "lr_side": 96 if paper else 64,  # of an LR patch
-            "noise_max": 0.0,  # the noise of a patch is U(0, noise_max) strong, on the [0, 1] scale
+            "noise_max": 0.0 if paper else 0.01,  # the noise of a patch is U(0, noise_max) strong, on the [0, 1] scale
             "jpeg_quality": config_dict.placeholder(tuple),  # (low, high) of whole numbers; None: no compression
             "batch_size": 64 if paper else 16,
-            "num_epochs": 6000 if paper else 32,
+            "num_epochs": 6000 if paper else 48,
             "steps_per_epoch": 100,
             "learning_rate": 1e-3 if paper else 2e-3,
             "schedule": "cosine",

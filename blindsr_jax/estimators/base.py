@@ -1,20 +1,34 @@
-"""What the estimators that play a game of crops share (KernelGAN, Bell-Kligler et al. 2019)."""
+"""What the estimators that make the LR image smaller share (KernelGAN, Bell-Kligler et al. 2019)."""
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from blindsr_jax.inference.self_similarity import Candidates, draw_candidates
 from blindsr_jax.kernel_models.base import round_kernel
 from blindsr_jax.kernels.analytic import analytic_x4_kernel
+from blindsr_jax.kernels.family import KernelFamily
 from blindsr_jax.kernels.postprocess import place
 from blindsr_jax.problem import Spec
 
 SCALES = (2, 4)
+SIZE = 13  # of the kernels that make an LR image smaller by two
+SMALLEST_SIDE = 32  # of an LR image: a discriminator's map is 4 x 4 then
+_CANDIDATES_KEY = 11
 
 
 def check_scale(name: str, spec: Spec) -> None:
     """Raises a ValueError, one sentence, unless the scale is 2 or 4: the game is played at x2, x4 is x2 twice."""
     if spec.scale not in SCALES:
         raise ValueError(f"the estimator {name!r} knows the scales 2 and 4, got scale {spec.scale}")
+
+
+def check_pull(name: str, pull: float, family: KernelFamily | None) -> None:
+    """Raises a ValueError, one sentence, unless a pull is 0, or above it with kernels to find the first one among."""
+    if not pull >= 0:
+        raise ValueError(f"the estimator {name!r} has pull {pull}, expected a number of at least 0")
+    if pull and family is None:
+        raise ValueError(f"the estimator {name!r} has pull {pull} and no kernel family, one was expected")
 
 
 def colour(lr: jax.Array) -> jax.Array:
@@ -27,6 +41,12 @@ def colour(lr: jax.Array) -> jax.Array:
 def crop_side(lr_shape: tuple[int, ...], wanted: int) -> int:
     """Side of the crops that are made smaller: as wanted, or what the image has; even."""
     return min(wanted, *lr_shape[:2]) // 2 * 2
+
+
+def candidates(family: KernelFamily, spec: Spec, *, num: int = 1024) -> Candidates:
+    """Random kernels for `self_similarity.mean_kernels`, the same for each image; arrays of NumPy."""
+    drawn = draw_candidates(jax.random.key(_CANDIDATES_KEY), family, spec, size=SIZE, num=num)
+    return jax.tree.map(np.asarray, drawn)
 
 
 def smallest_canvas(spec: Spec, lr_side: int) -> int:

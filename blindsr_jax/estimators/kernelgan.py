@@ -13,16 +13,18 @@ import optax
 
 from blindsr_jax.degradation import correlate
 from blindsr_jax.estimators import base, crops, gan_losses
+from blindsr_jax.estimators.base import SIZE, SMALLEST_SIDE
+from blindsr_jax.inference.self_similarity import mean_kernels
 from blindsr_jax.kernel_models.base import round_kernel
+from blindsr_jax.kernels.family import KernelFamily
 from blindsr_jax.kernels.postprocess import soft_threshold
+from blindsr_jax.losses import mse
 from blindsr_jax.networks.kernelgan import Discriminator, implied_kernel, init_generator
 from blindsr_jax.problem import Problem, Spec
 from blindsr_jax.solve import Solver, State
 
 NUM_STEPS = 1200  # the release: 3000
-SIZE = 13  # of the implied kernel
 CENTER = 6.5  # (k + s) / 2 - 1: what comes out lies over what went in
-SMALLEST_SIDE = 32  # of an LR image: the discriminator's map is 4 x 4 then
 _STEADY = 3  # steps near the bicubic image before its weight falls
 
 
@@ -43,6 +45,7 @@ class GanState(NamedTuple):
     opts: tuple[optax.OptState, optax.OptState]  # of both
     balance: Balance
     tables: tuple[jax.Array, jax.Array]  # of crops.crop_tables
+    first: jax.Array | None  # (SIZE, SIZE), the kernel that the generator is drawn to
 
 
 def first_balance(dtype: jnp.dtype) -> Balance:
@@ -82,6 +85,8 @@ def generator_loss(
     balance: Balance,
     *,
     sum_weight: float = 0.5,
+    first: jax.Array | None = None,
+    pull: float = 0.0,
     legacy: bool = False,
 ) -> tuple[jax.Array, tuple]:
     """The generator's loss.
@@ -92,6 +97,8 @@ def generator_loss(
       crop: (H, W, 3) in [-1, 1].
       balance: weights of the losses that change.
       sum_weight: of the kernel's sum.
+      first: (SIZE, SIZE) a kernel whose image takes the place of the bicubic one, or None.
+      pull: weight of the squared distance from it.
       legacy: see `gan_losses.halve`.
 
     Returns:
@@ -102,35 +109,47 @@ def generator_loss(
     small = correlate(crop, kernel, scale=2)
     judged, rest = discriminator(small)
     game = gan_losses.gan_loss(judged, True)
-    bicubic = gan_losses.bicubic_loss(small, crop, legacy=legacy)
+    if first is None:
+        bicubic = gan_losses.bicubic_loss(small, crop, legacy=legacy)
+    else:
+        bicubic = mse(small, correlate(crop, first, scale=2))
     shape = sum_weight * gan_losses.sum_loss(kernel) + 0.5 * gan_losses.boundary_loss(kernel)
     shape = shape + balance.center * gan_losses.center_loss(kernel, CENTER)
     shape = shape + balance.sparsity * gan_losses.sparsity_loss(kernel)
+    if first is not None:
+        shape = shape + pull * jnp.sum((kernel - first) ** 2)
     return game + balance.bicubic * bicubic + shape, (game, bicubic, shape, small, rest)
 
 
 def build(
     spec: Spec,
     *,
+    family: KernelFamily | None = None,
+    pull: float = 10.0,
     learning_rate: float = 6e-4,
     decay_every: int = 400,
     crop: int = 48,
     near: float = 0.02,
     sum_weight: float = 5.0,
     sparsity_weight: float = 5.0,
-    num_kept: int = 40,
+    num_kept: int | None = None,
     noise_std: tuple[float, float] = (2 / 255, 2 / 255),
     recolour: bool = True,
     legacy: bool = False,
 ) -> Solver:
     """One step is one step of the generator and one of the discriminator, each on one crop.
 
+    Beyond the paper, the generator is drawn to the kernel of `inference.self_similarity`: alone, the game finds the
+    width of a blur only roughly and its direction hardly in images of some 60 pixels, and adds noise to the kernel.
+
     Meant for about 3 `decay_every` steps. The release has 3000 steps, learning_rate 2e-4, decay_every 750, crop 64,
-    near 0.4, sum_weight 0.5, noise_std (2 / 255, 1 / 255) and recolour False; with that sum_weight some kernels vanish,
-    and smaller crops, recoloured, keep the discriminator from knowing a small image by heart.
+    near 0.4, sum_weight 0.5, pull 0, num_kept 40, noise_std (2 / 255, 1 / 255) and recolour False; with that sum_weight
+    some kernels vanish, and smaller crops, recoloured, keep the discriminator from knowing a small image by heart.
 
     Args:
       spec: the problem's static part; scale 2 or 4.
+      family: where the kernels come from among which the first one is sought, `config.prior`.
+      pull: of the first kernel; 0 does without it.
       learning_rate: of Adam with beta 0.5 and 0.999, for both.
       decay_every: steps after which the learning rate falls to a tenth, three times at most.
       crop: side of the generator's crops, in LR pixels; smaller where the image is.
@@ -138,18 +157,20 @@ def build(
         larger one for three colours that it sums by mistake.
       sum_weight: of the loss that keeps the kernel's sum at 1.
       sparsity_weight: of the sparsity of the kernel, once it counts.
-      num_kept: entries of the kernel that survive the last thresholding at least. That narrows wide kernels; more of
-        them let noise in.
+      num_kept: entries of the kernel that survive a last thresholding at least, which takes noise off and narrows wide
+        kernels; None only cuts off what is negative.
       noise_std: of the noise on real and on generated crops, of values in [-1, 1].
       recolour: see `crops.recolour`.
       legacy: the release's bicubic loss and gradient map, with their mistakes.
 
     Raises:
-      ValueError: another scale, or crops too small; one sentence.
+      ValueError: another scale, crops too small, or a pull without a family; one sentence.
     """
     base.check_scale("kernelgan", spec)
+    base.check_pull("kernelgan", pull, family)
     if crop < SMALLEST_SIDE:
         raise ValueError(f"the estimator 'kernelgan' has crop {crop}, expected at least {SMALLEST_SIDE}")
+    candidates = base.candidates(family, spec) if pull else None
     network, adam = Discriminator(), optax.scale_by_adam(b1=0.5, b2=0.999)
 
     augment = crops.recolour if recolour else lambda key, x: x
@@ -173,7 +194,8 @@ def build(
         variables = network.init(keys[1], jnp.zeros((small, small, 3), image.dtype))
         opts = adam.init(weights), adam.init(variables["params"])
         tables = crops.crop_tables(image, side, small, legacy=legacy)
-        state = GanState(weights, variables, opts, first_balance(image.dtype), tables)
+        first = None if candidates is None else mean_kernels(image, candidates)[1]
+        state = GanState(weights, variables, opts, first_balance(image.dtype), tables, first)
         return State((), state, jnp.zeros(problem.canvas_shape, image.dtype), round_kernel(spec, image.dtype))
 
     def step(key, state: State, problem: Problem, i):
@@ -191,6 +213,8 @@ def build(
             father,
             game.balance,
             sum_weight=sum_weight,
+            first=game.first,
+            pull=pull,
             legacy=legacy,
         )
         generator, g_opt = move(game.generator, grads, game.opts[0], i)
@@ -210,8 +234,10 @@ def build(
 
         balance = next_balance(game.balance, bicubic, i, near=near, sparsity=sparsity_weight)
         variables = {"params": params, "spectral": spectral}
-        moved = GanState(generator, variables, (g_opt, d_opt), balance, game.tables)
-        estimate = base.finish(soft_threshold(implied_kernel(generator), num_kept), spec)
+        moved = GanState(generator, variables, (g_opt, d_opt), balance, game.tables, game.first)
+        kernel = implied_kernel(generator)
+        kernel = jnp.maximum(kernel, 0) if num_kept is None else soft_threshold(kernel, num_kept)
+        estimate = base.finish(kernel, spec)
         return State((), moved, state.canvas, estimate), {"loss": loss, "residual": bicubic, "kernel_loss": shape}
 
     return Solver(init, step, base.smallest_canvas(spec, SMALLEST_SIDE))

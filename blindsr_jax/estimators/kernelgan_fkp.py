@@ -15,8 +15,11 @@ from blindsr_jax.estimators import base, crops, gan_losses
 from blindsr_jax.flows import model
 from blindsr_jax.flows import weights as flow_weights
 from blindsr_jax.inference import sphere
+from blindsr_jax.inference.self_similarity import mean_kernels
 from blindsr_jax.kernel_models.base import round_kernel
 from blindsr_jax.kernels import geometry
+from blindsr_jax.kernels.family import KernelFamily
+from blindsr_jax.kernels.postprocess import place
 from blindsr_jax.networks.kernelgan import PatchCritic
 from blindsr_jax.problem import Problem, Spec
 from blindsr_jax.solve import Solver, State
@@ -33,6 +36,7 @@ class GameState(NamedTuple):
     critic: Any
     opts: tuple[optax.OptState, optax.OptState]  # of both
     tables: tuple[jax.Array, jax.Array]  # of crops.crop_tables
+    first: jax.Array | None  # (m, m), the kernel that the code's is drawn to
 
 
 def shrink(fathers: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -78,6 +82,8 @@ def flow_kernel(flow: model.Flow, code: jax.Array, *, normalize: bool = True) ->
 def build(
     spec: Spec,
     *,
+    family: KernelFamily | None = None,
+    pull: float = 10.0,
     weights: str = "gaussian",
     batch: int = 4,
     moves: int = 3,
@@ -92,12 +98,17 @@ def build(
 ) -> Solver:
     """One step is `moves` steps of the critic and then as many of the code, all on one batch of crops.
 
+    Beyond the paper, the code starts near the kernel of `inference.self_similarity` and is drawn to it, as in
+    `estimators.kernelgan`.
+
     Meant for about 100 steps. The release makes 1000 at x2 and 4000 at x4, with batch 64, crop 64, both rates 5e-4 and
     recolour False; its three steps of the code share one gradient by mistake, and its one start is a seed that was
     chosen for a smooth kernel.
 
     Args:
       spec: the problem's static part; scale 2 or 4. The flow is always one for x2.
+      family: where the kernels come from among which the first one is sought, `config.prior`.
+      pull: weight of the squared distance from it; 0 does without it.
       weights: a kernel family, for its shipped flow, or the .npz file of a flow.
       batch: crops of each kind in a step.
       moves: see above.
@@ -107,14 +118,16 @@ def build(
       radius: of the sphere; None is k - 1 with the flow's k.
       per_pixel: see `gan_losses.gradient_penalty`.
       normalize: kernels sum to 1 and lose what dequantisation added; the release does neither.
-      num_starts: the code starts as the one, of so many random ones, whose estimate is nearest to a round Gaussian as
-        wide as FKP's kernels of the problem's scale are on average; at x4, most kernels of the flow are too wide.
+      num_starts: the code starts as the one, of so many random ones, whose kernel is nearest to the first one. Without
+        a pull that is a round Gaussian as wide as FKP's kernels of the problem's scale are on average; at x4, most
+        kernels of the flow are too wide.
       recolour: see `crops.recolour`.
 
     Raises:
-      ValueError: another scale, no such flow, or crops too small; one sentence.
+      ValueError: another scale, no such flow, crops too small, or a pull without a family; one sentence.
     """
     base.check_scale("kernelgan_fkp", spec)
+    base.check_pull("kernelgan_fkp", pull, family)
     flow = flow_weights.load(weights, 2)
     size = model.kernel_size(flow)
     smallest = 2 * (REACH - 1) + size + 1
@@ -124,6 +137,7 @@ def build(
             f"{smallest}, 1 and 1"
         )
     radius = size - 1.0 if radius is None else radius
+    candidates = base.candidates(family, spec) if pull else None
     critic = PatchCritic()
     code_adam = sphere.on_sphere(optax.adam(code_rate, b1=0.5, b2=0.999), radius)
     critic_adam = optax.adam(critic_rate, b1=0.5, b2=0.999)
@@ -132,12 +146,19 @@ def build(
         side = base.crop_side(lr_shape, crop)
         return side, (side - size) // 2 + 1
 
-    def first_code(key, dtype):
+    def find_first(image):
+        if candidates is None:
+            return None
+        return place(mean_kernels(image, candidates)[1], geometry.center(size, 2, "release"), size)
+
+    def first_code(key, first, dtype):
         codes = sphere.project(jax.random.normal(key, (num_starts, size**2), dtype), radius)
-        wanted = round_kernel(spec, dtype)
 
         def distance(code):
-            return jnp.sum((base.finish(flow_kernel(flow, code), spec) - wanted) ** 2)
+            kernel = flow_kernel(flow, code)
+            if first is None:
+                return jnp.sum((base.finish(kernel, spec) - round_kernel(spec, dtype)) ** 2)
+            return jnp.sum((kernel - first) ** 2)
 
         return codes[jnp.argmin(jax.lax.map(distance, codes, batch_size=32))]
 
@@ -150,10 +171,11 @@ def build(
         image = base.colour(problem.lr)
         side, small = sides(problem.lr.shape)
         keys = jax.random.split(key)
-        code = first_code(keys[0], image.dtype)
+        first = find_first(image)
+        code = first_code(keys[0], first, image.dtype)
         params = critic.init(keys[1], jnp.zeros((1, small, small, 3), image.dtype))
         opts = code_adam.init(code), critic_adam.init(params)
-        state = GameState(code, params, opts, crops.crop_tables(image, side, small))
+        state = GameState(code, params, opts, crops.crop_tables(image, side, small), first)
         return State((), state, jnp.zeros(problem.canvas_shape, image.dtype), round_kernel(spec, image.dtype))
 
     def train_critic(key, params, opt, real, fake):
@@ -167,10 +189,11 @@ def build(
         carry, told = jax.lax.scan(body, (params, opt), jax.random.split(key, moves))
         return *carry, jax.tree.map(lambda x: x[-1], told)
 
-    def train_code(key, code, opt, params, fathers):
+    def train_code(key, code, opt, params, fathers, first):
         def loss_of(code):
-            fake = shrink(fathers, flow_kernel(flow, code, normalize=normalize))
-            return -jnp.mean(critic.apply(params, augment(key, fake)))
+            kernel = flow_kernel(flow, code, normalize=normalize)
+            value = jnp.mean(critic.apply(params, augment(key, shrink(fathers, kernel))))
+            return -value if first is None else pull * jnp.sum((kernel - first) ** 2) - value
 
         def body(carry, _):
             code, opt = carry
@@ -188,9 +211,9 @@ def build(
         real = augment(keys[3], real)
         fake = augment(keys[4], shrink(fathers, flow_kernel(flow, game.code, normalize=normalize)))
         params, critic_opt, (gap, penalty) = train_critic(keys[2], game.critic, game.opts[1], real, fake)
-        code, code_opt = train_code(keys[5], game.code, game.opts[0], params, fathers)
+        code, code_opt = train_code(keys[5], game.code, game.opts[0], params, fathers, game.first)
         estimate = base.finish(flow_kernel(flow, code), spec)
-        moved = GameState(code, params, (code_opt, critic_opt), game.tables)
+        moved = GameState(code, params, (code_opt, critic_opt), game.tables, game.first)
         trace = {"loss": gap, "residual": penalty, "kernel_loss": jnp.zeros((), image.dtype)}
         return State((), moved, state.canvas, estimate), trace
 

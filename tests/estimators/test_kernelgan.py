@@ -5,8 +5,9 @@ import pytest
 
 from blindsr_jax.estimators import base, gan_losses, kernelgan
 from blindsr_jax.kernels import geometry
+from blindsr_jax.kernels.family import load_family
 from blindsr_jax.kernels.gaussian import gaussian_kernel
-from blindsr_jax.networks.kernelgan import Discriminator
+from blindsr_jax.networks.kernelgan import Discriminator, implied_kernel, init_generator
 from blindsr_jax.problem import Problem, make_spec
 from blindsr_jax.solve import least_lr_side, run_chunk, start
 from tests import golden, small
@@ -98,7 +99,7 @@ def test_the_balance_of_losses_follows_the_schedule():
 def solved():
     """The problem, x4 of a gray image; the state before some steps; two runs of them."""
     spec = make_spec(scale=4, boundary="circular")
-    solver = kernelgan.build(spec, crop=32)
+    solver = kernelgan.build(spec, family=load_family("gaussian", scale=4), crop=32)
     problem = Problem(small.smooth_image((35, 36, 1)), spec)
     before = jax.tree.map(np.asarray, start(jax.random.key(0), problem, None, solver=solver))
     copies = (jax.tree.map(jnp.array, before) for _ in range(2))  # run_chunk takes them
@@ -140,8 +141,31 @@ def test_estimates_are_finished_at_the_centre_of_the_problem(scale, kernel_cente
 
 def test_the_smallest_image_and_wrong_options():
     spec = make_spec(scale=4)
-    assert least_lr_side(spec, kernelgan.build(spec)) == kernelgan.SMALLEST_SIDE
+    assert least_lr_side(spec, kernelgan.build(spec, pull=0)) == kernelgan.SMALLEST_SIDE
     with pytest.raises(ValueError, match="scales 2 and 4, got scale 3"):
         kernelgan.build(make_spec(scale=3))
     with pytest.raises(ValueError, match="crop 16"):
-        kernelgan.build(spec, crop=16)
+        kernelgan.build(spec, pull=0, crop=16)
+    with pytest.raises(ValueError, match="pull 10.0 and no kernel family"):
+        kernelgan.build(spec)
+    with pytest.raises(ValueError, match="pull -1, expected a number of at least 0"):
+        kernelgan.build(spec, pull=-1)
+
+
+def test_the_pull_is_towards_the_first_kernel():
+    """Its part of the loss is the squared distance, and the image of the first kernel takes the bicubic one's place."""
+    keys = jax.random.split(jax.random.key(0), 2)
+    weights, crop = init_generator(keys[0], jnp.float32), jax.random.uniform(keys[1], (40, 40, 3))
+    kernel = implied_kernel(weights)
+    first, balance = jnp.zeros_like(kernel).at[6, 6].set(1), kernelgan.first_balance(jnp.float32)
+
+    @jax.jit
+    def parts(first, pull):
+        def judge(x):
+            return jnp.ones(x.shape[:2]), None
+
+        return kernelgan.generator_loss(weights, judge, crop, balance, first=first, pull=pull)[1]
+
+    (_, bicubic, shape, small, _), (_, _, free, _, _) = parts(first, 3.0), parts(first, 0.0)
+    np.testing.assert_allclose(shape - free, 3 * np.square(kernel - first).sum(), rtol=1e-4)
+    np.testing.assert_allclose(bicubic, np.square(small - crop[6:-6:2, 6:-6:2]).mean(), rtol=1e-4)

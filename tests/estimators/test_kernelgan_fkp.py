@@ -5,6 +5,8 @@ import pytest
 
 from blindsr_jax.conversion import fkp_flow
 from blindsr_jax.estimators import gan_losses, kernelgan_fkp
+from blindsr_jax.kernels import geometry
+from blindsr_jax.kernels.family import load_family
 from blindsr_jax.networks.kernelgan import PatchCritic
 from blindsr_jax.problem import Problem, make_spec
 from blindsr_jax.solve import least_lr_side, run_chunk, start
@@ -82,7 +84,8 @@ def test_penalty_is_zero_where_every_slope_is_one():
 def solved():
     """The spec, the code before and the state after two steps, x4 of a gray image."""
     spec = make_spec(scale=4, boundary="circular", kernel_center="aligned")
-    solver = kernelgan_fkp.build(spec, batch=2, moves=2, crop=34, code_rate=0.1)
+    family = load_family("gaussian", scale=4, kernel_center="aligned")
+    solver = kernelgan_fkp.build(spec, family=family, batch=2, moves=2, crop=34, code_rate=0.1)
     lr = small.smooth_image((35, 36, 1))
     problem = Problem(lr, spec)
     before = start(jax.random.key(0), problem, None, solver=solver)
@@ -98,12 +101,14 @@ def test_the_estimate_is_a_kernel_and_the_code_moves_on_its_sphere(solved):
     np.testing.assert_allclose(kernel.sum(), 1, rtol=1e-5)
     np.testing.assert_allclose([np.linalg.norm(code), jnp.linalg.norm(after.kernel.code)], 10, rtol=1e-5)
     assert np.abs(after.kernel.code - code).max() > 0.1
+    first = after.kernel.first  # where the flow's kernels have their centre
+    np.testing.assert_allclose([first.sum(), *geometry.center_of_mass(first)], [1, 4.5, 4.5], atol=0.02)
     assert set(trace) == {"loss", "residual", "kernel_loss"} and all(np.isfinite(x).all() for x in trace.values())
 
 
 def test_the_smallest_image():
     spec = make_spec(scale=2)
-    solver = kernelgan_fkp.build(spec)
+    solver = kernelgan_fkp.build(spec, pull=0)
     side = least_lr_side(spec, solver)
     shapes = jax.eval_shape(solver.init, jax.random.key(0), Problem(jnp.zeros((side, side, 3)), spec))
     assert side == 32 and shapes.estimate.shape == (11, 11)
@@ -113,4 +118,6 @@ def test_wrong_options():
     with pytest.raises(ValueError, match="scales 2 and 4, got scale 3"):
         kernelgan_fkp.build(make_spec(scale=3))
     with pytest.raises(ValueError, match="crop 10"):
-        kernelgan_fkp.build(make_spec(scale=2), crop=10)
+        kernelgan_fkp.build(make_spec(scale=2), pull=0, crop=10)
+    with pytest.raises(ValueError, match="'kernelgan_fkp' has pull 10.0 and no kernel family"):
+        kernelgan_fkp.build(make_spec(scale=2))
