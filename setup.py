@@ -12,7 +12,8 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["blindsr_jax", "blindsr_jax.*"]),
     package_data={
-        f"blindsr_jax.{part}": ["weights/*.npz", "weights/*.json"] for part in ("flows", "diffusion", "kenet")
+        f"blindsr_jax.{part}": ["weights/*.npz", "weights/*.json"]
+        for part in ("flows", "diffusion", "kenet", "restorers")
     },
     install_requires=[
         f"jax{JAX}",

@@ -58,6 +58,8 @@ def make_case(config: Any, *, hr_size: int, scale: int, vectorize: bool | None =
     Raises:
       ValueError: a value of the config is bad, or the size too small for the network; one sentence.
     """
+    if methods.stage_steps(config) is not None:
+        raise ValueError("the config has an estimator and a restorer, a joint method of two halves was expected")
     spec = methods.build_spec(config, scale)
     solver = methods.build_solver(config, spec)
     least = scale * least_lr_side(spec, solver)

@@ -162,6 +162,17 @@ def stage_steps(config: Mapping[str, Any]) -> tuple[int, int] | None:
     return (first + rest, second) if first > 1 else (first, second + rest)
 
 
+def build_estimator(config: Mapping[str, Any], spec: Spec) -> Solver:
+    """The estimator of a config alone.
+
+    Raises:
+      ValueError: the config names none, or one of several steps; one sentence.
+    """
+    if config.get("estimator") in (None, "given") or _default_steps(config, "estimator") > 1:
+        raise ValueError(f"config.estimator is {config.get('estimator')!r}, expected an estimator of one step: kenet")
+    return _build_stage(config, "estimator", spec, 1)
+
+
 def give_kernel(config: Any) -> None:
     """Makes a config (a ConfigDict, in place) non-blind: its kernel is the one that a solve is given."""
     config.kernel_init = None

@@ -9,8 +9,8 @@ benchmarks' kernels; neither family nor range need be known. What each value doe
 from blindsr_jax.config import base_config
 
 
-def get_config():
-    """The default method."""
+def get_config(kernel_init: str | None = None):
+    """The default method; `dip_dkp.py:kenet` starts from the kernel that KENet names, at scales 2 and 4."""
     config = base_config()
     config.num_steps = 800
     config.ssim_steps = 800
@@ -33,4 +33,5 @@ def get_config():
     config.prior.families = ("gaussian", "trajectory")
     config.prior.gaussian.variance_range = "wide"
     config.prior.trajectory.major_variance_range = "wide"
+    config.kernel_init = kernel_init
     return config

@@ -3,9 +3,10 @@ r"""The report of a GPU (or any machine) in one run that keeps to a time: speed,
 python launch/bench_gpu.py --workdir=out/gpu [--budget_seconds=520] [--input='photos/*.png']
 
 Stages run in the order of their weight: 64 images of 256 x 256 with `dip_dkp_release`, the same with `dip_dkp_fast`,
-TF32 and bfloat16 against float32 (paired, over cases and seeds), fewer images at once, the forms of the convolution,
-memory at 512 and 1024. What no longer fits is skipped, and the report says so. It is written after each stage:
-`report.md` and `report.json` in --workdir. --small runs all of it in minutes on a CPU, to see that it works.
+TF32 and bfloat16 against float32 (paired, over cases and seeds), LR images a second of KENet, fewer images at once, the
+forms of the convolution, memory at 512 and 1024. What no longer fits is skipped, and the report says so. It is written
+after each stage: `report.md` and `report.json` in --workdir. --small runs all of it in minutes on a CPU, to see that it
+works.
 
 The cases of the comparison are crops of --input, or of scikit-image's photographs, under random kernels of the method's
 own families, x4, without noise.
@@ -13,6 +14,7 @@ own families, x4, without noise.
 
 import os
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,11 +27,13 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from blindsr_jax import benchmarks, cli, form_timing, io, methods, metrics, timing
+from blindsr_jax import benchmarks, cli, form_timing, io, methods, metrics, rates, timing
 from blindsr_jax.batch import is_out_of_memory, solve_groups
 from blindsr_jax.config import load_config
 from blindsr_jax.degradation import degrade
+from blindsr_jax.kenet import weights as kenet_weights
 from blindsr_jax.kernels.family import sample_kernels
+from blindsr_jax.networks.kenet import KENet
 from blindsr_jax.problem import Problem
 from blindsr_jax.tables import mean_interval
 
@@ -57,10 +61,11 @@ class Plan(NamedTuple):
     seeds: int
     steps: int  # a timed call
     compile_seconds: float  # a first guess, of one program
+    patches: tuple[int, ...]  # LR images that KENet sees at once
 
 
-FULL = Plan(256, (64, 16, 4, 1), (512, 1024), 16, 160, None, 3, 10, 40.0)
-SMALL = Plan(32, (2, 1), (32, 48), 2, 32, 2, 2, 2, 10.0)
+FULL = Plan(256, (64, 16, 4, 1), (512, 1024), 16, 160, None, 3, 10, 40.0, (1024, 256))
+SMALL = Plan(32, (2, 1), (32, 48), 2, 32, 2, 2, 2, 10.0, (2,))
 
 
 class Clock:
@@ -294,6 +299,23 @@ def cut_off(report: Report) -> None:
     os._exit(cli.OK)
 
 
+def estimator(plan: Plan) -> Iterator[list[dict]]:
+    """LR images of 64 x 64 a second that KENet takes: the shipped network, and at the size of the paper's.
+
+    The second one's weights are random; speed does not depend on them.
+    """
+    config = load_config(str(CONFIGS / "pipeline.py:kenet+cubic"))
+    with tempfile.TemporaryDirectory() as folder:
+        paper = os.path.join(folder, "paper.npz")
+        network = KENet(21)
+        params = network.init(jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
+        io.write_bytes(paper, kenet_weights.to_bytes(params, scale=SCALE, families=("gaussian",)))
+        for weights in (None, paper):
+            config.estimators.kenet.update({"weights": weights, "precision": "bfloat16"})
+            for row in rates.estimator_rates(config, plan.patches, hr_size=64 * SCALE, scale=SCALE):
+                yield [{"network": "shipped" if weights is None else "paper's size", **row}]
+
+
 def stages(plan: Plan) -> list[Stage]:
     """The report, what weighs most first."""
     rate, most, fewer = cache(timing.matmul_rate), plan.batch_sizes[:1], plan.batch_sizes[1:]
@@ -307,6 +329,7 @@ def stages(plan: Plan) -> list[Stage]:
         Stage("Many images, released settings", speed(benches, release, most, plan, rate), 2),
         Stage("Many images, dip_dkp_fast", speed(benches, fast, most, plan, rate), 2),
         Stage("Precision against float32, dip_dkp_fast", precisions(plan), 4),
+        Stage("KENet, LR images of 64 x 64", estimator(plan), 1),
         Stage("Whole solves, dip_dkp_fast", whole(fast, plan), 2),
         Stage("Fewer images at once, released settings", speed(benches, release, fewer, plan, rate), 1),
         Stage("Fewer images at once, dip_dkp_fast", speed(benches, fast, fewer, plan, rate), 1),

@@ -18,6 +18,8 @@ The LR images are random; no file is needed. One record a batch size:
 With --forms, milliseconds an image of each form of each convolution instead, forward and with both gradients: one image
 alone, and batches under one vmap with a network an image (on a CPU too, where a solve would not do so).
 
+With --estimator, LR images a second of the estimator that a config like pipeline.py names, of side hr_size / scale.
+
 With --compare two configs are timed in turn in one process. `compare.ratio` is the seconds of a step of the second in
 those of the first; on a shared machine trust it rather than ratios of separate runs. Compiled programs are not kept on
 disk here unless --compilation_cache is given, so that compile_seconds is what it says.
@@ -32,7 +34,7 @@ from absl import flags
 from ml_collections import config_flags
 from tqdm import tqdm
 
-from blindsr_jax import benchmarks, cli, form_timing, io, timing
+from blindsr_jax import benchmarks, cli, form_timing, io, rates, timing
 from blindsr_jax.config import check_config, load_config
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -48,6 +50,7 @@ _BREAKDOWN = flags.DEFINE_bool("breakdown", True, "Measure also where the time g
 _FORMS = flags.DEFINE_bool(
     "forms", False, "Instead of all that, time each form of the convolution for each layer of the image network."
 )
+_ESTIMATOR = flags.DEFINE_bool("estimator", False, "Instead of all that, images a second of an estimator of one step.")
 _JSON = flags.DEFINE_string("json", None, "File of the records.")
 flags.mark_flags_as_required(["config"])
 flags.FLAGS.set_default("compilation_cache", False)
@@ -79,9 +82,8 @@ def _name(path: str) -> str:
 
 def make_cases() -> dict[str, benchmarks.Case]:
     """The configs at the size of the flags; whatever is wrong with these is a usage error."""
+    check_size()
     hr_size, scale = _HR_SIZE.value, _SCALE.value
-    if hr_size % scale:
-        raise cli.UsageError(f"--hr_size={hr_size} is not valid, expected a multiple of --scale={scale}")
     try:
         cases = {name: benchmarks.make_case(c, hr_size=hr_size, scale=scale) for name, c in read_configs().items()}
     except (ValueError, TypeError) as error:
@@ -110,9 +112,37 @@ def measure_forms(case: benchmarks.Case, sizes: list[int]) -> int:
     return cli.OK
 
 
+def check_size() -> None:
+    """Refuses a size that the scale does not divide."""
+    if _HR_SIZE.value % _SCALE.value:
+        raise cli.UsageError(f"--hr_size={_HR_SIZE.value} is not valid, expected a multiple of --scale={_SCALE.value}")
+
+
+def measure_estimator(sizes: list[int]) -> int:
+    """Times the estimator of --config, prints a table, writes a record a batch size."""
+    check_size()
+    check_json()
+    records = []
+    try:
+        config = next(iter(read_configs().values()))
+        for record in rates.estimator_rates(
+            config, sizes, hr_size=_HR_SIZE.value, scale=_SCALE.value, rounds=_ROUNDS.value
+        ):
+            records.append(record)
+            if _JSON.value is not None:
+                io.write_json(_JSON.value, records)
+    except (ValueError, TypeError) as error:
+        raise cli.UsageError(cli.one_line(error)) from error
+    print(rates.table(records))
+    return cli.OK
+
+
 def main() -> int:
     """Measures, prints a table, writes the records after each batch size."""
-    sizes, cases = batch_sizes(), make_cases()
+    sizes = batch_sizes()
+    if _ESTIMATOR.value:
+        return measure_estimator(sizes)
+    cases = make_cases()
     if _FORMS.value:
         return measure_forms(next(iter(cases.values())), sizes)
     benches = [benchmarks.make_bench(name, case, steps=_STEPS.value) for name, case in cases.items()]

@@ -125,7 +125,7 @@ def build(
     spec: Spec,
     *,
     family: KernelFamily | None = None,
-    pull: float = 10.0,
+    pull: float = 1000.0,
     learning_rate: float = 6e-4,
     decay_every: int = 400,
     crop: int = 48,

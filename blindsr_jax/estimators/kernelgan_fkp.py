@@ -83,7 +83,7 @@ def build(
     spec: Spec,
     *,
     family: KernelFamily | None = None,
-    pull: float = 10.0,
+    pull: float = 100.0,
     weights: str = "gaussian",
     batch: int = 4,
     moves: int = 3,

@@ -146,7 +146,7 @@ def test_the_smallest_image_and_wrong_options():
         kernelgan.build(make_spec(scale=3))
     with pytest.raises(ValueError, match="crop 16"):
         kernelgan.build(spec, pull=0, crop=16)
-    with pytest.raises(ValueError, match="pull 10.0 and no kernel family"):
+    with pytest.raises(ValueError, match="pull 1000.0 and no kernel family"):
         kernelgan.build(spec)
     with pytest.raises(ValueError, match="pull -1, expected a number of at least 0"):
         kernelgan.build(spec, pull=-1)

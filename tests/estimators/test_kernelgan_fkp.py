@@ -119,5 +119,5 @@ def test_wrong_options():
         kernelgan_fkp.build(make_spec(scale=3))
     with pytest.raises(ValueError, match="crop 10"):
         kernelgan_fkp.build(make_spec(scale=2), pull=0, crop=10)
-    with pytest.raises(ValueError, match="'kernelgan_fkp' has pull 10.0 and no kernel family"):
+    with pytest.raises(ValueError, match="'kernelgan_fkp' has pull 100.0 and no kernel family"):
         kernelgan_fkp.build(make_spec(scale=2))
