@@ -65,3 +65,22 @@ def finish(kernel: jax.Array, spec: Spec) -> jax.Array:
     if spec.scale == 4:
         kernel = analytic_x4_kernel(kernel)
     return jnp.where(empty, round_kernel(spec, kernel.dtype), place(kernel, spec.center, spec.kernel_size))
+
+
+def carry_over(kernel: jax.Array, first: jax.Array, estimate: jax.Array, spec: Spec) -> jax.Array:
+    """The estimate that a x2 kernel changed from `first` stands for, where `first` stands for a known estimate.
+
+    At x4, what a x2 kernel stands for is wider than what the first one was made from (`self_similarity.smaller`
+    interpolates); so only the difference is taken over.
+
+    Args:
+      kernel: (m, m), not negative.
+      first: (m, m), likewise.
+      estimate: (k, k) of the problem.
+      spec: the problem's static part.
+
+    Returns:
+      (k, k), not negative, sum 1, its centre where the spec has it.
+    """
+    changed = jnp.maximum(estimate + finish(kernel, spec) - finish(first, spec), 0)
+    return place(changed, spec.center, spec.kernel_size)

@@ -45,7 +45,7 @@ class GanState(NamedTuple):
     opts: tuple[optax.OptState, optax.OptState]  # of both
     balance: Balance
     tables: tuple[jax.Array, jax.Array]  # of crops.crop_tables
-    first: jax.Array | None  # (SIZE, SIZE), the kernel that the generator is drawn to
+    first: tuple[jax.Array, jax.Array] | None  # of mean_kernels; the generator is drawn to the second one
 
 
 def first_balance(dtype: jnp.dtype) -> Balance:
@@ -194,7 +194,7 @@ def build(
         variables = network.init(keys[1], jnp.zeros((small, small, 3), image.dtype))
         opts = adam.init(weights), adam.init(variables["params"])
         tables = crops.crop_tables(image, side, small, legacy=legacy)
-        first = None if candidates is None else mean_kernels(image, candidates)[1]
+        first = None if candidates is None else mean_kernels(image, candidates)
         state = GanState(weights, variables, opts, first_balance(image.dtype), tables, first)
         return State((), state, jnp.zeros(problem.canvas_shape, image.dtype), round_kernel(spec, image.dtype))
 
@@ -213,7 +213,7 @@ def build(
             father,
             game.balance,
             sum_weight=sum_weight,
-            first=game.first,
+            first=None if game.first is None else game.first[1],
             pull=pull,
             legacy=legacy,
         )
@@ -237,7 +237,10 @@ def build(
         moved = GanState(generator, variables, (g_opt, d_opt), balance, game.tables, game.first)
         kernel = implied_kernel(generator)
         kernel = jnp.maximum(kernel, 0) if num_kept is None else soft_threshold(kernel, num_kept)
-        estimate = base.finish(kernel, spec)
+        if game.first is None:
+            estimate = base.finish(kernel, spec)
+        else:
+            estimate = base.carry_over(kernel, game.first[1], game.first[0], spec)
         return State((), moved, state.canvas, estimate), {"loss": loss, "residual": bicubic, "kernel_loss": shape}
 
     return Solver(init, step, base.smallest_canvas(spec, SMALLEST_SIDE))

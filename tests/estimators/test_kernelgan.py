@@ -139,6 +139,27 @@ def test_estimates_are_finished_at_the_centre_of_the_problem(scale, kernel_cente
     np.testing.assert_allclose(geometry.center_of_mass(empty), spec.center, atol=0.05)
 
 
+def test_only_what_the_game_changes_is_carried_over():
+    spec = make_spec(scale=4, kernel_center="release")
+    first, other = (
+        gaussian_kernel(jnp.array(v), jnp.array(0.4), kernel_size=13, center=6.5) for v in ([1.5, 0.7], [1.0, 0.7])
+    )
+    known = gaussian_kernel(jnp.array([4.0, 3.0]), jnp.array(0.4), kernel_size=19, center=spec.center)
+
+    @jax.jit
+    def run(known):
+        stands_for = base.finish(first, spec), base.finish(other, spec)
+        return (
+            stands_for,
+            base.carry_over(first, first, known, spec),
+            base.carry_over(other, first, stands_for[0], spec),
+        )
+
+    (_, expected), same, changed = run(known)
+    np.testing.assert_allclose(same, known, atol=1e-3)
+    np.testing.assert_allclose(changed, expected, atol=1e-3)
+
+
 def test_the_smallest_image_and_wrong_options():
     spec = make_spec(scale=4)
     assert least_lr_side(spec, kernelgan.build(spec, pull=0)) == kernelgan.SMALLEST_SIDE
