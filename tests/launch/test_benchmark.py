@@ -1,8 +1,10 @@
 """The benchmark's records as the contract names them, wrong flags, and the report of a GPU at small size."""
 
+from typing import NamedTuple
+
 import pytest
 
-from tests.launch.commands import TINY, command, forked, python, read_json, usage_error
+from tests.launch.commands import TINY, Run, command, forked, python, read_json, usage_error
 
 KEYS = (
     "config hr_size scale batch_size dtype device seconds_per_image seconds_per_step compile_seconds flops_per_step "
@@ -19,9 +21,19 @@ WRONG = {
     "--steps=0": ("--steps=0", "positive"),
     "--compare=missing.py": ("missing.py", "configs/"),
     "--config.image.channels=1": ("config.image.channels", "at least 2"),
+    "--estimator": ("config.estimator is None", "an estimator of one step"),
     "--json={}": ("--json=", "a folder"),
     "--json={}/file/a.json": ("--json=", "writable folder"),
 }
+
+
+class Answers(NamedTuple):
+    """The folder, and the runs: of a method, of an estimator, and those that are refused."""
+
+    place: object
+    run: Run
+    rated: Run
+    refused: dict[str, Run]
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +42,17 @@ def answers(tmp_path_factory):
     (place / "file").write_text("")
     flags = ["--batch_sizes=1,2", f"--json={place}/made/records.json"]
     wrong = [command("benchmark", TINY, *SIZE, flag.format(place)) for flag in WRONG]
-    run, *refused = forked(command("benchmark", TINY, *SIZE, *flags), *wrong)
-    return place, run, dict(zip(WRONG, refused, strict=True))
+    pipeline = ["--config=configs/pipeline.py:kenet+cubic", "--scale=2", f"--json={place}/rates.json"]
+    rates = command("benchmark", *pipeline, "--estimator", "--hr_size=32", "--batch_sizes=2", "--rounds=1")
+    run, rated, joint, *refused = forked(
+        command("benchmark", TINY, *SIZE, *flags), rates, command("benchmark", *pipeline), *wrong
+    )
+    refused = dict(zip(("pipeline", *WRONG), (joint, *refused), strict=True))
+    return Answers(place, run, rated, refused)
 
 
 def test_records(answers):
-    place, run, _ = answers
+    place, run = answers.place, answers.run
     assert run.code == 0 and run.err == "", run
     records = read_json(place, "made/records.json")
     assert [record["batch_size"] for record in records] == [1, 2]
@@ -54,10 +71,16 @@ def test_records(answers):
     assert run.out.count("\n") == 4 and "| tiny | 2 |" in run.out
 
 
+def test_rate_of_an_estimator(answers):
+    assert answers.rated.code == 0 and "| kenet x2 | 16 | 2 |" in answers.rated.out, answers.rated
+    (record,) = read_json(answers.place, "rates.json")
+    assert record["lr_size"] == 16 and record["images_per_second"] > 0 and record["peak_memory_bytes"] > 0
+    assert "an estimator and a restorer" in usage_error(answers.refused["pipeline"])
+
+
 @pytest.mark.parametrize("flag", WRONG)
 def test_wrong_flags(answers, flag):
-    place, _, refused = answers
-    sentence = usage_error(refused[flag])
+    sentence = usage_error(answers.refused[flag])
     assert [word for word in WRONG[flag] if word not in sentence] == [], sentence
 
 
@@ -66,8 +89,8 @@ def test_the_report_of_a_gpu_at_small_size(tmp_path):
     run = python(*command("bench_gpu", "--small", f"--workdir={tmp_path}", "--budget_seconds=1500"))
     assert run.code == 0, run
     stages = read_json(tmp_path, "report.json")["stages"]
-    assert len(stages) == 10 and all(stage["rows"] for stage in stages.values()), stages
-    assert (tmp_path / "report.md").read_text().count("## ") == 10
+    assert len(stages) == 11 and all(stage["rows"] for stage in stages.values()), stages
+    assert (tmp_path / "report.md").read_text().count("## ") == 11
 
 
 def test_the_report_keeps_to_its_time(tmp_path):

@@ -1,5 +1,7 @@
 import functools
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -130,3 +132,11 @@ def test_the_first_image_lies_over_the_lr_image(scale, size):
     near = np.repeat(np.repeat(lr, scale, 1), scale, 2)
     found = spec.crop(canvas, lr.shape)
     np.testing.assert_array_equal(found, near[:, : found.shape[1], : found.shape[2]])
+
+
+def test_the_shipped_network():
+    """It is read, and its note says that it beats the nearest-neighbour enlargement at each scale."""
+    assert usrnet_weights.load(None).config == UsrnetConfig(iterations=3)
+    note = json.loads((usrnet_weights.FOLDER / "usrnet.json").read_text())
+    for scale in (1, 2, 3, 4):
+        assert note["validation"][f"psnr_x{scale}"] > note["nearest"][f"psnr_x{scale}"] + 1
