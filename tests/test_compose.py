@@ -74,7 +74,7 @@ def test_steps_of_a_pipeline():
         ({"estimator": "dkp"}, "config.restorer is not given"),
         ({"restorer": "dip"}, "config.estimator is not given"),
         ({"estimator": "eyes", "restorer": "dip"}, "config.estimator is 'eyes', expected one of .*dkp, given"),
-        ({"estimator": "dkp", "restorer": "paint"}, "config.restorer is 'paint', expected one of dif"),
+        ({"estimator": "dkp", "restorer": "paint"}, "config.restorer is 'paint', expected one of cubic, dif"),
         ({"kernel_init": "dkp"}, "config.kernel_init is 'dkp', expected an estimator of one step"),
     ],
 )
