@@ -17,6 +17,7 @@ from blindsr_jax.problem import Problem, Spec
 from blindsr_jax.resize import imresize
 
 MARGIN = 0.002
+_LEAST_ENERGY = 1e-6  # of both: that of the rounding to 8 bits; what is below says nothing
 _WEIGHT = 2.5e-4  # of the total variation beside half the squared error
 _ROUNDING = 5e-3  # differences below this are smoothed over
 _REWEIGHTINGS, _ITERATIONS = 8, 15
@@ -125,7 +126,7 @@ def flip_test(problem: Problem, kernel: jax.Array) -> FlipTest:
         raise ValueError(f"the kernel has shape {kernel.shape}, expected {spec.kernel_size} x {spec.kernel_size}")
     gray = _busiest(jnp.mean(problem.lr, -1, keepdims=True), max(_LARGEST // spec.scale, 1))
     given, turned = (float(energy(gray, k, spec=spec)) for k in (kernel, flipped(kernel, spec)))
-    difference = (turned - given) / max(given + turned, 1e-12)
+    difference = (turned - given) / max(given + turned, _LEAST_ENERGY)
     verdict = "cannot tell"
     if abs(difference) > MARGIN:
         verdict = "given" if difference > 0 else "flipped"
