@@ -67,20 +67,29 @@ def finish(kernel: jax.Array, spec: Spec) -> jax.Array:
     return jnp.where(empty, round_kernel(spec, kernel.dtype), place(kernel, spec.center, spec.kernel_size))
 
 
-def carry_over(kernel: jax.Array, first: jax.Array, estimate: jax.Array, spec: Spec) -> jax.Array:
-    """The estimate that a x2 kernel changed from `first` stands for, where `first` stands for a known estimate.
+def unexplained(estimate: jax.Array, first: jax.Array, spec: Spec) -> jax.Array:
+    """What a known estimate (k, k) has beyond the one that its own x2 kernel (m, m) stands for; for `carry_over`."""
+    return estimate - finish(first, spec)
+
+
+def carry_over(kernel: jax.Array, rest: jax.Array, spec: Spec) -> jax.Array:
+    """The estimate that a x2 kernel stands for where it began as the kernel of a known estimate.
 
     At x4, what a x2 kernel stands for is wider than what the first one was made from (`self_similarity.smaller`
     interpolates); so only the difference is taken over.
 
     Args:
       kernel: (m, m), not negative.
-      first: (m, m), likewise.
-      estimate: (k, k) of the problem.
+      rest: (k, k) of `unexplained`, the same for a whole game.
       spec: the problem's static part.
 
     Returns:
       (k, k), not negative, sum 1, its centre where the spec has it.
     """
-    changed = jnp.maximum(estimate + finish(kernel, spec) - finish(first, spec), 0)
+    changed = jnp.maximum(finish(kernel, spec) + rest, 0)
     return place(changed, spec.center, spec.kernel_size)
+
+
+def silent_trace(dtype: jnp.dtype) -> dict[str, jax.Array]:
+    """The trace of a step that descends nothing."""
+    return dict.fromkeys(("loss", "residual", "kernel_loss"), jnp.zeros((), dtype))

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax.estimators import base
 from blindsr_jax.kenet import weights as trained
 from blindsr_jax.kernels import geometry
 from blindsr_jax.networks.kenet import SMALLEST_SIDE
@@ -79,9 +80,7 @@ def build(
     def step(key, state, problem: Problem, i, weights):
         del key, i
         kernel, probabilities = estimate(problem.lr, weights)
-        zero = jnp.zeros((), problem.lr.dtype)
-        state = state._replace(kernel=probabilities, estimate=kernel)
-        return state, {"loss": zero, "residual": zero, "kernel_loss": zero}
+        return state._replace(kernel=probabilities, estimate=kernel), base.silent_trace(problem.lr.dtype)
 
     smallest = SMALLEST_SIDE * spec.scale + spec.canvas_shape((0, 0, 1))[0]  # least_lr_side takes the margin off again
     return Solver(init, step, smallest, weights=Weights(jax.tree.map(jnp.asarray, model.params)))

@@ -45,7 +45,8 @@ class GanState(NamedTuple):
     opts: tuple[optax.OptState, optax.OptState]  # of both
     balance: Balance
     tables: tuple[jax.Array, jax.Array]  # of crops.crop_tables
-    first: tuple[jax.Array, jax.Array] | None  # of mean_kernels; the generator is drawn to the second one
+    first: jax.Array | None  # (SIZE, SIZE), the kernel that the generator is drawn to
+    rest: jax.Array | None  # (k, k) of base.unexplained
 
 
 def first_balance(dtype: jnp.dtype) -> Balance:
@@ -194,8 +195,11 @@ def build(
         variables = network.init(keys[1], jnp.zeros((small, small, 3), image.dtype))
         opts = adam.init(weights), adam.init(variables["params"])
         tables = crops.crop_tables(image, side, small, legacy=legacy)
-        first = None if candidates is None else mean_kernels(image, candidates)
-        state = GanState(weights, variables, opts, first_balance(image.dtype), tables, first)
+        first = rest = None
+        if candidates is not None:
+            estimate, first = mean_kernels(image, candidates)
+            rest = base.unexplained(estimate, first, spec)
+        state = GanState(weights, variables, opts, first_balance(image.dtype), tables, first, rest)
         return State((), state, jnp.zeros(problem.canvas_shape, image.dtype), round_kernel(spec, image.dtype))
 
     def step(key, state: State, problem: Problem, i):
@@ -213,7 +217,7 @@ def build(
             father,
             game.balance,
             sum_weight=sum_weight,
-            first=None if game.first is None else game.first[1],
+            first=game.first,
             pull=pull,
             legacy=legacy,
         )
@@ -234,13 +238,10 @@ def build(
 
         balance = next_balance(game.balance, bicubic, i, near=near, sparsity=sparsity_weight)
         variables = {"params": params, "spectral": spectral}
-        moved = GanState(generator, variables, (g_opt, d_opt), balance, game.tables, game.first)
+        moved = GanState(generator, variables, (g_opt, d_opt), balance, game.tables, game.first, game.rest)
         kernel = implied_kernel(generator)
         kernel = jnp.maximum(kernel, 0) if num_kept is None else soft_threshold(kernel, num_kept)
-        if game.first is None:
-            estimate = base.finish(kernel, spec)
-        else:
-            estimate = base.carry_over(kernel, game.first[1], game.first[0], spec)
+        estimate = base.finish(kernel, spec) if game.rest is None else base.carry_over(kernel, game.rest, spec)
         return State((), moved, state.canvas, estimate), {"loss": loss, "residual": bicubic, "kernel_loss": shape}
 
     return Solver(init, step, base.smallest_canvas(spec, SMALLEST_SIDE))

@@ -45,11 +45,6 @@ def build(
     def step(key, state, problem: Problem, i):
         del key, i
         kernel, _ = self_similarity.mean_kernels(problem.lr, candidates, temperature=temperature)
-        zero = jnp.zeros((), problem.lr.dtype)
-        return state._replace(estimate=geometry.normalize(kernel)), {
-            "loss": zero,
-            "residual": zero,
-            "kernel_loss": zero,
-        }
+        return state._replace(estimate=geometry.normalize(kernel)), base.silent_trace(problem.lr.dtype)
 
     return Solver(init, step, base.smallest_canvas(spec, base.SMALLEST_SIDE))
