@@ -1,30 +1,29 @@
-"""Several processes, on one machine or on many, that share a list of images. JAX's runtime connects them.
+"""Several processes, on one machine or on many, that share a list of images.
 
 Process 0 holds the working folder's lock, plans, and writes the lists at the end; each process solves its share on its
-own devices and writes its own records. They talk through the key-value store of JAX's coordination service, which lives
-in process 0: the others survive the loss of each other, but not of process 0, which so is never outlived by a process
-that writes into a folder whose lock has gone.
+own devices and writes its own records. JAX's distributed runtime takes no part: no array is shared, and that runtime
+aborts all processes when it loses process 0. Each of the others has one connection to process 0 instead
+(`handshake.py`). They survive the loss of each other; when process 0 is lost, and the folder's lock with it, they save
+their states and end.
 """
 
 import contextlib
-import json
-import logging
+import os
 import signal
-import socket
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing.connection import wait as wait_for_any
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
 
-from blindsr_jax.stopping import Stopper
+from blindsr_jax import handshake
+from blindsr_jax.channels import LONG, Channel, LostError, clean, dismiss
+from blindsr_jax.handshake import JoinError
+from blindsr_jax.stopping import StoppedError, Stopper
 
-HEARTBEAT_SECONDS = 60  # a process is lost if it has not been heard of for so long
-START_SECONDS = 300  # for all processes to come together
 PLAN_SECONDS = 3600  # process 0 may have to read many inputs to plan
 GRACE_SECONDS = 600  # for the others to end a chunk when process 0 stops
-_PLAN, _STOP, _DONE = "blindsr_jax/plan", "blindsr_jax/stop/", "blindsr_jax/done/"
 
 
 class Peers(NamedTuple):
@@ -32,6 +31,7 @@ class Peers(NamedTuple):
 
     index: int = 0
     count: int = 1
+    channels: Mapping[int, Channel] = MappingProxyType({})  # from 0 to each other process, from each other one to 0
 
     @property
     def label(self) -> str:
@@ -43,117 +43,120 @@ class Peers(NamedTuple):
         return items[self.index :: self.count]
 
 
-class JoinError(Exception):
-    """The processes do not come together; the message is one sentence."""
-
-
 class RefusedError(Exception):
-    """Process 0 has refused to start; the message is its sentence."""
+    """Another process has refused to start; the message is one sentence."""
 
 
-def _client() -> Any:
-    """The key-value store; JAX has no public name for it."""
-    from jax._src import distributed
-
-    return distributed.global_state.client
-
-
-def join(address: str | None = None, count: int | None = None, index: int | None = None) -> Peers:
+def join(
+    address: str | None = None, count: int | None = None, index: int | None = None, *, seconds: float = 120
+) -> Peers:
     """Joins the other processes of the run, before anything is computed.
 
     Args:
-      address: HOST:PORT where process 0 listens; with None for all three, JAX asks SLURM, the TPU pod or MPI.
+      address: HOST:PORT where process 0 listens; with None for all three, SLURM, the TPU pod or MPI is asked.
       count: number of processes.
       index: of this process.
+      seconds: for all to come together.
 
     Raises:
       JoinError: they do not come together.
     """
-    if address is not None:
-        _check(address, index)
-    jax.config.update("jax_enable_recoverability", True)  # or the loss of one ends all
-    jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM away from `Stopper`
-    logging.getLogger("jax._src.distributed").setLevel(logging.WARNING)
+    if address is None:
+        address, count, index = _detect(seconds)
+    if count == 1:
+        return Peers()
+    if index == 0:
+        return Peers(0, count, handshake.gather(address, count, seconds))
+    return Peers(index, count, {0: handshake.reach(address, count, index, seconds)})
+
+
+def _detect(seconds: float) -> tuple[str, int, int]:
+    """What the environment says of the place of this process, as `jax.distributed.initialize` would find it.
+
+    Where it starts several processes on a machine, each gets one of its GPUs. JAX has no public name for this.
+    """
+    from jax._src import clusters
+
+    given = os.environ.get("JAX_COORDINATOR_ADDRESS")
     try:
-        jax.distributed.initialize(
-            address,
-            count,
-            index,
-            initialization_timeout=START_SECONDS,
-            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+        address, count, index, devices = clusters.ClusterEnv.auto_detect_unset_distributed_params(
+            given, None, None, None, None, int(seconds)
         )
-    except ValueError as error:
+    except Exception as error:  # whatever the environment lacks
+        reason = f"{type(error).__name__}, {clean(error)}"
+        raise JoinError(f"the cluster's environment does not say which process this is ({reason})") from error
+    if address is None or count is None or index is None:
         raise JoinError(
             "no cluster (SLURM, TPU pod, MPI) says which process this is, expected one, or --coordinator_address, "
             "--num_processes and --process_id"
-        ) from error
-    except RuntimeError as error:
-        raise JoinError(f"the processes do not come together ({' '.join(str(error).split())[:200]})") from error
-    return Peers(jax.process_index(), jax.process_count())
-
-
-def _check(address: str, index: int) -> None:
-    """Finds out whether the processes can come together, as JAX would abort where they cannot.
-
-    Process 0 tries its port, the others wait until somebody listens there.
-    """
-    host, _, port = address.rpartition(":")
-    host, end = host.strip("[]"), time.monotonic() + START_SECONDS
-    while True:
-        try:
-            if index == 0:
-                socket.create_server(("", int(port))).close()
-            else:
-                socket.create_connection((host, int(port)), timeout=5).close()
-            return
-        except (OSError, OverflowError, UnicodeError) as error:  # the last two for a port or a name that cannot be
-            is_hopeless = index == 0 or not isinstance(error, OSError) or isinstance(error, socket.gaierror)
-            if is_hopeless or time.monotonic() > end:
-                reason = "cannot be listened at" if index == 0 else "does not answer"
-                raise JoinError(
-                    f"--coordinator_address={address} {reason} ({error}), expected HOST:PORT of a free port of the "
-                    "machine of process 0"
-                ) from error
-            time.sleep(0.2)
+        )
+    if devices:
+        for platform in ("cuda", "rocm"):
+            jax.config.update(f"jax_{platform}_visible_devices", ",".join(map(str, devices)))
+    return address, count, index
 
 
 def send_plan(peers: Peers, plan: Any) -> None:
     """Hands a plan (anything that JSON can hold) from process 0 to the others."""
-    if peers.count > 1:
-        _client().key_value_set(_PLAN, json.dumps({"plan": plan}))
+    for channel in peers.channels.values():
+        channel.send({"plan": plan})
 
 
-def receive_plan(stopper: Stopper) -> Any:
+def receive_plan(peers: Peers, stopper: Stopper) -> Any:
     """The plan of process 0.
 
     Raises:
       RefusedError: it has refused to start.
+      LostError: it is gone.
       StoppedError: a signal has come.
     """
-    end = time.monotonic() + PLAN_SECONDS
-    while True:
-        stopper.check()
-        try:
-            answer = json.loads(_client().blocking_key_value_get(_PLAN, 1000))
-            break
-        except jax.errors.JaxRuntimeError as error:
-            if "DEADLINE_EXCEEDED" not in str(error) or time.monotonic() > end:
-                raise RefusedError("process 0 has not said what to do") from error
-    if "refusal" in answer:
-        raise RefusedError(answer["refusal"])
-    return answer["plan"]
+    peers.channels[0].limit = LONG
+    return receive(peers, "plan", stopper, PLAN_SECONDS)
+
+
+def receive(peers: Peers, key: str, stopper: Stopper, seconds: float) -> Any:
+    """What process 0 has to say under a key; see `receive_plan`."""
+    message = peers.channels[0].receive(stopper.check, seconds)
+    if key in message:
+        return message[key]
+    raise RefusedError(f"process 0 has ended: {clean(message.get('end', 'it says nothing that is known here'))}")
 
 
 def obey(peers: Peers, stopper: Stopper) -> None:
-    """Stops this process as a signal would if process 0 has stopped; asked after each chunk."""
-    if peers.index > 0 and _client().key_value_dir_get(_STOP):
-        stopper.number = stopper.number or signal.SIGTERM
+    """Stops this process as a signal would if process 0 has stopped or is lost; asked after each chunk."""
+    if peers.index > 0 and stopper.number is None:
+        message = peers.channels[0].poll()
+        if message is not None or peers.channels[0].is_lost:
+            stopper.number = signal.SIGTERM
 
 
 def tell_done(peers: Peers) -> None:
-    """Says that this process has solved its share."""
-    if peers.count > 1:
-        _client().key_value_set(f"{_DONE}{peers.index}", "")
+    """Says that this process has solved its share.
+
+    Raises:
+      LostError: process 0, which would write the lists, is gone.
+    """
+    if peers.index > 0:
+        peers.channels[0].poll()
+        if peers.channels[0].is_lost:
+            raise LostError("process 0 has been lost")
+        peers.channels[0].send({"done": peers.index})
+
+
+@contextlib.contextmanager
+def following(peers: Peers) -> Iterator[None]:
+    """Around what the others do: says so where they end since process 0 is gone.
+
+    Raises:
+      StoppedError: it is.
+    """
+    try:
+        yield
+    except (StoppedError, LostError) as error:
+        if isinstance(error, StoppedError) and not peers.channels[0].is_lost:
+            raise
+        message = "process 0 has been lost; what is done is saved, the same command in all processes goes on from there"
+        raise StoppedError(message, 1) from error
 
 
 def wait(peers: Peers, stopper: Stopper) -> list[int]:
@@ -165,35 +168,29 @@ def wait(peers: Peers, stopper: Stopper) -> list[int]:
     Raises:
       StoppedError: a signal has come.
     """
-    _wait(peers, stopper.check)
-    done = {int(key.removeprefix(_DONE)) for key, _ in _client().key_value_dir_get(_DONE)}
-    return [index for index in range(1, peers.count) if index not in done]
-
-
-def _wait(peers: Peers, check: Callable[[], None], limit: float = float("inf")) -> None:
-    # It returns when every other process has ended or has been lost. In a thread, so that signals get through.
-    listener = threading.Thread(target=_client().get_live_nodes, args=(list(range(peers.count)),), daemon=True)
-    listener.start()
-    end = time.monotonic() + limit
-    while listener.is_alive() and time.monotonic() < end:
-        check()
-        listener.join(0.2)
+    done, left = set(), dict(peers.channels)
+    while left:
+        stopper.check()
+        wait_for_any(left.values(), 0.2)
+        for index, channel in list(left.items()):
+            while (message := channel.poll()) is not None:
+                if "done" in message:
+                    done.add(index)
+            if channel.is_lost:
+                del left[index]
+    return [index for index in peers.channels if index not in done]
 
 
 @contextlib.contextmanager
-def leading(peers: Peers) -> Iterator[None]:
-    """Around what process 0 does: if it ends early, it has the others save their states and end, and waits for that."""
+def together(peers: Peers) -> Iterator[None]:
+    """Around what a process does: if it ends early, it says why. In the end it leaves the others.
+
+    If process 0 ends early, the others save their states and end, and it waits for that.
+    """
     try:
         yield
     except BaseException as error:
-        if peers.index == 0 and peers.count > 1:
-            _say(_STOP + "0", "")
-            _say(_PLAN, json.dumps({"refusal": str(error)}))
-            _wait(peers, lambda: None, GRACE_SECONDS)
+        dismiss(peers.channels.values(), str(error), GRACE_SECONDS if peers.index == 0 else 0)
         raise
-
-
-def _say(key: str, value: str) -> None:
-    """Sets a key that may have been set before."""
-    with contextlib.suppress(jax.errors.JaxRuntimeError):
-        _client().key_value_set(key, value)
+    for channel in peers.channels.values():
+        channel.close()

@@ -93,11 +93,11 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs between two runs, as 'name was OLD, is NEW'."""
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], words: str = "{} was {!r}, is {!r}") -> list[str]:
+    """What differs between two runs, in words for a name and two values."""
     old, new = (_flat(json.loads(json.dumps(run, default=list))) for run in (old, new))
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    return [f"{name} was {old.get(name)!r}, is {new.get(name)!r}" for name in names]
+    return [words.format(name, old.get(name), new.get(name)) for name in names]
 
 
 def forget(folder: str, name: str) -> None:

@@ -6,27 +6,21 @@ The same command goes on where an interrupted one stopped; new files that match 
 """
 
 import os
-import re
 import signal
 import sys
 
 for _number in (signal.SIGINT, signal.SIGTERM):  # nothing has begun yet: no traceback out of the imports
     signal.signal(_number, lambda number, frame: os._exit(128 + number))
-if any(word.lstrip("-").startswith("distributed") for word in sys.argv):  # jax would warn of what is meant to be
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-from collections.abc import Callable
-from pathlib import Path
 
 import jax
 import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
-from blindsr_jax import cli, distributed, io, locks, methods, metrics, resume, workdir
+from blindsr_jax import agreement, cli, distributed, io, leading, locks, methods, metrics, resume, workdir
 from blindsr_jax.config import check_config
 from blindsr_jax.kernels import geometry
-from blindsr_jax.pipeline import Pipeline, Run, say
+from blindsr_jax.pipeline import Run
 from blindsr_jax.stopping import Stopper
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -68,6 +62,9 @@ _DISTRIBUTED = flags.DEFINE_bool(
 _COORDINATOR = flags.DEFINE_string("coordinator_address", None, "HOST:PORT where process 0 listens.")
 _NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Processes of a --distributed run.", lower_bound=1)
 _PROCESS_ID = flags.DEFINE_integer("process_id", None, "Number of this process, from 0.", lower_bound=0)
+_JOIN_SECONDS = flags.DEFINE_integer(
+    "join_seconds", 120, "How long the processes of a --distributed run wait for each other to start.", lower_bound=1
+)
 flags.mark_flags_as_required(["config", "input", "scale", "workdir"])
 
 
@@ -120,79 +117,25 @@ def join() -> distributed.Peers:
     if given and not 0 <= _PROCESS_ID.value < _NUM_PROCESSES.value:
         limit = _NUM_PROCESSES.value - 1
         raise cli.UsageError(f"--process_id={_PROCESS_ID.value} is out of range, expected 0 to {limit}")
-    if given and not re.fullmatch(r".+:\d+", _COORDINATOR.value):
-        raise cli.UsageError(f"--coordinator_address={_COORDINATOR.value} is not valid, expected HOST:PORT")
     if not _DISTRIBUTED.value:
         return distributed.Peers()
     try:
-        return distributed.join(*place)
+        return distributed.join(*place, seconds=_JOIN_SECONDS.value)
     except distributed.JoinError as error:
         raise cli.UsageError(f"--distributed: {error}") from error
-
-
-def solve_share(tasks: list[tuple[str, resume.Job]], run: Run, on_record: Callable[[dict], None]) -> int:
-    """Solves this process's share of the images, each with its label; returns how many failed."""
-    tasks, is_complete = run.peers.share(tasks), False
-    pipeline = Pipeline(run, len(tasks), on_record)
-    try:
-        for label, job in tasks:
-            pipeline.add(job, label)
-        is_complete = True
-    finally:
-        pipeline.close(is_complete=is_complete)
-    run.stopper.check()
-    return pipeline.num_failed
-
-
-def lead(jobs: list[resume.Job], run: Run) -> int:
-    """Solves the images that are not finished, one line each, with the other processes; returns how many failed."""
-    if num_done := sum(job.record is not None for job in jobs):
-        print(f"{num_done} of {len(jobs)} finished before", flush=True)
-    labels, failed = [f"[{i + 1}/{len(jobs)}] {job.name}" for i, job in enumerate(jobs)], 0
-    for label, job in zip(labels, jobs, strict=True):
-        if job.record is not None and job.record["status"] in workdir.FAILURES:
-            failed += 1
-            say(f"{label}: {job.record['status']}, {job.record['message']}", sys.stderr)
-    tasks = [(label, job) for label, job in zip(labels, jobs, strict=True) if job.record is None]
-    summary, missing = workdir.Summary(run.folder, workdir.read_records(run.folder)), []
-    try:
-        with distributed.leading(run.peers):
-            distributed.send_plan(run.peers, [(label, str(job.path), job.name) for label, job in tasks])
-            failed += solve_share(tasks, run, summary.add)
-            if run.peers.count > 1:
-                missing = distributed.wait(run.peers, run.stopper)
-    finally:
-        if run.peers.count > 1:
-            summary = workdir.Summary(run.folder, workdir.read_records(run.folder))
-        summary.write()
-    for index in missing:
-        say(f"process {index} has not finished its share, the same command does", sys.stderr)
-    return failed if run.peers.count == 1 else count_failed(run.folder, jobs)
-
-
-def count_failed(folder: str, jobs: list[resume.Job]) -> int:
-    """How many images have no result, whichever process was to make it."""
-    records = workdir.read_records(folder)
-    return sum(job.name not in records or records[job.name]["status"] in workdir.FAILURES for job in jobs)
-
-
-def follow(run: Run) -> int:
-    """Solves the share of a process other than the first; returns how many of it failed."""
-    plan = distributed.receive_plan(run.stopper)
-    tasks = [(label, resume.Job(Path(path), name, None)) for label, path, name in plan]
-    failed = solve_share(tasks, run, lambda record: None)
-    distributed.tell_done(run.peers)
-    return failed
 
 
 def work(peers: distributed.Peers) -> int:
     """Goes on where an earlier run of the same working folder stands."""
     config = _CONFIG.value.copy_and_resolve_references()
     spec, solver, paths, kernel = prepare(config)
-    folder = cli.make_workdir(_WORKDIR.value, folders=workdir.FOLDERS)
+    folder = _WORKDIR.value
+    if peers.index == 0:  # the others first find out whether it is the same folder
+        cli.make_workdir(folder, folders=workdir.FOLDERS)
     config_name = os.path.splitext(os.path.basename(config_flags.get_config_filename(flags.FLAGS["config"])))[0]
     given = {f.name: f.value for f in (_INPUT, _SCALE, _SEED, _KERNEL)}
     document = {"config": config_name, "flags": given, "kernel_sha256": _KERNEL.value and resume.sha256(_KERNEL.value)}
+    told = agreement.identity(document, config.to_dict()) if peers.count > 1 else {}
     run = Run(
         name=config_name,
         config=config,
@@ -210,13 +153,16 @@ def work(peers: distributed.Peers) -> int:
     )
     try:
         if peers.index > 0:
-            return cli.SOME_FAILED if follow(run) else cli.OK
+            return cli.SOME_FAILED if leading.follow(run, told) else cli.OK
         with locks.hold(folder):
+            agreement.ask(peers, told, folder, run.stopper)
             with workdir.writing(folder):
                 jobs = resume.plan(folder, document | config.to_dict(), paths, restart=_RESTART.value)
-            failed = lead(jobs, run)
-    except (locks.LockedError, resume.DifferenceError, distributed.RefusedError) as error:
+            failed = leading.lead(jobs, run)
+    except (locks.LockedError, resume.DifferenceError) as error:
         raise cli.UsageError(f"--workdir={folder}: {error}") from error
+    except distributed.RefusedError as error:
+        raise cli.UsageError(f"--distributed: {error}") from error
     print(f"results in {os.path.join(folder, 'index.html')}")
     return cli.SOME_FAILED if failed else cli.OK
 
@@ -224,7 +170,7 @@ def work(peers: distributed.Peers) -> int:
 def main() -> int:
     """Solves, together with other processes if there are any."""
     peers = join()
-    with distributed.leading(peers):
+    with distributed.together(peers):
         return work(peers)
 
 

@@ -66,5 +66,4 @@ def solved(tmp_path_factory):
 @pytest.fixture(scope="session")
 def cached():
     """`forked`, whose programs are kept between runs: a run that has been compiled before takes a few seconds."""
-    # As a launch sets it before it imports jax, which in a fork is imported already.
-    return lambda *commands: forked(*commands, env={"TF_CPP_MIN_LOG_LEVEL": "2"})
+    return forked

@@ -22,6 +22,7 @@ import blindsr_jax.degradation
 import blindsr_jax.image_models.dip
 import blindsr_jax.keeper
 import blindsr_jax.kernel_models.dkp
+import blindsr_jax.leading
 import blindsr_jax.methods
 import blindsr_jax.pipeline
 import blindsr_jax.workdir  # noqa: F401
