@@ -39,14 +39,14 @@ def identity(document: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str
     files = {leaf for leaf in jax.tree.leaves(config) if isinstance(leaf, str) and leaf.endswith(".npz")}
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     versions |= {"blindsr_jax": blindsr_jax.__version__, "the files of blindsr_jax": _package_digest()}
-    return {
+    return {  # what says most comes first: few differences are shown
         "name of --config": document["config"],
-        "--config": config,
         "--scale": document["flags"]["scale"],
         "--seed": document["flags"]["seed"],
         "SHA-256 of --kernel": document["kernel_sha256"],
-        **{f"SHA-256 of {name}": resume.sha256(name) for name in sorted(files)},
         **{f"version of {name}": version for name, version in versions.items()},
+        **{f"SHA-256 of {name}": resume.sha256(name) for name in sorted(files)},
+        "--config": config,
     }
 
 
