@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -71,19 +72,28 @@ def _describe(tree: Any) -> str:
 
 
 @contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """As if this process were JAX's only one.
+
+    JAX counts the hosts of a TPU pod. Each of them writes states of its own, which orbax would have all write together,
+    through JAX's distributed runtime, which does not run here.
+    """
+    if jax.process_count() == 1:
+        yield
+        return
+    with mock.patch.object(jax, "process_count", lambda: 1), mock.patch.object(jax, "process_index", lambda: 0):
+        yield
+
+
+@contextlib.contextmanager
 def _checkpointer() -> Iterator[Any]:
     """orbax's checkpointer, without the log of its threads, which shows tracebacks of errors that reach us anyway."""
     import orbax.checkpoint
 
-    before, me = logging.root.manager.disable, jax.process_index()
-    # Each process of a run writes states of its own, which orbax would have all write together.
-    alone = orbax.checkpoint.options.MultiprocessingOptions(
-        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process{me}"
-    )
-    options = {"multiprocessing_options": alone} if jax.process_count() > 1 else {}
+    before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with orbax.checkpoint.StandardCheckpointer(**options) as checkpointer:
+        with _alone(), orbax.checkpoint.StandardCheckpointer() as checkpointer:
             yield checkpointer
     finally:
         logging.disable(before)

@@ -43,6 +43,14 @@ def test_a_state_comes_back(tmp_path, impl):
     assert all(isinstance(values, np.ndarray) for values in found.trace.values())
 
 
+def test_a_host_of_a_pod_writes_its_states_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 4)
+    monkeypatch.setattr(jax, "process_index", lambda: 3)
+    checkpoints.save(tmp_path, make())
+    assert checkpoints.restore(tmp_path, *like(make()))[0].step == 6
+    assert (jax.process_count(), jax.process_index()) == (4, 3)
+
+
 def test_the_newest_one_stays(tmp_path):
     for attempt, step in ((0, 6), (0, 12), (1, 2)):
         checkpoints.save(tmp_path, make(step)._replace(attempt=attempt))
