@@ -69,7 +69,7 @@ def _digest(data: np.ndarray, description: str) -> np.ndarray:
 
 
 def _describe(name: str, tree: Any) -> str:
-    """What the bytes of a state mean: whose they are by the name of its folder (the attempt, the step), and all shapes."""
+    """What the bytes of a state mean: the name of its folder, which holds attempt and step, and all shapes."""
     return f"{name} {jax.tree.map(lambda leaf: f'{leaf.dtype}{leaf.shape}', tree)}"
 
 

@@ -1,4 +1,4 @@
-"""JSON documents that an earlier run, another program or a person has written: of the right kinds throughout, or refused.
+"""JSON documents that an earlier run, another program or a person has written: of the right kinds, or refused.
 
 A kind is a function of a value: None where the value is of the kind, else what is wrong with it.
 """
@@ -60,9 +60,8 @@ def whole(low: int, high: int) -> Kind:
 
 def one_of(*words: str) -> Kind:
     """One of some words."""
-    return lambda value: (
-        None if isinstance(value, str) and value in words else f"one of {', '.join(words)} was expected"
-    )
+    wrong = f"one of {', '.join(words)} was expected"
+    return lambda value: None if isinstance(value, str) and value in words else wrong
 
 
 def nullable(kind: Kind) -> Kind:

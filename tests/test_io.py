@@ -25,7 +25,7 @@ def test_png_round_trip(tmp_path, channels, mode, bits):
     assert image.alpha is None or image.alpha.shape == (11, 7)
     io.write_image(tmp_path / "out" / "b.png", image)
     again = io.read_image(tmp_path / "out" / "b.png")
-    for one, other in zip(image, again, strict=True):
+    for one, other in zip(image._replace(sha256=None), again._replace(sha256=None), strict=True):
         np.testing.assert_array_equal(one, other)
     assert os.listdir(tmp_path / "out") == ["b.png"]
     with PIL.Image.open(tmp_path / "out" / "b.png") as written:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from blindsr_jax import resume, workdir
+from blindsr_jax.problem import make_spec
 
 FLAGS = {"scale": 2, "seed": 0, "input": "a"}
 DOCUMENT = {"config": "c", "flags": FLAGS, "kernel_sha256": None, "steps": 4, "x": {"y": 1}}
@@ -32,8 +33,8 @@ def plan(place, *, restart=False, **changes):
 
 def finish(place, job, status="ok"):
     """All files of a finished image."""
-    record = {"name": job.name, "status": status, "message": ""}
-    record |= {"input": str(job.path), "sha256": resume.sha256(job.path)}
+    record = workdir.new_record(job.name, spec=make_spec(scale=2), config="c", seed=0)
+    record |= {"status": status, "input": str(job.path), "sha256": resume.sha256(job.path)}
     for kind, suffix in workdir.OUTPUTS if status in ("ok", "recovered") else ():
         Path(workdir.output_path(str(place / "out"), kind, job.name, suffix)).write_text("output")
     workdir.write_record(str(place / "out"), record)
