@@ -74,7 +74,7 @@ def known_images(folder: str) -> dict[str, Known]:
         if (note := documents.read(path, schemas.NOTE)) is not None:
             found[note["name"]] = Known(note["input"], note["sha256"], None)
     for name, record in workdir.read_records(folder).items():
-        if record.get("input") is not None:
+        if "input" in record:
             found[name] = Known(record["input"], record.get("sha256"), record)
     return found
 

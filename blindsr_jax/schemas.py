@@ -38,7 +38,7 @@ RECORD_KEYS = {
     "loss": Key(nullable(number)),
     "confidence": Key(nullable(number)),
     "versions": Key(mapping_of(text)),
-    "input": Key(nullable(text), is_required=False),  # absolute path
+    "input": Key(text, is_required=False),  # absolute path
     "sha256": Key(nullable(text), is_required=False),  # of the input
     # File below WORKDIR -> what it must hold; null where there is none.
     "outputs": Key(
