@@ -17,7 +17,7 @@ from blindsr_jax import durable
 MAX_MEGAPIXELS = 120.0  # of an image; a small file can claim to hold a huge one
 LIMIT_VARIABLE = "BLINDSR_MAX_MEGAPIXELS"
 _BYTES_PER_PIXEL = 16  # of the largest layout that is read: four float32 channels without compression
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a cell begins with that a spreadsheet would run
+_FORMULA = ("=", "+", "-", "@", "\t", "\n")  # what a cell begins with that a spreadsheet would run
 
 
 class InputError(ValueError):
@@ -228,7 +228,10 @@ def _cell(value):
     """A value of a table; a text that a spreadsheet would run as a formula gets an apostrophe before it."""
     if isinstance(value, (dict, list)):
         return json.dumps(value)
-    if not isinstance(value, str) or not value.startswith(_FORMULA):
+    if not isinstance(value, str):
+        return value
+    value = value.replace("\r", "\\r")  # the csv module does not quote what to others is the end of a line
+    if not value.startswith(_FORMULA):
         return value
     try:
         float(value)
