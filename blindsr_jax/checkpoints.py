@@ -6,6 +6,7 @@ import hashlib
 import logging
 import math
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax import durable
 from blindsr_jax.solve import Progress
 
 _HEADER = 32 + 8  # SHA-256 of what follows, seconds
@@ -67,8 +69,9 @@ def _digest(data: np.ndarray, description: str) -> np.ndarray:
     return np.frombuffer(digest.digest(), np.uint8)
 
 
-def _describe(tree: Any) -> str:
-    return str(jax.tree.map(lambda leaf: f"{leaf.dtype}{leaf.shape}", tree))
+def _describe(name: str, tree: Any) -> str:
+    """What the bytes of a state mean: the name of its folder, which holds attempt and step, and all shapes."""
+    return f"{name} {jax.tree.map(lambda leaf: f'{leaf.dtype}{leaf.shape}', tree)}"
 
 
 @contextlib.contextmanager
@@ -102,7 +105,7 @@ def _checkpointer() -> Iterator[Any]:
 def _steps(folder: str) -> list[str]:
     """Complete checkpoints in a folder, oldest first; orbax renames a checkpoint when it is complete."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        return sorted(name for name in os.listdir(folder) if name.count("-") == 1 and name.replace("-", "").isdigit())
+        return sorted(name for name in os.listdir(folder) if re.fullmatch(r"[0-9]-[0-9]{9,12}", name))
     return []
 
 
@@ -112,7 +115,7 @@ def exists(folder: str) -> bool:
 
 
 def save(folder: str, progress: Progress, *, seconds: float = 0.0) -> None:
-    """Writes a progress as a new step folder, then deletes the older ones.
+    """Writes a progress as a new step folder, then, when that is on the disk itself, deletes the older ones.
 
     Args:
       folder: of this solve alone; made where missing.
@@ -126,12 +129,13 @@ def save(folder: str, progress: Progress, *, seconds: float = 0.0) -> None:
     os.makedirs(folder, exist_ok=True)
     name = f"{progress.attempt}-{progress.step:09d}"
     tree = (progress.state, progress.trace)
-    data = _pack([_plain(leaf) for leaf in jax.tree.leaves(tree)], seconds, _describe(tree))
+    data = _pack([_plain(leaf) for leaf in jax.tree.leaves(tree)], seconds, _describe(name, tree))
     place = os.path.join(folder, name)
     shutil.rmtree(place, ignore_errors=True)
     try:
         with _checkpointer() as checkpointer:
             checkpointer.save(place, {"state": data})
+        durable.sync_tree(place)
     except OSError:
         raise
     except Exception as error:  # orbax and tensorstore raise many kinds
@@ -173,7 +177,7 @@ def _read(place: str, tree: Any) -> tuple[Any, float] | None:
             data = np.asarray(checkpointer.restore(place, {"state": like})["state"])
     except Exception:  # many kinds
         return None
-    if not np.array_equal(_digest(data[32:], _describe(tree)), data[:32]):
+    if not np.array_equal(_digest(data[32:], _describe(os.path.basename(place), tree)), data[:32]):
         return None
     values, seconds = _unpack(data, plain)
     # Copies: the state is donated to the next chunk.

@@ -1,5 +1,6 @@
 """What the launches share: one-sentence errors and exit codes."""
 
+import io
 import logging
 import os
 import re
@@ -15,6 +16,7 @@ from absl import logging as absl_logging
 from blindsr_jax import compilation
 from blindsr_jax.config import check_name, load_config
 from blindsr_jax.files import InputError
+from blindsr_jax.names import UNPRINTABLE
 from blindsr_jax.stopping import StoppedError
 
 _COMPILATION_CACHE = flags.DEFINE_bool(
@@ -33,9 +35,14 @@ class UsageError(Exception):
     """The command cannot start: its message is one sentence that names the flag and what was expected."""
 
 
+def printable(text: str) -> str:
+    """A text for a terminal: what would move its cursor, and bytes of names that are no text, are escaped."""
+    return UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
 def one_line(error: BaseException) -> str:
     """An exception as one line of text."""
-    text = " ".join(str(error).split())
+    text = printable(" ".join(str(error).split()))
     return text or type(error).__name__
 
 
@@ -101,6 +108,8 @@ def run(main: Callable[[], int]) -> None:
     """Runs a launch: `main` returns the exit code; a `UsageError` is one sentence on stderr and exit code 2."""
     # jax remarks on absent accelerators; the user asked for none.
     logging.getLogger("jax._src.xla_bridge").setLevel(logging.ERROR)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text; stderr escapes what is none already
+        sys.stdout.reconfigure(errors="backslashreplace")
     # One config may build on another: `from configs.dip_dkp import get_config`.
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[0]))))
 
@@ -143,7 +152,7 @@ def make_workdir(path: str, *, flag: str = "workdir", folders: tuple[str, ...] =
 
 def image_key(seed: int, name: str) -> jax.Array:
     """The key of an image: from the seed and the image's name, never from its place in a list."""
-    return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
+    return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode("utf-8", "backslashreplace")))
 
 
 class CompileClock:

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from blindsr_jax import durable
+
 MAX_MEGAPIXELS = 120.0  # of an image; a small file can claim to hold a huge one
 LIMIT_VARIABLE = "BLINDSR_MAX_MEGAPIXELS"
 _BYTES_PER_PIXEL = 16  # of the largest layout that is read: four float32 channels without compression
+_FORMULA = ("=", "+", "-", "@", "\t", "\n")  # what a cell begins with that a spreadsheet would run
 
 
 class InputError(ValueError):
@@ -137,12 +140,13 @@ def read_npy(path, data, *, check=None):
         raise refuse(path, "it is not a complete .npy file with one plain array") from error
 
 
-def write_bytes(path, data):
+def write_bytes(path, data, *, is_durable=False):
     """Writes a file through a temporary name in the same folder, which is made where missing.
 
     Args:
       path: file to write; replaced where it exists.
       data: bytes.
+      is_durable: bool, wait until it is on the disk itself: after a power cut, the old file or the new one is there.
 
     Raises:
       OSError: the folder cannot be written.
@@ -151,24 +155,31 @@ def write_bytes(path, data):
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
     try:
-        temporary.write_bytes(data)
+        with open(temporary, "wb") as file:
+            file.write(data)
+            if is_durable:
+                file.flush()
+                durable.sync(file.fileno())
         os.replace(temporary, path)
+        if is_durable:
+            durable.sync_folder(path.parent)
     except BaseException:  # an interrupt too must leave nothing behind
         temporary.unlink(missing_ok=True)
         raise
 
 
-def write_text(path, text):
+def write_text(path, text, *, is_durable=False):
     """Writes a UTF-8 text file, whole or not at all.
 
     Args:
       path: file to write.
-      text: str.
+      text: str; bytes of file names that are no text, which Python keeps as lone surrogates, are escaped.
+      is_durable: bool, see `write_bytes`.
 
     Raises:
       OSError: the folder cannot be written.
     """
-    write_bytes(path, text.encode("utf-8"))
+    write_bytes(path, text.encode("utf-8", "backslashreplace"), is_durable=is_durable)
 
 
 def _plain(value):
@@ -200,7 +211,7 @@ def write_array(path, array):
 
 
 def write_json(path, obj):
-    """Writes JSON, whole or not at all; NaN and infinities, which JSON lacks, become null.
+    """Writes JSON, whole or not at all and durable; NaN and infinities, which JSON lacks, become null.
 
     Args:
       path: file to write.
@@ -210,7 +221,23 @@ def write_json(path, obj):
       TypeError: a value of another type.
       OSError: the folder cannot be written.
     """
-    write_text(path, json.dumps(_plain(obj), indent=1, allow_nan=False) + "\n")
+    write_text(path, json.dumps(_plain(obj), indent=1, allow_nan=False) + "\n", is_durable=True)
+
+
+def _cell(value):
+    """A value of a table; a text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    if isinstance(value, (dict, list)):
+        return json.dumps(value)
+    if not isinstance(value, str):
+        return value
+    value = value.replace("\r", "\\r")  # the csv module does not quote what to others is the end of a line
+    if not value.startswith(_FORMULA):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return "'" + value
+    return value
 
 
 def write_csv(path, rows):
@@ -219,7 +246,7 @@ def write_csv(path, rows):
     Args:
       path: file to write.
       rows: list of dicts. The columns are all keys in order of their first appearance. Missing values, None, NaN and
-        infinities give empty cells; lists and dicts are written as JSON.
+        infinities give empty cells; lists and dicts are written as JSON; formulas are made harmless.
 
     Raises:
       TypeError: a value that JSON cannot hold.
@@ -227,8 +254,8 @@ def write_csv(path, rows):
     """
     rows = [_plain(row) for row in rows]
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({k: json.dumps(v) if isinstance(v, (dict, list)) else v for k, v in row.items()})
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(_cell, columns))
+    writer.writerows([_cell(row.get(key)) for key in columns] for row in rows)
     write_text(path, text.getvalue())

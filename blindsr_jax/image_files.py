@@ -1,5 +1,6 @@
 """Images from and to files, with the bit depth and the channels of the file kept."""
 
+import hashlib
 import io
 import warnings
 from pathlib import Path
@@ -20,6 +21,7 @@ class Image(NamedTuple):
     alpha: np.ndarray | None = None  # (H, W) float32, [0, 1]
     bits: int = 8  # per channel, 8 or 16
     notes: tuple[str, ...] = ()  # what a person should know of how the file was read
+    sha256: str | None = None  # of the very bytes that it was decoded from
 
     @property
     def mode(self):
@@ -90,7 +92,8 @@ def read_image(path):
     values = np.ascontiguousarray(samples, dtype=np.float32) / np.float32(peak)
     has_alpha = values.shape[-1] in (2, 4)
     pixels, alpha = (values[..., :-1], values[..., -1]) if has_alpha else (values, None)
-    return Image(pixels, alpha, 8 if samples.dtype == np.uint8 else 16, notes)
+    bits = 8 if samples.dtype == np.uint8 else 16
+    return Image(pixels, alpha, bits, notes, hashlib.sha256(data).hexdigest())
 
 
 def write_image(path, image):

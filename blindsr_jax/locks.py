@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from blindsr_jax import documents, schemas
+
 NAME = ".lock"
 
 
@@ -48,12 +50,10 @@ def _is_alive(holder: dict, me: dict) -> bool:
 
 def _holder(file) -> dict:
     """What a lock file says; nothing if it was not written whole."""
-    file.seek(0)
     try:
-        holder = json.loads(file.read())
+        return documents.parse(os.pread(file.fileno(), documents.DOCUMENT_BYTES, 0), schemas.LOCK)
     except ValueError:
         return {}
-    return holder if isinstance(holder, dict) and isinstance(holder.get("pid"), int) else {}
 
 
 def _refuse(path: str, file) -> LockedError:

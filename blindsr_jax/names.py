@@ -10,7 +10,7 @@ from blindsr_jax.files import InputError
 
 _LONGEST_STEM = 200  # bytes; file systems allow 255, and a suffix follows
 # Bytes that are not text stand in names as lone surrogates, which no text file can hold; the others break lines.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def _folders(top):
@@ -74,8 +74,20 @@ def find_inputs(pattern):
 
 def _clean(stem):
     """The stem as one line of text that leaves room for a suffix."""
-    text = _UNPRINTABLE.sub("_", stem)
+    text = UNPRINTABLE.sub("_", stem)
     return text.encode()[:_LONGEST_STEM].decode(errors="ignore")
+
+
+def is_clean(name):
+    """Whether a name may stand before the suffix of a file of ours, as those that `unique_stems` makes.
+
+    Args:
+      name: str.
+
+    Returns:
+      bool: False where it has no character, too many, one of a path, or one that is no text.
+    """
+    return bool(name) and "/" not in name and not UNPRINTABLE.search(name) and len(name.encode()) < 256
 
 
 def _key(name):

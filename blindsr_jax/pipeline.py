@@ -64,7 +64,7 @@ class Item(NamedTuple):
 def say(text: str, file: TextIO | None = None) -> None:
     """Prints a line, from either thread, beside a progress bar if there is one."""
     file = file or sys.stdout
-    tqdm.write(text + "\n", file=file, end="")
+    tqdm.write(cli.printable(text) + "\n", file=file, end="")
     file.flush()
 
 
@@ -142,7 +142,7 @@ class Pipeline:
         run = self._run
         record["input"] = os.path.abspath(job.path)
         source = io.read_image(job.path)
-        record["sha256"] = resume.sha256(job.path)  # now that it is known to be of a reasonable size
+        record["sha256"] = source.sha256
         workdir.add_note(record, *source.notes)
         check_size(source, run, job.path)
         problem = Problem(jax.numpy.asarray(source.pixels), run.spec)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from blindsr_jax import io, workdir
+from blindsr_jax import documents, io, schemas, workdir
 
 STATE = "state"  # WORKDIR/state/DIGEST_OF_NAME/: unfinished solves
 _HUGE = 2**32  # bytes; no image that can be solved is that large, and reading it would take minutes
@@ -63,26 +63,19 @@ def write_input(folder: str, name: str, path: str | os.PathLike, digest: str | N
 
 def noted_sha256(place: str) -> str | None:
     """SHA-256 of the input that the state in a folder is made from."""
-    return _read_json(os.path.join(place, "input.json")).get("sha256")
-
-
-def _read_json(path: str | os.PathLike) -> dict[str, Any]:
-    with contextlib.suppress(OSError, ValueError):
-        value = json.loads(Path(path).read_text())
-        return value if isinstance(value, dict) else {}
-    return {}
+    note = documents.read(os.path.join(place, "input.json"), schemas.NOTE)
+    return note and note["sha256"]
 
 
 def known_images(folder: str) -> dict[str, Known]:
     """The images of earlier runs by name, half-done ones too."""
     found = {}
     for path in sorted(Path(folder, STATE).glob("*/input.json")):
-        note = _read_json(path)
-        if {"name", "input", "sha256"} <= note.keys():
+        if (note := documents.read(path, schemas.NOTE)) is not None:
             found[note["name"]] = Known(note["input"], note["sha256"], None)
     for name, record in workdir.read_records(folder).items():
-        if {"input", "sha256", "status"} <= record.keys():
-            found[name] = Known(record["input"], record["sha256"], record)
+        if "input" in record:
+            found[name] = Known(record["input"], record.get("sha256"), record)
     return found
 
 
@@ -109,8 +102,7 @@ def forget(folder: str, name: str) -> None:
 
 def _identity(document: Mapping[str, Any]) -> dict[str, Any]:
     """What results depend on beside the inputs, of the contents of a config.json."""
-    flags, other = document.get("flags"), ("config", "flags", "kernel_sha256")
-    flags = flags if isinstance(flags, Mapping) else {}
+    flags, other = document["flags"], ("config", "flags", "kernel_sha256")
     return {
         "scale": flags.get("scale"),
         "seed": flags.get("seed"),
@@ -122,8 +114,10 @@ def _identity(document: Mapping[str, Any]) -> dict[str, Any]:
 def _note_run(folder: str, document: Mapping[str, Any], known: dict[str, Known], restart: bool) -> dict[str, Known]:
     """Writes config.json; returns the images that are of the same run."""
     path = os.path.join(folder, "config.json")
-    old = _read_json(path)
-    changed = differences(_identity(old), _identity(document)) if old else ["config.json is missing or damaged"]
+    old = documents.read(path, schemas.RUN)
+    changed = ["config.json is missing or damaged"]
+    if old is not None:
+        changed = differences(_identity(old), _identity(document))
     if changed and known:
         if not restart:
             text = "; ".join(changed[:3]) + ("; ..." if len(changed) > 3 else "")

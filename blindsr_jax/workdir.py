@@ -2,8 +2,8 @@
 
 import contextlib
 import errno
-import json
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 import blindsr_jax
-from blindsr_jax import io, report
+from blindsr_jax import documents, durable, io, report, schemas
 from blindsr_jax.problem import Result, Spec
 from blindsr_jax.stopping import StoppedError
 
@@ -33,24 +33,16 @@ def output_path(workdir: str, kind: str, name: str, suffix: str = ".png") -> str
 
 def new_record(name: str, *, spec: Spec, config: str, seed: int) -> dict[str, Any]:
     """A record with every key of the contract, to be filled in."""
-    return {
-        "name": name,
-        "status": "failed",
-        "message": "",
-        "scale": spec.scale,
-        "boundary": spec.boundary,
-        "kernel_center": spec.kernel_center,
-        "config": config,
-        "seed": seed,
-        "seconds": None,
-        "compile_seconds": None,
-        "steps": 0,
-        "loss": None,
-        "confidence": None,
-        "versions": {"blindsr_jax": blindsr_jax.__version__, "jax": jax.__version__},
-        "input": None,
-        "sha256": None,
-    }
+    return documents.new(
+        schemas.RECORD_KEYS,
+        name=name,
+        scale=spec.scale,
+        boundary=spec.boundary,
+        kernel_center=spec.kernel_center,
+        config=config,
+        seed=seed,
+        versions={"blindsr_jax": blindsr_jax.__version__, "jax": jax.__version__},
+    )
 
 
 @contextlib.contextmanager
@@ -88,7 +80,10 @@ def write_result(workdir: str, record: dict[str, Any], source: io.Image, result:
 
 
 def write_outputs(workdir: str, record: dict[str, Any], source: io.Image, result: Result) -> None:
-    """Writes image, kernel, figure and then the record, so that a record means that all the rest is there."""
+    """Writes image, kernel, figure and then the record, so that a record means that all the rest is there.
+
+    The rest is on the disk itself before the record is written, and the record when this returns.
+    """
     name, scale = record["name"], record["scale"]
     pixels, kernel = np.asarray(result.image), np.asarray(result.kernel)
     enlarged = io.bicubic_enlarge(source.pixels, scale)
@@ -107,6 +102,9 @@ def write_outputs(workdir: str, record: dict[str, Any], source: io.Image, result
     )
     if result.uncertainty is not None:
         write_uncertainty(workdir, record, np.asarray(result.uncertainty))
+    promised = outputs(workdir, record)
+    found = durable.settle(promised.values())
+    record["outputs"] = {name: found[path]._asdict() for name, path in promised.items()}
     write_record(workdir, record)
 
 
@@ -121,7 +119,7 @@ def write_uncertainty(workdir: str, record: dict[str, Any], spread: np.ndarray) 
 
 def write_failure(workdir: str, record: dict[str, Any], message: str, *, status: str = "failed") -> None:
     """Writes the record of an image without a result; what an earlier run left under its name goes away."""
-    record["status"] = status
+    record.update(status=status, outputs=None)
     add_note(record, message)
     name = record["name"]
     try:
@@ -138,23 +136,31 @@ def remove_outputs(workdir: str, name: str) -> None:
         Path(output_path(workdir, kind, name, suffix)).unlink(missing_ok=True)
 
 
-def has_outputs(workdir: str, record: dict[str, Any]) -> bool:
-    """Whether all outputs that a record promises are there."""
+def outputs(workdir: str, record: Mapping[str, Any]) -> dict[str, str]:
+    """The outputs that an image with this record has: KIND/NAME.SUFFIX -> path."""
+    kinds = (*OUTPUTS, *UNCERTAINTY) if "uncertainty" in record else OUTPUTS
+    name = record["name"]
+    return {f"{kind}/{name}{suffix}": output_path(workdir, kind, name, suffix) for kind, suffix in kinds}
+
+
+def has_outputs(workdir: str, record: Mapping[str, Any]) -> bool:
+    """Whether all outputs of a record are there, of the sizes that it says (any but 0 in records of old)."""
     if record["status"] in FAILURES:
         return True
-    promised = (*OUTPUTS, *UNCERTAINTY) if "uncertainty" in record else OUTPUTS
-    return all(os.path.isfile(output_path(workdir, kind, record["name"], suffix)) for kind, suffix in promised)
+    sizes = {name: durable.size(path) for name, path in outputs(workdir, record).items()}
+    if (promised := record.get("outputs")) is None:
+        return all(sizes.values())
+    return sizes == {name: contents["bytes"] for name, contents in promised.items()}
 
 
 def read_records(workdir: str) -> dict[str, dict[str, Any]]:
     """All records in WORKDIR/records by name; a damaged one counts as missing."""
-    records = {}
+    found = {}
     for path in Path(workdir, "records").glob("*.json"):
-        with contextlib.suppress(OSError, ValueError):
-            record = json.loads(path.read_text())
-            if isinstance(record, dict) and record.get("name") == path.stem:
-                records[path.stem] = record
-    return records
+        record = documents.read(path, schemas.RECORD)
+        if record is not None and record["name"] == path.stem:
+            found[path.stem] = record
+    return found
 
 
 def write_record(workdir: str, record: dict[str, Any]) -> None:
@@ -163,9 +169,10 @@ def write_record(workdir: str, record: dict[str, Any]) -> None:
 
 
 def write_summary(workdir: str, records: list[dict[str, Any]]) -> None:
-    """Writes results.json, results.csv and index.html from the records."""
+    """Writes results.json, results.csv (without the digests of outputs) and index.html from the records."""
     io.write_json(os.path.join(workdir, "results.json"), records)
-    io.write_csv(os.path.join(workdir, "results.csv"), records)
+    rows = [{key: value for key, value in record.items() if key != "outputs"} for record in records]
+    io.write_csv(os.path.join(workdir, "results.csv"), rows)
     write_page(workdir, records)
 
 
@@ -181,27 +188,44 @@ class Summary:
 
     def _is_written(self) -> bool:
         """Whether the files show these records already: an evaluation may have added its scores to the page."""
-        try:
-            old = json.loads(Path(self._workdir, "results.json").read_text())
-        except (OSError, ValueError):
-            return False
-        names = ("results.csv", "index.html")
-        return old == self._sorted() and all(os.path.isfile(os.path.join(self._workdir, name)) for name in names)
+        path = os.path.join(self._workdir, "results.json")
+        old = documents.read(path, documents.anything, limit=documents.LIST_BYTES)
+        return old == self._sorted() and all(
+            durable.size(os.path.join(self._workdir, name)) for name in ("results.csv", "index.html")
+        )
 
     def add(self, record: dict[str, Any]) -> None:
         """Takes a new record."""
         self._records[record["name"]] = record
         self._changed = True
         if time.monotonic() >= self._due:
-            self.write()
+            self._write()
 
     def write(self) -> None:
-        """Writes what has changed."""
-        if self._changed:
-            begin = time.monotonic()
+        """Writes what has changed; where it cannot be written, a line on stderr says why.
+
+        Raises:
+          StoppedError: the disk is full or the folder cannot be written any more.
+        """
+        if (error := self._write()) is not None:
+            reason = f"{type(error).__name__}, {' '.join(str(error).split())}"
+            print(f"the lists of {self._workdir!r} cannot be written: {reason}; the results are there", file=sys.stderr)
+
+    def _write(self) -> Exception | None:
+        """Writes what has changed; returns what is in the way, as no image must be lost for a list of all of them."""
+        if not self._changed:
+            return None
+        begin, failure = time.monotonic(), None
+        try:
             with writing(self._workdir):
                 write_summary(self._workdir, self._sorted())
-            self._changed, self._due = False, begin + 20 * (time.monotonic() - begin)
+            self._changed = False
+        except StoppedError:
+            raise
+        except Exception as error:
+            failure = error
+        self._due = begin + 20 * (time.monotonic() - begin)
+        return failure
 
 
 def write_page(

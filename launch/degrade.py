@@ -4,7 +4,6 @@ python launch/degrade.py --input='hr/*.png' --scale=4 --family=gaussian --workdi
 """
 
 import hashlib
-import json
 import math
 import os
 import sys
@@ -13,7 +12,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from blindsr_jax import cli, degradation, io
+from blindsr_jax import cli, degradation, documents, io, schemas
 from blindsr_jax.kernels.family import load_family, mixture
 from blindsr_jax.problem import make_spec
 from blindsr_jax.workdir import output_path
@@ -132,10 +131,11 @@ def read_manifest(folder) -> dict[str, dict]:
     if not os.path.isfile(path):
         return {}
     try:
-        with open(path) as file:
-            return {line["name"]: line for line in json.load(file)}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise cli.UsageError(f"{path!r} is not a manifest, expected one of an earlier run or none") from error
+        expected = "the manifest of an earlier run or none was expected"
+        lines = documents.require(path, schemas.MANIFEST, expected, limit=documents.LIST_BYTES)
+    except io.InputError as error:
+        raise cli.UsageError(cli.one_line(error)) from error
+    return {line["name"]: line for line in lines}
 
 
 def main() -> int:

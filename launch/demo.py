@@ -3,7 +3,6 @@ r"""The demonstration of `make demo`: a real blurred photograph, and two photogr
 python launch/demo.py --workdir=out/demo
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import time
 import skimage.data
 from absl import flags
 
-from blindsr_jax import cli, io, report, workdir
+from blindsr_jax import cli, documents, io, report, schemas, workdir
 
 _WORKDIR = flags.DEFINE_string("workdir", "out/demo", "Folder of the results; made where missing.")
 
@@ -68,14 +67,13 @@ def solve_synthetic(folder: str) -> str:
 
 def scores_of(folder: str) -> dict[str, dict]:
     """Rows of scores.json by name."""
-    with open(os.path.join(folder, "scores.json")) as file:
-        return {row["name"]: row for row in json.load(file)["images"]}
+    found = documents.require(os.path.join(folder, "scores.json"), schemas.SCORES, "scores were expected")
+    return {row["name"]: row for row in found["images"]}
 
 
 def records_of(folder: str) -> list[dict]:
     """Records of a solve."""
-    with open(os.path.join(folder, "results.json")) as file:
-        return json.load(file)
+    return documents.require(os.path.join(folder, "results.json"), schemas.RECORDS, "records were expected")
 
 
 def main() -> int:

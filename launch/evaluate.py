@@ -3,16 +3,18 @@ r"""Scores results against the truth. The truth is read here and nowhere else.
 python launch/evaluate.py --results=out/set/solved --hr=out/set/hr --kernels=out/set/kernels --scale=4
 """
 
-import json
 import math
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from absl import flags
 
-from blindsr_jax import cli, io, metrics, workdir
+from blindsr_jax import cli, documents, durable, io, metrics, schemas, workdir
 
 _RESULTS = flags.DEFINE_string("results", None, "Workdir of a solve; scores.json is written there.")
 _HR = flags.DEFINE_string("hr", None, "Folder of the sharp images, matched by stem.")
@@ -25,6 +27,7 @@ flags.mark_flags_as_required(["results", "scale"])
 # Where stems collide, the first kind wins.
 IMAGES = (".png", ".tif", ".tiff", ".npy", ".bmp", ".ppm", ".pgm", ".jp2", ".tga", ".webp", ".gif", ".jpg", ".jpeg")
 KERNELS = (".npy", ".mat")
+NOTHING = MappingProxyType({})  # in place of a record
 
 
 def folder_by_stem(folder: str | None, flag: str, suffixes: tuple[str, ...]) -> dict[str, Path]:
@@ -50,9 +53,21 @@ def find_images() -> dict[str, Path]:
     return images
 
 
-def score_image(path: Path, hr_path: Path, scale: int, border: int) -> dict[str, float]:
+def check_promise(path: Path, record: Mapping[str, Any], sha256: str | None = None) -> None:
+    """Refuses an output that is not the file that its record speaks of; `sha256` is of the file, where it is known."""
+    promised = (record.get("outputs") or {}).get(f"{path.parent.name}/{path.name}")
+    if promised is not None and promised["sha256"] != (sha256 or durable.contents(path).sha256):
+        raise io.InputError(
+            f"cannot score {str(path)!r}: it is damaged or has been replaced, the file of its record was expected; "
+            "delete it, and the command that made it makes it again"
+        )
+
+
+def score_image(path: Path, hr_path: Path, record: Mapping[str, Any], scale: int, border: int) -> dict[str, float]:
     """PSNR-Y and SSIM-Y of a file; the HR image is cut to multiples of the scale."""
-    image, hr = (np.asarray(io.read_image(p).pixels, np.float64) for p in (path, hr_path))
+    source = io.read_image(path)
+    check_promise(path, record, source.sha256)
+    image, hr = (np.asarray(x.pixels, np.float64) for x in (source, io.read_image(hr_path)))
     h, w = (n // scale * scale for n in hr.shape[:2])
     if image.shape[:2] != (h, w):
         found = f"{image.shape[1]} x {image.shape[0]} pixels"
@@ -60,12 +75,15 @@ def score_image(path: Path, hr_path: Path, scale: int, border: int) -> dict[str,
     return metrics.score_image(image, hr[:h, :w], border=border)
 
 
-def score(image: Path, hr: Path | None, kernel: Path | None, truth: Path | None) -> dict[str, float]:
-    """The scores of one result that can be known."""
+def score(
+    image: Path, hr: Path | None, kernel: Path | None, truth: Path | None, record: Mapping[str, Any]
+) -> dict[str, float]:
+    """The scores of one result that can be known; the record is that of the solve, where there is one."""
     scale, row = _SCALE.value, {}
     if hr is not None:
-        row |= score_image(image, hr, scale, scale if _BORDER.value is None else _BORDER.value)
+        row |= score_image(image, hr, record, scale, scale if _BORDER.value is None else _BORDER.value)
     if kernel is not None and truth is not None:
+        check_promise(kernel, record)
         row |= metrics.score_kernel(io.read_kernel(kernel), io.read_kernel(truth))
     return row
 
@@ -77,16 +95,17 @@ def mean_of(rows: list[dict]) -> dict:
     return {key: float(np.mean(values)) if values else None for key, values in finite.items()}
 
 
-def refresh_page(folder: str, rows: list[dict], truths: dict, kernel_truths: dict) -> None:
-    """Shows scores and truth on the page of the solve, where there is one."""
+def read_results(folder: str) -> list[dict[str, Any]] | None:
+    """The records that the page of the solve shows; None where there is none, or other images are scored."""
     path = os.path.join(folder, "results.json")
-    if _IMAGES.value is None and os.path.isfile(path):
-        try:
-            with open(path) as file:
-                records = json.load(file)
-        except ValueError as error:
-            raise cli.UsageError(f"{path!r} is not JSON, expected the records of a solve") from error
-        workdir.write_page(folder, records, scores={r["name"]: r for r in rows}, hr=truths, kernels=kernel_truths)
+    if _IMAGES.value is not None or not os.path.lexists(path):
+        return None
+    try:
+        return documents.require(
+            path, schemas.RECORDS, "the records of a solve were expected", limit=documents.LIST_BYTES
+        )
+    except io.InputError as error:
+        raise cli.UsageError(cli.one_line(error)) from error
 
 
 def main() -> int:
@@ -94,13 +113,15 @@ def main() -> int:
     images = find_images()
     truths, kernel_truths = folder_by_stem(_HR.value, "hr", IMAGES), folder_by_stem(_KERNELS.value, "kernels", KERNELS)
     folder = cli.make_workdir(_RESULTS.value, flag="results")
+    results, records = read_results(folder), {} if _IMAGES.value else workdir.read_records(folder)
     estimates = os.path.join(folder, "kernels")
     kernels = folder_by_stem(estimates, "results", KERNELS) if os.path.isdir(estimates) else {}
     rows, failed = [], 0
     for name, image in images.items():
         rows.append({"name": name, **dict.fromkeys(metrics.SCORES)})
         try:
-            rows[-1] |= score(image, truths.get(name), kernels.get(name), kernel_truths.get(name))
+            truth = truths.get(name), kernels.get(name), kernel_truths.get(name)
+            rows[-1] |= score(image, *truth, records.get(name, NOTHING))
         except Exception as error:  # whatever ails one image, the others go on
             failed += 1
             print(cli.failure(image, error), file=sys.stderr)
@@ -110,7 +131,8 @@ def main() -> int:
             print(f"--{flag} has no file for {lacking} of {len(images)} images", file=sys.stderr)
     scores = {"images": rows, "mean": mean_of(rows)}
     io.write_json(os.path.join(folder, "scores.json"), scores)
-    refresh_page(folder, rows, truths, kernel_truths)
+    if results is not None:
+        workdir.write_page(folder, results, scores={r["name"]: r for r in rows}, hr=truths, kernels=kernel_truths)
     print(", ".join(f"{key} {value:.4g}" for key, value in scores["mean"].items() if value is not None) or "no scores")
     return cli.SOME_FAILED if failed else cli.OK
 

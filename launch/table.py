@@ -15,14 +15,14 @@ import resource
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from absl import flags
 from ml_collections import ConfigDict
 
-from blindsr_jax import cli, io, methods, metrics, tables
+from blindsr_jax import cli, documents, io, methods, metrics, schemas, tables
 from blindsr_jax.config import check_config, load_config
 from blindsr_jax.problem import Problem
 from blindsr_jax.solve import solve
@@ -42,6 +42,7 @@ flags.mark_flags_as_required(["cases", "configs", "workdir"])
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 KEYS = ("psnr_y", "gap", *metrics.SCORES[1:], "seconds", "peak_memory_mb")
+CELL = documents.object_of(schemas.CELL_KEYS | dict.fromkeys(metrics.SCORES, schemas.SCORE))
 
 
 class Case(NamedTuple):
@@ -136,14 +137,10 @@ def run_cell(case: Case, name: str, config, seed: int, solvers: Solvers, clock) 
     return cell | {"seconds": round(seconds, 3), "peak_memory_mb": round(peak)}
 
 
-def finished(path: str, digest: str) -> dict | None:
-    """A cell of an earlier run, if it was made from the same config and case."""
-    try:
-        with open(path) as file:
-            cell = json.load(file)
-    except (OSError, ValueError):
-        return None
-    return cell if cell.get("digest") == digest else None
+def finished(path: str, **wanted: Any) -> dict | None:
+    """A cell of an earlier run, if it has the wanted values: its case, config, seed, and what it was made from."""
+    cell = documents.read(path, CELL)
+    return cell if cell is not None and wanted.items() <= cell.items() else None
 
 
 def write(folder: str, cells: list[dict]) -> str:
@@ -153,6 +150,8 @@ def write(folder: str, cells: list[dict]) -> str:
 
 def main() -> int:
     """Fills the missing cells and writes the table after each."""
+    if not _CONFIGS.value:
+        raise cli.UsageError("--configs= is empty, expected names of configs/ or config files")
     configs = dict(read_config(name) for name in _CONFIGS.value)
     cases = read_cases()
     folder = cli.make_workdir(_WORKDIR.value, folders=("cells",))
@@ -160,7 +159,8 @@ def main() -> int:
     for seed, case, name in itertools.product(range(_SEEDS.value), cases, configs):
         stem, digest = f"{case.name}__{name.replace(':', '-')}__{seed}", digest_of(case, configs[name])
         path = os.path.join(folder, "cells", f"{stem}.json")
-        if (cell := finished(path, digest)) is not None:
+        wanted = {"case": case.name, "config": name, "seed": seed, "digest": digest}
+        if (cell := finished(path, **wanted)) is not None:
             cells.append(cell)
             continue
         try:

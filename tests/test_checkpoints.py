@@ -69,6 +69,30 @@ def test_a_newer_one_that_is_damaged_gives_way(tmp_path):
     assert checkpoints.restore(tmp_path / "a", *like(make(6)))[0].step == 6
 
 
+@pytest.mark.parametrize("name", ["1-000000006", "7-000000006", "0-000000005", "0-000000007", "0-099999999"])
+def test_a_renamed_state_counts_as_damaged(tmp_path, name):
+    checkpoints.save(tmp_path, make(6))
+    (tmp_path / "0-000000006").rename(tmp_path / name)
+    assert checkpoints.restore(tmp_path, *like(make(6))) is None
+
+
+def test_a_folder_beside_the_states_is_none(tmp_path):
+    checkpoints.save(tmp_path, make(6))
+    for name in ("1-²", "0-6", "a-000000006", "1-" + "9" * 200, "1-00000000a"):
+        (tmp_path / name).mkdir()
+    assert checkpoints.restore(tmp_path, *like(make(6)))[0].step == 6
+
+
+def test_a_state_is_on_the_disk_before_the_one_before_it_goes(tmp_path, monkeypatch):
+    checkpoints.save(tmp_path, make(6))
+    found = []
+    monkeypatch.setattr(
+        checkpoints.durable, "sync_tree", lambda place: found.append((place, sorted(os.listdir(tmp_path))))
+    )
+    checkpoints.save(tmp_path, make(12))
+    assert found == [(str(tmp_path / "0-000000012"), ["0-000000006", "0-000000012"])]
+
+
 def test_a_state_of_another_program_is_not_used(tmp_path):
     checkpoints.save(tmp_path, make())
     state, trace = like(make())

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from blindsr_jax import resume, workdir
+from blindsr_jax import durable, resume, workdir
+from blindsr_jax.problem import make_spec
 
 FLAGS = {"scale": 2, "seed": 0, "input": "a"}
 DOCUMENT = {"config": "c", "flags": FLAGS, "kernel_sha256": None, "steps": 4, "x": {"y": 1}}
@@ -30,13 +31,17 @@ def plan(place, *, restart=False, **changes):
     return resume.plan(str(place / "out"), DOCUMENT | changes, inputs(place), restart=restart)
 
 
-def finish(place, job, status="ok"):
-    """All files of a finished image."""
-    record = {"name": job.name, "status": status, "message": ""}
-    record |= {"input": str(job.path), "sha256": resume.sha256(job.path)}
-    for kind, suffix in workdir.OUTPUTS if status in ("ok", "recovered") else ():
-        Path(workdir.output_path(str(place / "out"), kind, job.name, suffix)).write_text("output")
-    workdir.write_record(str(place / "out"), record)
+def finish(place, job, status="ok", *, has_outputs=True):
+    """All files of a finished image; records of earlier versions do not list them."""
+    folder = str(place / "out")
+    record = workdir.new_record(job.name, spec=make_spec(scale=2), config="c", seed=0)
+    record |= {"status": status, "input": str(job.path), "sha256": resume.sha256(job.path)}
+    if status in ("ok", "recovered"):
+        paths = workdir.outputs(folder, record)
+        for path in paths.values():
+            Path(path).write_text("output")
+        record["outputs"] = {name: durable.contents(path)._asdict() for name, path in paths.items()}
+    workdir.write_record(folder, {k: v for k, v in record.items() if has_outputs or k != "outputs"})
 
 
 def state(jobs):
@@ -56,6 +61,29 @@ def test_finished_images_are_known_again(place):
 def test_only_a_failed_image_is_tried_again(place, status, again):
     finish(place, plan(place)[0], status)
     assert state(plan(place))[0] == ("a.png", "a", not again)
+
+
+def test_a_finished_image_whose_outputs_are_not_those_of_its_record_is_solved_again(place):
+    for job in plan(place):
+        finish(place, job)
+    images = place / "out/images"
+    for damage in (b"", b"outpu", b"output and more"):
+        (images / "a.png").write_bytes(damage)
+        assert state(plan(place)) == [("a.png", "a", False), ("b.png", "b", True)]
+    (images / "a.png").write_text("output")
+    assert state(plan(place))[0] == ("a.png", "a", True)
+    (place / "out/kernels/a.npy").unlink()
+    (place / "out/kernels/a.npy").mkdir()
+    assert state(plan(place))[0] == ("a.png", "a", False)
+
+
+def test_an_output_of_an_earlier_version_must_not_be_empty(place):
+    for job in plan(place):
+        finish(place, job, has_outputs=False)
+    assert state(plan(place)) == [("a.png", "a", True), ("b.png", "b", True)]
+    (place / "out/images/a.png").write_text("")
+    (place / "out/kernels/b.npy").write_text("")
+    assert state(plan(place)) == [("a.png", "a", False), ("b.png", "b", False)]
 
 
 def test_a_new_file_with_the_same_stem_does_not_take_the_name(place):

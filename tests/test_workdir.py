@@ -53,6 +53,29 @@ def test_summary_is_derived_and_written_when_something_changed(tmp_path):
     assert "scores" not in (tmp_path / "index.html").read_text()
 
 
+def test_what_is_in_the_way_of_the_lists_of_all_images_stops_nothing(tmp_path, capsys):
+    (tmp_path / "index.html").mkdir()
+    summary = workdir.Summary(str(tmp_path), {})
+    for name in "ab":
+        summary.add(new_record(name))
+    assert capsys.readouterr().err == ""
+    summary.write()
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and str(tmp_path) in err and "Traceback" not in err
+    assert len(json.loads((tmp_path / "results.json").read_text())) == 2
+    (tmp_path / "index.html").rmdir()
+    summary.write()
+    assert capsys.readouterr().err == "" and "<h2>b</h2>" in (tmp_path / "index.html").read_text()
+
+
+def test_lists_and_page_hold_messages_of_any_characters(tmp_path):
+    record = new_record() | {"input": "/caf\udce9.png", "message": "\ud800 \x1b[2J \udcff", "config": "caf\udce9"}
+    workdir.write_summary(str(tmp_path), [record])
+    assert json.loads((tmp_path / "results.json").read_text()) == [record]
+    assert "/caf\\udce9.png" in (tmp_path / "results.csv").read_text()
+    assert "<h2>a</h2>" in (tmp_path / "index.html").read_text()
+
+
 @pytest.mark.parametrize("code, stops", [(errno.ENOSPC, True), (errno.EFBIG, True), (errno.ENAMETOOLONG, False)])
 def test_a_full_disk_stops_a_run_and_a_long_name_does_not(code, stops):
     with pytest.raises(StoppedError if stops else OSError) as caught, workdir.writing("there"):

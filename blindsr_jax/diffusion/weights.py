@@ -39,14 +39,6 @@ def to_bytes(config: UNetConfig, params: Any) -> bytes:
     return data.getvalue()
 
 
-def _config_of(path, text: str) -> UNetConfig:
-    try:
-        values = json.loads(text)
-        return UNetConfig(**{key: tuple(x) if isinstance(x, list) else x for key, x in values.items()})
-    except (TypeError, ValueError, AttributeError) as error:
-        raise _refuse(path, "its config is not that of a UNet") from error
-
-
 def shapes(config: UNetConfig) -> Any:
     """Names, shapes and dtypes of all parameters of a network; nothing is allocated."""
     side = multiple(config)
@@ -57,6 +49,18 @@ def shapes(config: UNetConfig) -> Any:
         return UNet(config).init(jax.random.key(0), x, jnp.zeros(1), labels)["params"]
 
     return jax.eval_shape(init)
+
+
+def _config_of(path: str | os.PathLike, text: str, num_arrays: int) -> tuple[UNetConfig, Any]:
+    """The config that a file holds as JSON, and the shapes of its parameters, of which it must have as many."""
+    try:
+        values = json.loads(text)
+        config = UNetConfig(**{key: tuple(x) if isinstance(x, list) else x for key, x in values.items()})
+        if not 0 < config.num_res_blocks * len(config.channel_mult) <= num_arrays:
+            raise ValueError("building such a network could take for ever")
+        return config, shapes(config)
+    except Exception as error:  # wrong kinds, deep nesting; and Flax raises nearly anything where sizes do not fit
+        raise _refuse(path, "its config is not that of a UNet") from error
 
 
 def read(path: str | os.PathLike) -> tuple[UNetConfig, Any]:
@@ -80,8 +84,8 @@ def read(path: str | os.PathLike) -> tuple[UNetConfig, Any]:
             return conversion.config_of(arrays), conversion.unet_params(arrays)
         except ValueError as error:
             raise _refuse(path, str(error)) from error
-    config = _config_of(path, str(arrays.pop(_CONFIG)))
-    wanted = {name: x.shape for name, x in traverse_util.flatten_dict(shapes(config), sep="/").items()}
+    config, like = _config_of(path, str(arrays.pop(_CONFIG)), len(arrays))
+    wanted = {name: x.shape for name, x in traverse_util.flatten_dict(like, sep="/").items()}
     if missing := set(wanted) - set(arrays):
         raise _refuse(path, f"it has no {min(missing)}, which its config asks for")
     if unknown := set(arrays) - set(wanted):

@@ -18,7 +18,7 @@ from absl import flags
 from tqdm import tqdm
 
 import blindsr_jax
-from blindsr_jax import batch, checkpoints, cli, io, locks
+from blindsr_jax import batch, checkpoints, cli, documents, io, locks, schemas
 from blindsr_jax.solve import Progress
 from blindsr_jax.stopping import Stopper
 from blindsr_jax.training import bank, engine
@@ -138,11 +138,10 @@ def check_folder(folder: str, config: Any, outputs: tuple[str, ...]) -> None:
                 os.remove(os.path.join(folder, name))
     if not os.path.exists(place):
         return
-    try:
-        with open(place) as file:
-            old = json.load(file)
-    except ValueError:
-        old = {}
+    if (old := documents.read(place, schemas.TRAINING)) is None:
+        raise cli.UsageError(
+            f"--workdir={folder}: its config.json is damaged, expected that of a training, another folder, or --restart"
+        )
     if differing := sorted(name for name in {*old, *new} if old.get(name) != new.get(name)):
         names = ", ".join(f"config.{name}" for name in differing)
         raise cli.UsageError(

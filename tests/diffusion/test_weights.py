@@ -41,7 +41,20 @@ def changed(path, **changes):
         ({"more": np.zeros(3)}, "more was not expected"),
         ({"out.2/bias": np.zeros(5, np.float16)}, r"its out.2/bias is float16 \(5,\), numbers of shape \(12,\)"),
         ({"out.2/bias": np.full(12, np.nan, np.float16)}, "its out.2/bias is not finite"),
-        ({"config": np.asarray('{"width": 3}')}, "its config is not that of a UNet"),
+        *(
+            ({"config": np.asarray(text)}, "its config is not that of a UNet")
+            for text in (
+                '{"width": 3}',
+                "[" * 10**5,
+                "[]",
+                '{"channel_mult": 3}',
+                '{"num_res_blocks": 1e999}',
+                '{"num_res_blocks": 1000000000}',
+                '{"model_channels": "a"}',
+                '{"patch": 1099511627776}',
+                '{"precision": [[]]}',
+            )
+        ),
         ({"config": None}, "cannot read the diffusion prior"),
     ],
 )
