@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 import blindsr_jax
-from blindsr_jax import io, report
+from blindsr_jax import io, ownership, report
 from blindsr_jax.problem import Result, Spec
 from blindsr_jax.stopping import StoppedError
 
@@ -126,16 +126,22 @@ def write_failure(workdir: str, record: dict[str, Any], message: str, *, status:
     name = record["name"]
     try:
         with writing(workdir):
-            remove_outputs(workdir, name)
+            if ownership.is_known(workdir, name):
+                remove_outputs(workdir, name)
             write_record(workdir, record)
     except OSError:  # a name that is too long, say: the record still stands in the list of all
         pass
 
 
 def remove_outputs(workdir: str, name: str) -> None:
-    """Deletes an image's outputs; its record stays."""
+    """Deletes the outputs of an image that a record or a state names; its record stays."""
     for kind, suffix in (*OUTPUTS, *UNCERTAINTY):
         Path(output_path(workdir, kind, name, suffix)).unlink(missing_ok=True)
+
+
+def output_paths(workdir: str, name: str) -> list[str]:
+    """All files that a solve may write for an image."""
+    return [output_path(workdir, kind, name, suffix) for kind, suffix in (*OUTPUTS, *UNCERTAINTY, ("records", ".json"))]
 
 
 def has_outputs(workdir: str, record: dict[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from blindsr_jax import cli, io, metrics, workdir
+from blindsr_jax import cli, io, metrics, ownership, workdir
 
 _RESULTS = flags.DEFINE_string("results", None, "Workdir of a solve; scores.json is written there.")
 _HR = flags.DEFINE_string("hr", None, "Folder of the sharp images, matched by stem.")
@@ -25,6 +25,7 @@ flags.mark_flags_as_required(["results", "scale"])
 # Where stems collide, the first kind wins.
 IMAGES = (".png", ".tif", ".tiff", ".npy", ".bmp", ".ppm", ".pgm", ".jp2", ".tga", ".webp", ".gif", ".jpg", ".jpeg")
 KERNELS = (".npy", ".mat")
+DRAWN = os.path.join("truth", ".drawn.json")  # names of the true kernels that have been drawn beside it
 
 
 def folder_by_stem(folder: str | None, flag: str, suffixes: tuple[str, ...]) -> dict[str, Path]:
@@ -77,15 +78,36 @@ def mean_of(rows: list[dict]) -> dict:
     return {key: float(np.mean(values)) if values else None for key, values in finite.items()}
 
 
+def is_scores(folder: str) -> bool:
+    """Whether the scores.json of a folder is that of an earlier evaluation."""
+    scores = ownership.read_json(os.path.join(folder, "scores.json"))
+    return isinstance(scores, dict) and {"images", "mean"} <= scores.keys()
+
+
+def check_ownership(folder: str, images: dict, truths: dict, kernel_truths: dict) -> None:
+    """Refuses a folder where what is written would take the place of an input or of somebody's file."""
+    drawn = [name for name in images if name in kernel_truths]
+    inputs = [*images.values(), *truths.values(), *kernel_truths.values()]
+    outputs = ["scores.json", "index.html", *(f"truth/{name}.png" for name in drawn)]
+    ownership.check_inputs(inputs, folder, outputs=outputs, flag="results")
+    ownership.check_folder(folder, ownership.Layout("evaluation", ("scores.json",), (), is_scores), flag="results")
+    ownership.check_no_link(os.path.join(folder, "truth"), folder, flag="results")
+    scores = ownership.read_json(os.path.join(folder, "scores.json")) or {}
+    known = ownership.noted_names(folder, DRAWN) | (ownership.names_in(scores.get("images")) or set())
+    ownership.check_new(drawn, known, lambda name: [workdir.output_path(folder, "truth", name)], folder, flag="results")
+
+
 def refresh_page(folder: str, rows: list[dict], truths: dict, kernel_truths: dict) -> None:
     """Shows scores and truth on the page of the solve, where there is one."""
     path = os.path.join(folder, "results.json")
-    if _IMAGES.value is None and os.path.isfile(path):
+    if _IMAGES.value is None and os.path.isfile(path) and ownership.is_solve(folder):
         try:
             with open(path) as file:
                 records = json.load(file)
         except ValueError as error:
             raise cli.UsageError(f"{path!r} is not JSON, expected the records of a solve") from error
+        if kernel_truths:
+            ownership.note_names(folder, {r["name"] for r in rows} & kernel_truths.keys(), DRAWN)
         workdir.write_page(folder, records, scores={r["name"]: r for r in rows}, hr=truths, kernels=kernel_truths)
 
 
@@ -93,6 +115,7 @@ def main() -> int:
     """Writes scores.json and prints the mean."""
     images = find_images()
     truths, kernel_truths = folder_by_stem(_HR.value, "hr", IMAGES), folder_by_stem(_KERNELS.value, "kernels", KERNELS)
+    check_ownership(_RESULTS.value, images, truths, kernel_truths)
     folder = cli.make_workdir(_RESULTS.value, flag="results")
     estimates = os.path.join(folder, "kernels")
     kernels = folder_by_stem(estimates, "results", KERNELS) if os.path.isdir(estimates) else {}

@@ -23,7 +23,7 @@ import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
-from blindsr_jax import cli, distributed, io, locks, methods, metrics, resume, workdir
+from blindsr_jax import cli, distributed, io, locks, methods, metrics, ownership, resume, workdir
 from blindsr_jax.config import check_config
 from blindsr_jax.kernels import geometry
 from blindsr_jax.pipeline import Pipeline, Run, say
@@ -189,6 +189,9 @@ def work(peers: distributed.Peers) -> int:
     """Goes on where an earlier run of the same working folder stands."""
     config = _CONFIG.value.copy_and_resolve_references()
     spec, solver, paths, kernel = prepare(config)
+    layout, inputs = ownership.SOLVE, paths if _KERNEL.value is None else [*paths, _KERNEL.value]
+    ownership.check_inputs(inputs, _WORKDIR.value, outputs=layout.places)
+    ownership.check_folder(_WORKDIR.value, layout)
     folder = cli.make_workdir(_WORKDIR.value, folders=workdir.FOLDERS)
     config_name = os.path.splitext(os.path.basename(config_flags.get_config_filename(flags.FLAGS["config"])))[0]
     given = {f.name: f.value for f in (_INPUT, _SCALE, _SEED, _KERNEL)}
