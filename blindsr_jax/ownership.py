@@ -229,7 +229,7 @@ def note_names(folder: str, names: Iterable[str], file: str = UNFINISHED) -> Non
     files.write_json(os.path.join(folder, file), sorted({*names, *noted_names(folder, file)}))
 
 
-def noted_names(folder: str, file: str = UNFINISHED) -> set[str]:
+def noted_names(folder: str, file: str = UNFINISHED, *, flag: str = "workdir") -> set[str]:
     """Names that earlier runs have noted in a folder.
 
     Raises:
@@ -238,7 +238,7 @@ def noted_names(folder: str, file: str = UNFINISHED) -> set[str]:
     path = os.path.join(folder, file)
     names = read_json(path) if os.path.lexists(path) else []
     if not isinstance(names, list) or not all(map(is_name, names)):
-        raise NotOursError(f"{path!r} is no list of names, expected that it is moved away")
+        raise _refuse(flag, folder, path, "is no list of names, expected that it is moved away")
     return set(names)
 
 
@@ -280,10 +280,9 @@ def known_names(folder: str) -> set[str]:
     return notes | records | (names_in(read_json(os.path.join(folder, "results.json"))) or set())
 
 
-def is_known(folder: str, name: str) -> bool:
-    """Whether a solve has a record or a state of an image in a folder."""
-    places = os.path.join(folder, "records", f"{name}.json"), os.path.join(state_folder(folder, name), "input.json")
-    return any(map(os.path.isfile, places))
+def is_noted(folder: str, name: str) -> bool:
+    """Whether a solve has noted an image in a folder, as it does before the first state and the first output."""
+    return os.path.isfile(os.path.join(state_folder(folder, name), "input.json"))
 
 
 def _name_of(path: Path) -> Any:

@@ -99,8 +99,10 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def forget(folder: str, name: str) -> None:
     """Removes all that the folder holds of an image, the record first, so that nothing half removed looks finished."""
+    is_ours = workdir.owns_outputs(folder, name)
     Path(workdir.output_path(folder, "records", name, ".json")).unlink(missing_ok=True)
-    workdir.remove_outputs(folder, name)
+    if is_ours:
+        workdir.remove_outputs(folder, name)
     ownership.remove_state(state_folder(folder, name))
 
 
@@ -165,8 +167,9 @@ def plan(folder: str, document: Mapping[str, Any], paths: Sequence[Path], *, res
     before = known_images(folder)
     known = _same_run(folder, document, before, restart)
     names, jobs = _names(paths, known), []
-    outputs = functools.partial(workdir.output_paths, folder)
-    ownership.check_new(names, before.keys() | ownership.known_names(folder), outputs, folder)
+    failed = {name for name, image in before.items() if image.record and image.record["status"] == "failed"}
+    ours = ownership.known_names(folder) - {name for name in failed if not workdir.owns_outputs(folder, name)}
+    ownership.check_new(names, ours, functools.partial(workdir.output_paths, folder), folder)
     for name in before.keys() - known.keys():
         forget(folder, name)
     io.write_json(os.path.join(folder, "config.json"), document)

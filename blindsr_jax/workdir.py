@@ -126,7 +126,7 @@ def write_failure(workdir: str, record: dict[str, Any], message: str, *, status:
     name = record["name"]
     try:
         with writing(workdir):
-            if ownership.is_known(workdir, name):
+            if owns_outputs(workdir, name):
                 remove_outputs(workdir, name)
             write_record(workdir, record)
     except OSError:  # a name that is too long, say: the record still stands in the list of all
@@ -139,9 +139,17 @@ def remove_outputs(workdir: str, name: str) -> None:
         Path(output_path(workdir, kind, name, suffix)).unlink(missing_ok=True)
 
 
+def owns_outputs(workdir: str, name: str) -> bool:
+    """Whether outputs of an image are ours: it is noted, or has a record, which of a failure promises none."""
+    path = output_path(workdir, "records", name, ".json")
+    record = ownership.read_json(path)
+    is_failure = isinstance(record, dict) and record.get("status") in FAILURES
+    return ownership.is_noted(workdir, name) or os.path.isfile(path) and not is_failure
+
+
 def output_paths(workdir: str, name: str) -> list[str]:
-    """All files that a solve may write for an image."""
-    return [output_path(workdir, kind, name, suffix) for kind, suffix in (*OUTPUTS, *UNCERTAINTY, ("records", ".json"))]
+    """All files that a solve may write for an image, its record left out."""
+    return [output_path(workdir, kind, name, suffix) for kind, suffix in (*OUTPUTS, *UNCERTAINTY)]
 
 
 def has_outputs(workdir: str, record: dict[str, Any]) -> bool:

@@ -93,7 +93,7 @@ def check_ownership(folder: str, images: dict, truths: dict, kernel_truths: dict
     ownership.check_folder(folder, ownership.Layout("evaluation", ("scores.json",), (), is_scores), flag="results")
     ownership.check_no_link(os.path.join(folder, "truth"), folder, flag="results")
     scores = ownership.read_json(os.path.join(folder, "scores.json")) or {}
-    known = ownership.noted_names(folder, DRAWN) | (ownership.names_in(scores.get("images")) or set())
+    known = ownership.noted_names(folder, DRAWN, flag="results") | (ownership.names_in(scores.get("images")) or set())
     ownership.check_new(drawn, known, lambda name: [workdir.output_path(folder, "truth", name)], folder, flag="results")
 
 

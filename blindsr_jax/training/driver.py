@@ -146,11 +146,14 @@ def check_ownership(folder: str, config: Any, outputs: tuple[str, ...]) -> None:
 
 
 def _inputs(config: Any) -> list[str | os.PathLike]:
-    """The files that a training reads."""
+    """The files that a training reads; where a pattern matches none, whoever reads it says so."""
     patterns = [flags.FLAGS[name].value for name in ("input", "validation") if name in flags.FLAGS]
     patterns = [os.path.join(p, "*") if os.path.isdir(p) else p for p in (*patterns, config.get("kernels")) if p]
-    found = [path for pattern in patterns for path in io.find_inputs(pattern)]
-    return [*found, config.start] if config.get("start") else found
+    found = [config.start] if config.get("start") else []
+    for pattern in patterns:
+        with contextlib.suppress(io.InputError):
+            found += io.find_inputs(pattern)
+    return found
 
 
 def check_folder(folder: str, config: Any, outputs: tuple[str, ...]) -> None:
