@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from blindsr_jax import durable
+from blindsr_jax import durable, ownership
 from blindsr_jax.solve import Progress
 
 _HEADER = 32 + 8  # SHA-256 of what follows, seconds
@@ -141,8 +141,8 @@ def save(folder: str, progress: Progress, *, seconds: float = 0.0) -> None:
     except Exception as error:  # orbax and tensorstore raise many kinds
         code = next((code for code in _ERRNOS if os.strerror(code) in str(error)), errno.EIO)
         raise OSError(code, os.strerror(code), place) from error
-    for other in os.listdir(folder):
-        if other != name and os.path.isdir(os.path.join(folder, other)):
+    for other in ownership.states(folder):
+        if other != name:
             shutil.rmtree(os.path.join(folder, other), ignore_errors=True)
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import time
+import uuid
 import zlib
 from collections.abc import Callable
 
@@ -17,6 +18,7 @@ from blindsr_jax import compilation
 from blindsr_jax.config import check_name, load_config
 from blindsr_jax.files import InputError
 from blindsr_jax.names import UNPRINTABLE
+from blindsr_jax.ownership import NotOursError
 from blindsr_jax.stopping import StoppedError
 
 _COMPILATION_CACHE = flags.DEFINE_bool(
@@ -118,7 +120,7 @@ def run(main: Callable[[], int]) -> None:
         try:
             compilation.enable() if _COMPILATION_CACHE.value else compilation.disable()
             sys.exit(main())
-        except UsageError as error:
+        except (UsageError, NotOursError) as error:
             _fail(one_line(error))
         except StoppedError as error:
             _fail(one_line(error), error.code)
@@ -140,8 +142,8 @@ def make_workdir(path: str, *, flag: str = "workdir", folders: tuple[str, ...] =
     for folder in (path, *(os.path.join(path, name) for name in folders)):
         try:
             os.makedirs(folder, exist_ok=True)
-            probe = os.path.join(folder, f".probe{os.getpid()}")
-            with open(probe, "w"):
+            probe = os.path.join(folder, f".{uuid.uuid4().hex}.tmp")
+            with open(probe, "x"):  # never through a link
                 pass
             os.remove(probe)
         except OSError as error:

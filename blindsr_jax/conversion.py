@@ -5,6 +5,8 @@ A model is one entry of `MODELS`. It is recognised by its keys, and every key mu
 
 import io
 import math
+import os
+import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -124,6 +126,16 @@ MODELS = {
 }
 _WRAPPERS = ("model_state", "state_dict")  # single keys under which a state dict may stand
 _MOST_NAMED = 4
+
+
+def is_archive(path: str | os.PathLike) -> bool:
+    """Whether a file is an archive of converted weights, by the names of its arrays."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {name.removesuffix(".npy") for name in archive.namelist()}
+    except Exception:  # damaged archives end in many kinds of errors
+        return False
+    return {"scale", "log_scale.w0"} <= names or any(model.sign in names for model in MODELS.values())
 
 
 def _some(names) -> str:

@@ -1,11 +1,10 @@
 """Times the solve of a group of images and keeps their states on disk, so that it can go on after an interruption."""
 
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from blindsr_jax import checkpoints, resume, workdir
+from blindsr_jax import checkpoints, ownership, resume, workdir
 from blindsr_jax.batch import Trial, unstack
 from blindsr_jax.solve import Progress, Solver, shapes
 from blindsr_jax.stopping import Stopper
@@ -33,7 +32,7 @@ def restore(folder: str, kept: Kept, trial: Trial, solver: Solver) -> tuple[Kept
 
 def drop(folder: str, name: str) -> None:
     """Deletes the state of an image whose record is written."""
-    shutil.rmtree(resume.state_folder(folder, name), ignore_errors=True)
+    ownership.remove_state(resume.state_folder(folder, name))
 
 
 class Keeper:

@@ -1,13 +1,16 @@
 """One process a working folder: a lock file that says who holds it."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import socket
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from blindsr_jax import documents, schemas
 
@@ -41,7 +44,7 @@ def _is_alive(holder: dict, me: dict) -> bool:
         return holder.get("host") != me["host"]  # this machine has been started anew since
     try:
         os.kill(holder["pid"], 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # there is none, and there are no such numbers
         return False
     except PermissionError:
         pass
@@ -66,6 +69,30 @@ def _refuse(path: str, file) -> LockedError:
     return LockedError(f"{who} works there; wait for it, or delete {path!r} if it is gone")
 
 
+def _open(path: str) -> TextIO:
+    """Opens the lock file, and nothing else that has its name: its contents will be replaced.
+
+    Raises:
+      LockedError: it is a link, a folder, a pipe, a device, has a second name, or holds somebody's text.
+      OSError: the folder cannot be written.
+    """
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise _no_lock(path) from error
+        raise
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1 or os.pread(handle, 1, 0) not in (b"", b"\0", b"{", b"["):
+        os.close(handle)
+        raise _no_lock(path)
+    return os.fdopen(handle, "r+", errors="replace")
+
+
+def _no_lock(path: str) -> LockedError:
+    return LockedError(f"{path!r} is no lock of this program, expected one or none; delete it, or move it away")
+
+
 @contextlib.contextmanager
 def hold(folder: str | os.PathLike) -> Iterator[None]:
     """Holds the lock of a folder. The lock of a dead process is taken over.
@@ -74,13 +101,13 @@ def hold(folder: str | os.PathLike) -> Iterator[None]:
     ends; what the file says is for people, and for file systems where that lock does not reach other machines.
 
     Raises:
-      LockedError: another process holds it.
+      LockedError: another process holds it, or something else has its name.
       OSError: the folder cannot be written.
     """
     path, me = os.path.join(folder, NAME), _me()
     with contextlib.ExitStack() as stack:
         while True:
-            file = stack.enter_context(os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+"))
+            file = stack.enter_context(_open(path))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:

@@ -285,6 +285,7 @@ class Pipeline:
         folder, record = self._run.folder, item.record
         try:
             with workdir.writing(folder):
+                resume.write_input(folder, record["name"], item.kept.job.path, record["sha256"])
                 workdir.write_result(folder, record, item.source, result)
         except StoppedError:
             raise

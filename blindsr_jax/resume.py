@@ -1,18 +1,18 @@
 """What a working folder holds of earlier runs, and whether a run may go on from it."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from blindsr_jax import documents, io, schemas, workdir
+from blindsr_jax import documents, io, ownership, schemas, workdir
+from blindsr_jax.ownership import STATE, state_folder
 
-STATE = "state"  # WORKDIR/state/DIGEST_OF_NAME/: unfinished solves
 _HUGE = 2**32  # bytes; no image that can be solved is that large, and reading it would take minutes
 _FINISHED = ("ok", "recovered", "diverged")  # a failed image is tried again: its file may have been mended
 
@@ -50,15 +50,12 @@ def sha256(path: str | os.PathLike) -> str | None:
         return None
 
 
-def state_folder(folder: str, name: str) -> str:
-    """Where the state of an unfinished image stands; its name is hashed, as it may hold any character."""
-    return os.path.join(folder, STATE, hashlib.sha256(name.encode()).hexdigest()[:16])
-
-
 def write_input(folder: str, name: str, path: str | os.PathLike, digest: str | None) -> None:
-    """Notes what the state of an unfinished image is made from, before the first state."""
-    note = {"name": name, "input": os.path.abspath(path), "sha256": digest}
-    io.write_json(os.path.join(state_folder(folder, name), "input.json"), note)
+    """Notes what the state of an unfinished image is made from, before the first state and the first output."""
+    note, place = {"name": name, "input": os.path.abspath(path), "sha256": digest}, state_folder(folder, name)
+    if noted_sha256(place) not in (None, digest):
+        ownership.remove_state(place)  # of another input
+    io.write_json(os.path.join(place, "input.json"), note)
 
 
 def noted_sha256(place: str) -> str | None:
@@ -71,7 +68,8 @@ def known_images(folder: str) -> dict[str, Known]:
     """The images of earlier runs by name, half-done ones too."""
     found = {}
     for path in sorted(Path(folder, STATE).glob("*/input.json")):
-        if (note := documents.read(path, schemas.NOTE)) is not None:
+        note = documents.read(path, schemas.NOTE)
+        if note is not None and ownership.is_state_of(path, note["name"]):
             found[note["name"]] = Known(note["input"], note["sha256"], None)
     for name, record in workdir.read_records(folder).items():
         if "input" in record:
@@ -95,9 +93,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], words: str = "{}
 
 def forget(folder: str, name: str) -> None:
     """Removes all that the folder holds of an image, the record first, so that nothing half removed looks finished."""
+    is_ours = workdir.owns_outputs(folder, name)
     Path(workdir.output_path(folder, "records", name, ".json")).unlink(missing_ok=True)
-    workdir.remove_outputs(folder, name)
-    shutil.rmtree(state_folder(folder, name), ignore_errors=True)
+    if is_ours:
+        workdir.remove_outputs(folder, name)
+    ownership.remove_state(state_folder(folder, name))
 
 
 def _identity(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,10 +111,9 @@ def _identity(document: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _note_run(folder: str, document: Mapping[str, Any], known: dict[str, Known], restart: bool) -> dict[str, Known]:
-    """Writes config.json; returns the images that are of the same run."""
-    path = os.path.join(folder, "config.json")
-    old = documents.read(path, schemas.RUN)
+def _same_run(folder: str, document: Mapping[str, Any], known: dict[str, Known], restart: bool) -> dict[str, Known]:
+    """The images that are of the same run; if the folder holds another one, none or a refusal."""
+    old = documents.read(os.path.join(folder, "config.json"), schemas.RUN)
     changed = ["config.json is missing or damaged"]
     if old is not None:
         changed = differences(_identity(old), _identity(document))
@@ -124,10 +123,7 @@ def _note_run(folder: str, document: Mapping[str, Any], known: dict[str, Known],
             raise DifferenceError(
                 f"it holds another run ({text}), take another --workdir, or --restart to solve all anew"
             )
-        for name in known:
-            forget(folder, name)
-        known = {}
-    io.write_json(path, document)
+        return {}
     return known
 
 
@@ -159,12 +155,20 @@ def plan(folder: str, document: Mapping[str, Any], paths: Sequence[Path], *, res
 
     Raises:
       DifferenceError: the folder holds another run, or an input is not the one that it was.
+      NotOursError: a file that no earlier run has made stands where an output would.
       OSError: the folder cannot be written.
     """
     _sweep(folder)
-    known = _note_run(folder, document, known_images(folder), restart)
-    jobs = []
-    for path, name in zip(paths, _names(paths, known), strict=True):
+    before = known_images(folder)
+    known = _same_run(folder, document, before, restart)
+    names, jobs = _names(paths, known), []
+    failed = {name for name, image in before.items() if image.record and image.record["status"] == "failed"}
+    ours = ownership.known_names(folder) - {name for name in failed if not workdir.owns_outputs(folder, name)}
+    ownership.check_new(names, ours, functools.partial(workdir.output_paths, folder), folder)
+    for name in before.keys() - known.keys():
+        forget(folder, name)
+    io.write_json(os.path.join(folder, "config.json"), document)
+    for path, name in zip(paths, names, strict=True):
         image = known.get(name)
         record = image.record if image is not None else None
         is_failed = record is not None and record["status"] not in _FINISHED
@@ -180,7 +184,7 @@ def plan(folder: str, document: Mapping[str, Any], paths: Sequence[Path], *, res
                 record = None
         is_finished = record is not None and not is_failed and workdir.has_outputs(folder, record)
         if is_finished:  # killed between the record and the end of its state
-            shutil.rmtree(state_folder(folder, name), ignore_errors=True)
+            ownership.remove_state(state_folder(folder, name))
         jobs.append(Job(path, name, record if is_finished else None))
     return jobs
 

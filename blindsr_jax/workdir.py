@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 import blindsr_jax
-from blindsr_jax import documents, durable, io, report, schemas
+from blindsr_jax import documents, durable, io, ownership, report, schemas
 from blindsr_jax.problem import Result, Spec
 from blindsr_jax.stopping import StoppedError
 
@@ -124,16 +124,30 @@ def write_failure(workdir: str, record: dict[str, Any], message: str, *, status:
     name = record["name"]
     try:
         with writing(workdir):
-            remove_outputs(workdir, name)
+            if owns_outputs(workdir, name):
+                remove_outputs(workdir, name)
             write_record(workdir, record)
     except OSError:  # a name that is too long, say: the record still stands in the list of all
         pass
 
 
 def remove_outputs(workdir: str, name: str) -> None:
-    """Deletes an image's outputs; its record stays."""
+    """Deletes the outputs of an image that a record or a state names; its record stays."""
     for kind, suffix in (*OUTPUTS, *UNCERTAINTY):
         Path(output_path(workdir, kind, name, suffix)).unlink(missing_ok=True)
+
+
+def owns_outputs(workdir: str, name: str) -> bool:
+    """Whether outputs of an image are ours: it is noted, or has a record, which of a failure promises none."""
+    path = output_path(workdir, "records", name, ".json")
+    record = documents.read(path, schemas.RECORD)
+    is_failure = record is not None and record["status"] in FAILURES
+    return ownership.is_noted(workdir, name) or os.path.isfile(path) and not is_failure
+
+
+def output_paths(workdir: str, name: str) -> list[str]:
+    """All files that a solve may write for an image, its record left out."""
+    return [output_path(workdir, kind, name, suffix) for kind, suffix in (*OUTPUTS, *UNCERTAINTY)]
 
 
 def outputs(workdir: str, record: Mapping[str, Any]) -> dict[str, str]:

@@ -27,7 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from blindsr_jax import benchmarks, cli, form_timing, io, methods, metrics, rates, timing
+from blindsr_jax import benchmarks, cli, form_timing, io, methods, metrics, ownership, rates, timing
 from blindsr_jax.batch import is_out_of_memory, solve_groups
 from blindsr_jax.config import load_config
 from blindsr_jax.degradation import degrade
@@ -340,9 +340,16 @@ def stages(plan: Plan) -> list[Stage]:
     ]
 
 
+def is_report(folder: str) -> bool:
+    """Whether a folder holds the report of an earlier run."""
+    report = ownership.read_json(os.path.join(folder, "report.json"))
+    return isinstance(report, dict) and {"device", "stages"} <= report.keys()
+
+
 def main() -> int:
     """Runs the stages."""
     plan = SMALL if _SMALL.value else FULL
+    ownership.check_folder(_WORKDIR.value, ownership.Layout("report", ("report.json", "report.md"), (), is_report))
     folder = cli.make_workdir(_WORKDIR.value)
     clock, report = Clock(_BUDGET.value, plan.compile_seconds), Report(folder)
     watch = threading.Timer(_BUDGET.value, cut_off, [report])

@@ -34,7 +34,7 @@ from absl import flags
 from ml_collections import config_flags
 from tqdm import tqdm
 
-from blindsr_jax import benchmarks, cli, form_timing, io, rates, timing
+from blindsr_jax import benchmarks, cli, form_timing, io, ownership, rates, timing
 from blindsr_jax.config import check_config, load_config
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -98,7 +98,15 @@ def check_json() -> None:
         return
     if os.path.isdir(_JSON.value) or not os.path.basename(_JSON.value):
         raise cli.UsageError(f"--json={_JSON.value} is a folder, expected the name of a file")
+    ownership.check_file(_JSON.value, flag="json", kind="a list of records of this launch", is_ours=is_records)
     cli.make_workdir(os.path.dirname(_JSON.value) or ".", flag="json")
+
+
+def is_records(path: str) -> bool:
+    """Whether a file holds what an earlier run has measured."""
+    rows = ownership.read_json(path)
+    keys = {"config", "batch_size"}, {"layer", "images"}  # of measurements and estimators, of --forms
+    return isinstance(rows, list) and all(isinstance(row, dict) and any(k <= row.keys() for k in keys) for row in rows)
 
 
 def measure_forms(case: benchmarks.Case, sizes: list[int]) -> int:

@@ -10,7 +10,7 @@ import os
 
 from absl import flags
 
-from blindsr_jax import cli, conversion, files, torch_files
+from blindsr_jax import cli, conversion, files, ownership, torch_files
 
 _INPUT = flags.DEFINE_string("input", None, "Weights saved by torch.save (.pt, .pth).")
 _OUTPUT = flags.DEFINE_string("output", None, "File to write (.npz).")
@@ -25,6 +25,8 @@ def main() -> int:
     path, output = _INPUT.value, _OUTPUT.value
     if not output.endswith(".npz"):
         raise cli.UsageError(f"--output={output}: the name of a .npz file was expected")
+    kind = "an archive of converted weights"
+    ownership.check_file(output, flag="output", kind=kind, is_ours=conversion.is_archive, inputs=[path])
     try:
         tensors = conversion.unwrap(torch_files.read_tensors(path, files.read_bytes(path)))
     except files.InputError as error:

@@ -7,12 +7,13 @@ import hashlib
 import math
 import os
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
 from absl import flags
 
-from blindsr_jax import cli, degradation, documents, io, schemas
+from blindsr_jax import cli, degradation, documents, io, ownership, schemas
 from blindsr_jax.kernels.family import load_family, mixture
 from blindsr_jax.problem import make_spec
 from blindsr_jax.workdir import output_path
@@ -80,6 +81,12 @@ def crop_to_grid(pixels, spec):
     return spec.crop(canvas, (h // s, w // s, 1)), canvas
 
 
+def output_paths(name: str) -> list[str]:
+    """What is written for an image."""
+    outputs = (("hr", ".png"), ("lr", ".png"), ("kernels", ".npy"), ("kernels", ".mat"))
+    return [output_path(_WORKDIR.value, kind, name, suffix) for kind, suffix in outputs]
+
+
 def degrade_file(path, name, spec, family) -> dict:
     """Writes the HR image, the LR image and the kernel of one file; returns its line of the manifest."""
     source = io.read_image(path)
@@ -100,14 +107,12 @@ def degrade_file(path, name, spec, family) -> dict:
     if _LEGACY.value:
         lr = np.floor(255 * np.clip(lr, 0, 1)) / 255
 
-    def place(kind, suffix=".png"):
-        return output_path(_WORKDIR.value, kind, name, suffix)
-
-    io.write_image(place("hr"), io.Image(hr, None, source.bits))
-    io.write_image(place("lr"), io.Image(lr, None, 8 if _LEGACY.value else source.bits))
-    io.write_kernel(place("kernels", ".npy"), kernel)
-    io.write_kernel_mat(place("kernels", ".mat"), kernel)
-    with open(place("lr"), "rb") as file:
+    hr_path, lr_path, npy_path, mat_path = output_paths(name)
+    io.write_image(hr_path, io.Image(hr, None, source.bits))
+    io.write_image(lr_path, io.Image(lr, None, 8 if _LEGACY.value else source.bits))
+    io.write_kernel(npy_path, kernel)
+    io.write_kernel_mat(mat_path, kernel)
+    with open(lr_path, "rb") as file:
         digest = hashlib.sha256(file.read()).hexdigest()
     family_name, values = parameters(family, latent)
     return {
@@ -125,6 +130,17 @@ def degrade_file(path, name, spec, family) -> dict:
     }
 
 
+def is_set(folder: str) -> bool:
+    """Whether a folder holds a set of an earlier run, or what one has left that ended early."""
+    manifest = os.path.join(folder, "manifest.json")
+    if os.path.lexists(manifest):
+        return ownership.names_in(ownership.read_json(manifest)) is not None
+    return bool(ownership.noted_names(folder))
+
+
+SET = ownership.Layout("set of this launch", ("manifest.json",), ("hr", "lr", "kernels"), is_set)
+
+
 def read_manifest(folder) -> dict[str, dict]:
     """Lines of an earlier run into the same folder, by name: a set can be made in several runs."""
     path = os.path.join(folder, "manifest.json")
@@ -138,6 +154,24 @@ def read_manifest(folder) -> dict[str, dict]:
     return {line["name"]: line for line in lines}
 
 
+def degrade_all(folder: str, paths: dict[str, Path], manifest: dict[str, dict], spec, family) -> int:
+    """Degrades images by name and writes the manifest with new lines; returns how many failed."""
+    failed = 0
+    with ownership.making(folder, paths):
+        try:
+            for name, path in paths.items():
+                try:
+                    manifest[name] = degrade_file(path, name, spec, family)
+                except Exception as error:  # whatever ails one image, the others go on
+                    failed += 1
+                    print(cli.failure(path, error), file=sys.stderr)
+                    for output in () if name in manifest else output_paths(name):
+                        Path(output).unlink(missing_ok=True)
+        finally:  # an interrupted run keeps what it has made
+            io.write_json(os.path.join(folder, "manifest.json"), list(manifest.values()))
+    return failed
+
+
 def main() -> int:
     """Degrades all images; one bad file is reported and the rest goes on."""
     if not math.isfinite(_NOISE_STD.value):
@@ -149,17 +183,12 @@ def main() -> int:
         paths = io.find_inputs(_INPUT.value)
     except ValueError as error:
         raise cli.UsageError(cli.one_line(error)) from error
-    folder = cli.make_workdir(_WORKDIR.value, folders=("hr", "lr", "kernels"))
-    manifest, failed = read_manifest(folder), 0
-    try:
-        for path, name in zip(paths, io.unique_stems(paths), strict=True):
-            try:
-                manifest[name] = degrade_file(path, name, spec, family)
-            except Exception as error:  # whatever ails one image, the others go on
-                failed += 1
-                print(cli.failure(path, error), file=sys.stderr)
-    finally:  # an interrupted run keeps what it has made
-        io.write_json(os.path.join(folder, "manifest.json"), list(manifest.values()))
+    ownership.check_inputs(paths, _WORKDIR.value, outputs=SET.places)
+    ownership.check_folder(_WORKDIR.value, SET)
+    manifest, names = read_manifest(_WORKDIR.value), io.unique_stems(paths)
+    ownership.check_new(names, manifest.keys() | ownership.noted_names(_WORKDIR.value), output_paths, _WORKDIR.value)
+    folder = cli.make_workdir(_WORKDIR.value, folders=SET.folders)
+    failed = degrade_all(folder, dict(zip(names, paths, strict=True)), manifest, spec, family)
     print(f"{len(paths) - failed} of {len(paths)} images degraded into {folder}")
     return cli.SOME_FAILED if failed else cli.OK
 

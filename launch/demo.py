@@ -11,7 +11,7 @@ import time
 import skimage.data
 from absl import flags
 
-from blindsr_jax import cli, documents, io, report, schemas, workdir
+from blindsr_jax import cli, documents, io, ownership, report, schemas, workdir
 
 _WORKDIR = flags.DEFINE_string("workdir", "out/demo", "Folder of the results; made where missing.")
 
@@ -65,6 +65,11 @@ def solve_synthetic(folder: str) -> str:
     return results
 
 
+def is_demo(folder: str) -> bool:
+    """Whether a folder holds the demonstration, or the beginning of one."""
+    return ownership.is_solve(os.path.join(folder, "clock")) or bool(ownership.noted_names(folder))
+
+
 def scores_of(folder: str) -> dict[str, dict]:
     """Rows of scores.json by name."""
     found = documents.require(os.path.join(folder, "scores.json"), schemas.SCORES, "scores were expected")
@@ -79,8 +84,12 @@ def records_of(folder: str) -> list[dict]:
 def main() -> int:
     """Solves, scores, and ends by saying where the page is."""
     begin = time.perf_counter()
+    layout = ownership.Layout("demonstration", ("index.html",), ("photographs",), is_demo)
+    ownership.check_folder(_WORKDIR.value, layout)
     folder = cli.make_workdir(_WORKDIR.value)
-    clock, synthetic = solve_clock(folder), solve_synthetic(folder)
+    with ownership.making(folder, ["clock", *(case[0] for case in CASES)]):
+        clock = solve_clock(folder)
+    synthetic = solve_synthetic(folder)
     scores, bicubic = scores_of(synthetic), scores_of(os.path.join(folder, "synthetic", "bicubic"))
     entries = [workdir.page_entry(clock, record) for record in records_of(clock)]
     print()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from blindsr_jax import cli, documents, durable, io, metrics, schemas, workdir
+from blindsr_jax import cli, documents, durable, io, metrics, ownership, schemas, workdir
 
 _RESULTS = flags.DEFINE_string("results", None, "Workdir of a solve; scores.json is written there.")
 _HR = flags.DEFINE_string("hr", None, "Folder of the sharp images, matched by stem.")
@@ -28,6 +28,7 @@ flags.mark_flags_as_required(["results", "scale"])
 IMAGES = (".png", ".tif", ".tiff", ".npy", ".bmp", ".ppm", ".pgm", ".jp2", ".tga", ".webp", ".gif", ".jpg", ".jpeg")
 KERNELS = (".npy", ".mat")
 NOTHING = MappingProxyType({})  # in place of a record
+DRAWN = os.path.join("truth", ".drawn.json")  # names of the true kernels that have been drawn beside it
 
 
 def folder_by_stem(folder: str | None, flag: str, suffixes: tuple[str, ...]) -> dict[str, Path]:
@@ -108,10 +109,37 @@ def read_results(folder: str) -> list[dict[str, Any]] | None:
         raise cli.UsageError(cli.one_line(error)) from error
 
 
+def is_scores(folder: str) -> bool:
+    """Whether the scores.json of a folder is that of an earlier evaluation."""
+    scores = ownership.read_json(os.path.join(folder, "scores.json"))
+    return isinstance(scores, dict) and {"images", "mean"} <= scores.keys()
+
+
+def check_ownership(folder: str, images: dict, truths: dict, kernel_truths: dict) -> None:
+    """Refuses a folder where what is written would take the place of an input or of somebody's file."""
+    drawn = [name for name in images if name in kernel_truths]
+    inputs = [*images.values(), *truths.values(), *kernel_truths.values()]
+    outputs = ["scores.json", "index.html", *(f"truth/{name}.png" for name in drawn)]
+    ownership.check_inputs(inputs, folder, outputs=outputs, flag="results")
+    ownership.check_folder(folder, ownership.Layout("evaluation", ("scores.json",), (), is_scores), flag="results")
+    ownership.check_no_link(os.path.join(folder, "truth"), folder, flag="results")
+    scores = ownership.read_json(os.path.join(folder, "scores.json")) or {}
+    known = ownership.noted_names(folder, DRAWN, flag="results") | (ownership.names_in(scores.get("images")) or set())
+    ownership.check_new(drawn, known, lambda name: [workdir.output_path(folder, "truth", name)], folder, flag="results")
+
+
+def refresh_page(folder: str, records: list[dict], rows: list[dict], truths: dict, kernel_truths: dict) -> None:
+    """Shows scores and truth on the page of the solve."""
+    if kernel_truths:
+        ownership.note_names(folder, {r["name"] for r in rows} & kernel_truths.keys(), DRAWN)
+    workdir.write_page(folder, records, scores={r["name"]: r for r in rows}, hr=truths, kernels=kernel_truths)
+
+
 def main() -> int:
     """Writes scores.json and prints the mean."""
     images = find_images()
     truths, kernel_truths = folder_by_stem(_HR.value, "hr", IMAGES), folder_by_stem(_KERNELS.value, "kernels", KERNELS)
+    check_ownership(_RESULTS.value, images, truths, kernel_truths)
     folder = cli.make_workdir(_RESULTS.value, flag="results")
     results, records = read_results(folder), {} if _IMAGES.value else workdir.read_records(folder)
     estimates = os.path.join(folder, "kernels")
@@ -131,8 +159,8 @@ def main() -> int:
             print(f"--{flag} has no file for {lacking} of {len(images)} images", file=sys.stderr)
     scores = {"images": rows, "mean": mean_of(rows)}
     io.write_json(os.path.join(folder, "scores.json"), scores)
-    if results is not None:
-        workdir.write_page(folder, results, scores={r["name"]: r for r in rows}, hr=truths, kernels=kernel_truths)
+    if results is not None and ownership.is_solve(folder):
+        refresh_page(folder, results, rows, truths, kernel_truths)
     print(", ".join(f"{key} {value:.4g}" for key, value in scores["mean"].items() if value is not None) or "no scores")
     return cli.SOME_FAILED if failed else cli.OK
 

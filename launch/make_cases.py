@@ -9,12 +9,13 @@ variance along the path, and that at least three times the variance across it.
 
 import os
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
 from absl import flags
 
-from blindsr_jax import cli, degradation, io
+from blindsr_jax import cli, degradation, io, ownership
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.family import load_family, sample_kernels
 from blindsr_jax.problem import make_spec
@@ -30,6 +31,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the cases; made where
 flags.mark_flags_as_required(["input", "scale", "workdir"])
 
 _DRAWS = 512
+LIST = "cases.json"
 
 
 def draw(key, family, scale: int) -> np.ndarray:
@@ -55,10 +57,50 @@ def make_case(path, name: str, spec, family) -> None:
     hr = pixels[top : top + side, left : left + side]
     kernel = draw(cli.image_key(_SEED.value, name), family, spec.scale)
     lr = degradation.degrade(jax.numpy.asarray(hr), jax.numpy.asarray(kernel), scale=spec.scale, boundary=spec.boundary)
-    folder = os.path.join(_WORKDIR.value, f"{name}_x{spec.scale}_{_FAMILY.value}")
-    io.write_image(os.path.join(folder, "hr.png"), io.Image(hr))
-    io.write_kernel(os.path.join(folder, "kernel.npy"), kernel)
-    io.write_image(os.path.join(folder, "lr.png"), io.Image(np.asarray(lr)))  # last: it is what makes a case
+    hr_path, kernel_path, lr_path = output_paths(case_name(name))
+    io.write_image(hr_path, io.Image(hr))
+    io.write_kernel(kernel_path, kernel)
+    io.write_image(lr_path, io.Image(np.asarray(lr)))  # last: it is what makes a case
+
+
+def case_name(name: str) -> str:
+    """The name of a case: what it is made from."""
+    return f"{name}_x{_SCALE.value}_{_FAMILY.value}"
+
+
+def output_paths(case: str) -> list[str]:
+    """What is written for a case."""
+    return [os.path.join(_WORKDIR.value, case, file) for file in ("hr.png", "kernel.npy", "lr.png")]
+
+
+def read_list(folder: str) -> set[str]:
+    """The names of the cases that earlier runs have made in a folder.
+
+    Raises:
+      UsageError: its cases.json is something else.
+    """
+    path = os.path.join(folder, LIST)
+    names = ownership.names_in(ownership.read_json(path)) if os.path.lexists(path) else set()
+    if names is None:
+        raise cli.UsageError(f"--workdir={folder}: {path!r} is no list of cases, expected that of earlier runs or none")
+    return names
+
+
+def make_cases(paths: dict[str, Path], made: set[str], spec, family) -> int:
+    """Makes a case of each image by name and writes the list; returns how many failed."""
+    failed, folder = 0, _WORKDIR.value
+    with ownership.making(folder, map(case_name, paths)):
+        for name, path in paths.items():
+            try:
+                make_case(path, name, spec, family)
+                made.add(case_name(name))
+            except Exception as error:  # whatever ails one image, the others go on
+                failed += 1
+                print(cli.failure(path, error), file=sys.stderr)
+                for output in () if case_name(name) in made else output_paths(case_name(name)):
+                    Path(output).unlink(missing_ok=True)
+        io.write_json(os.path.join(folder, LIST), [{"name": name} for name in sorted(made)])
+    return failed
 
 
 def main() -> int:
@@ -71,14 +113,14 @@ def main() -> int:
         raise cli.UsageError(cli.one_line(error)) from error
     if _CROP.value < spec.kernel_size + spec.scale:
         raise cli.UsageError(f"--crop={_CROP.value} is too small, expected at least {spec.kernel_size + spec.scale}")
-    cli.make_workdir(_WORKDIR.value)
-    failed = 0
-    for path, name in zip(paths, io.unique_stems(paths), strict=True):
-        try:
-            make_case(path, name, spec, family)
-        except Exception as error:  # whatever ails one image, the others go on
-            failed += 1
-            print(cli.failure(path, error), file=sys.stderr)
+    folder, names = _WORKDIR.value, io.unique_stems(paths)
+    cases, made = [case_name(name) for name in names], read_list(folder)
+    ownership.check_inputs(paths, folder, outputs=[f"{case}/" for case in cases])
+    for case in cases:
+        ownership.check_no_link(os.path.join(folder, case), folder)
+    ownership.check_new(cases, made | ownership.noted_names(folder), output_paths, folder)
+    cli.make_workdir(folder)
+    failed = make_cases(dict(zip(names, paths, strict=True)), made, spec, family)
     print(f"{len(paths) - failed} of {len(paths)} cases made in {_WORKDIR.value}")
     return cli.SOME_FAILED if failed else cli.OK
 

@@ -17,7 +17,7 @@ import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
-from blindsr_jax import agreement, cli, distributed, io, leading, locks, methods, metrics, resume, workdir
+from blindsr_jax import agreement, cli, distributed, io, leading, locks, methods, metrics, ownership, resume, workdir
 from blindsr_jax.config import check_config
 from blindsr_jax.kernels import geometry
 from blindsr_jax.pipeline import Run
@@ -129,8 +129,11 @@ def work(peers: distributed.Peers) -> int:
     """Goes on where an earlier run of the same working folder stands."""
     config = _CONFIG.value.copy_and_resolve_references()
     spec, solver, paths, kernel = prepare(config)
-    folder = _WORKDIR.value
+    folder, layout = _WORKDIR.value, ownership.SOLVE
     if peers.index == 0:  # the others first find out whether it is the same folder
+        inputs = paths if _KERNEL.value is None else [*paths, _KERNEL.value]
+        ownership.check_inputs(inputs, folder, outputs=layout.places)
+        ownership.check_folder(folder, layout)
         cli.make_workdir(folder, folders=workdir.FOLDERS)
     config_name = os.path.splitext(os.path.basename(config_flags.get_config_filename(flags.FLAGS["config"])))[0]
     given = {f.name: f.value for f in (_INPUT, _SCALE, _SEED, _KERNEL)}

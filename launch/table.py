@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import resource
 import sys
 import time
@@ -22,7 +23,7 @@ import numpy as np
 from absl import flags
 from ml_collections import ConfigDict
 
-from blindsr_jax import cli, documents, io, methods, metrics, schemas, tables
+from blindsr_jax import cli, documents, io, methods, metrics, ownership, schemas, tables
 from blindsr_jax.config import check_config, load_config
 from blindsr_jax.problem import Problem
 from blindsr_jax.solve import solve
@@ -143,6 +144,18 @@ def finished(path: str, **wanted: Any) -> dict | None:
     return cell if cell is not None and wanted.items() <= cell.items() else None
 
 
+def is_table(folder: str) -> bool:
+    """Whether a folder holds a table, or the first cell of one."""
+    table = ownership.read_json(os.path.join(folder, "table.json"))
+    if table is not None:
+        return isinstance(table, dict) and {"rows", "cells"} <= table.keys()
+    cells = map(ownership.read_json, Path(folder, "cells").glob("*.json"))
+    return any(isinstance(cell, dict) and "digest" in cell for cell in cells)
+
+
+TABLE = ownership.Layout("table", ("table.json", "table.md", "table.csv"), ("cells",), is_table)
+
+
 def write(folder: str, cells: list[dict]) -> str:
     """Writes the table so far; returns it."""
     return tables.write_tables(folder, tables.add_gaps(cells), keys=KEYS, groups=_GROUPS.value)
@@ -154,10 +167,12 @@ def main() -> int:
         raise cli.UsageError("--configs= is empty, expected names of configs/ or config files")
     configs = dict(read_config(name) for name in _CONFIGS.value)
     cases = read_cases()
-    folder = cli.make_workdir(_WORKDIR.value, folders=("cells",))
+    ownership.check_folder(_WORKDIR.value, TABLE)
+    folder = cli.make_workdir(_WORKDIR.value, folders=TABLE.folders)
     solvers, clock, cells, failed = Solvers(), cli.CompileClock(), [], 0
     for seed, case, name in itertools.product(range(_SEEDS.value), cases, configs):
-        stem, digest = f"{case.name}__{name.replace(':', '-')}__{seed}", digest_of(case, configs[name])
+        stem = f"{case.name}__{re.sub('[:/]', '-', name)}__{seed}"  # an argument may be a path
+        digest = digest_of(case, configs[name])
         path = os.path.join(folder, "cells", f"{stem}.json")
         wanted = {"case": case.name, "config": name, "seed": seed, "digest": digest}
         if (cell := finished(path, **wanted)) is not None:

@@ -17,6 +17,7 @@ def test_failure_replaces_what_an_earlier_run_left(tmp_path):
         (tmp_path / kind).mkdir(exist_ok=True)
         (tmp_path / kind / name).write_bytes(b"old")
     record = new_record() | {"status": "ok", "message": "a note"}
+    workdir.write_record(str(tmp_path), record)
     workdir.write_failure(str(tmp_path), record, "cannot read it")
     assert record["status"] == "failed" and record["message"] == "a note; cannot read it"
     assert json.loads((tmp_path / "records/a.json").read_text()) == record

@@ -4,10 +4,10 @@
 loop over epochs in a folder, for any training. Importing this module defines the flags that trainings share.
 """
 
+import contextlib
 import functools
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from absl import flags
 from tqdm import tqdm
 
 import blindsr_jax
-from blindsr_jax import batch, checkpoints, cli, documents, io, locks, schemas
+from blindsr_jax import batch, checkpoints, cli, documents, io, locks, ownership, schemas
 from blindsr_jax.solve import Progress
 from blindsr_jax.stopping import Stopper
 from blindsr_jax.training import bank, engine
@@ -28,7 +28,7 @@ RESTART = flags.DEFINE_bool("restart", False, "Start afresh, and delete what an 
 CHECKPOINT_SECONDS = flags.DEFINE_float(
     "checkpoint_seconds", 30.0, "About how many seconds apart the state is saved.", lower_bound=0.0
 )
-STATE = "state"
+STATE = ownership.STATE
 
 
 class Job(NamedTuple):
@@ -124,15 +124,47 @@ def plain(config: Any) -> dict[str, Any]:
     return json.loads(config.to_json_best_effort())
 
 
+def check_ownership(folder: str, config: Any, outputs: tuple[str, ...]) -> None:
+    """Refuses a folder of somebody's, before anything is written.
+
+    Raises:
+      NotOursError: files of our names stand there that are of no earlier training like this one, or an input does.
+    """
+
+    def is_training(place):
+        """By the names in its config.json, of which other versions have a few more or less, else by its metrics."""
+        if (old := ownership.read_json(os.path.join(place, "config.json"))) is not None:
+            return isinstance(old, dict) and "num_epochs" in old and len(old.keys() & new) >= 0.75 * len(old)
+        with contextlib.suppress(OSError), open(os.path.join(place, "metrics.jsonl"), "rb") as file:
+            return file.read(11) == b'{"epoch": 1'
+        return False
+
+    new = plain(config).keys()
+    layout = ownership.Layout("training", ("config.json", *outputs, "metrics.jsonl"), (STATE,), is_training)
+    ownership.check_inputs(_inputs(config), folder, outputs=layout.places)
+    ownership.check_folder(folder, layout)
+
+
+def _inputs(config: Any) -> list[str | os.PathLike]:
+    """The files that a training reads; where a pattern matches none, whoever reads it says so."""
+    patterns = [flags.FLAGS[name].value for name in ("input", "validation") if name in flags.FLAGS]
+    patterns = [os.path.join(p, "*") if os.path.isdir(p) else p for p in (*patterns, config.get("kernels")) if p]
+    found = [config.start] if config.get("start") else []
+    for pattern in patterns:
+        with contextlib.suppress(io.InputError):
+            found += io.find_inputs(pattern)
+    return found
+
+
 def check_folder(folder: str, config: Any, outputs: tuple[str, ...]) -> None:
-    """Refuses a folder that holds another training, or empties it if --restart says so.
+    """Refuses a folder that holds another training, or deletes that one if --restart says so.
 
     Raises:
       UsageError: it holds one with other values.
     """
     place, new = os.path.join(folder, "config.json"), plain(config)
     if RESTART.value:
-        shutil.rmtree(os.path.join(folder, STATE), ignore_errors=True)
+        ownership.remove_state(os.path.join(folder, STATE))
         for name in (*outputs, "metrics.jsonl", "config.json"):
             if os.path.exists(os.path.join(folder, name)):
                 os.remove(os.path.join(folder, name))
@@ -213,9 +245,11 @@ def run(config: Any, outputs: tuple[str, ...], prepare: Callable[[str], Training
       The folder, and where the training stands in the end.
 
     Raises:
+      NotOursError: the folder holds files of somebody's where this training writes.
       UsageError: the folder cannot be used, `prepare` refuses, or the loss is no number any more.
       StoppedError: a signal has come; the state is saved.
     """
+    check_ownership(WORKDIR.value, config, outputs)
     folder, stopper = cli.make_workdir(WORKDIR.value), Stopper()
     try:
         with locks.hold(folder):

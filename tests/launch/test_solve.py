@@ -175,8 +175,9 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def test_any_exception_fails_one_image_but_an_interrupt_passes(tmp_path, verbosity):
     for name in "abcd":
         (tmp_path / f"{name}.png").write_bytes(b"any")
-    (tmp_path / "out/images").mkdir(parents=True)
-    (tmp_path / "out/images/a.png").write_bytes(b"of an earlier run")
+    for kind, name, text in (("images", "a.png", "of an earlier run"), ("records", "a.json", '{"name": "a"}')):
+        (tmp_path / "out" / kind).mkdir(parents=True)
+        (tmp_path / "out" / kind / name).write_text(text)
     flags = [TINY, f"--input={tmp_path}/*.png", "--scale=2", f"--workdir={tmp_path}/out", f"--verbosity={verbosity}"]
     run = python("-c", PATCHED, *command("solve", *flags))
     assert run.code == 130 and run.err.endswith("solve.py: interrupted\n"), run
