@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 
+from blindsr_jax.pace import Pace
 from blindsr_jax.problem import Problem, Result
 from blindsr_jax.solve import IMAGES, Progress, Solver, advance, begin, to_result, tries
 
@@ -74,6 +75,8 @@ def solve_group(
     width: int = 1,
     on_chunk: Callable[[int, dict[str, np.ndarray]], None] | None = None,
     save: Callable[[Progress], None] | None = None,
+    pace: Pace | None = None,
+    before_call: Callable[[int, float | None], None] | None = None,
     keep_state: bool = False,
 ) -> list[Result]:
     """Runs one try of each image of a group to its end.
@@ -86,11 +89,12 @@ def solve_group(
       trials: images of one `place`.
       solver: from `joint` or `methods.build_solver`; the second try takes its `retry`.
       num_steps: updates of the image half.
-      chunk_steps: about how many steps run between two calls of `on_chunk`.
+      chunk_steps: how many steps run at most between two calls of `on_chunk`, see `solve`.
       width: a smaller group is filled up to that many images by repeating the last one, and in any case to a multiple
         of the number of devices.
-      on_chunk: called on the host as `on_chunk(steps_done, trace_of_the_chunk)`, (steps,) or (steps, n) a quantity.
-      save: called between chunks with a `Progress` for `unstack`, whose state lives until it returns.
+      on_chunk: called on the host as `on_chunk(steps_done, trace_of_these_steps)`, (steps,) or (steps, n) a quantity.
+      save: called between two of these calls with a `Progress` for `unstack`, whose state lives until it returns.
+      pace, before_call: see `solve.advance`.
       keep_state: whether the results hold the last states.
 
     Returns:
@@ -98,6 +102,7 @@ def solve_group(
     """
     attempt, n = trials[0].attempt, len(trials)
     run = {"num_steps": num_steps, "chunk_steps": chunk_steps, "on_chunk": on_chunk, "save": save}
+    run |= {"pace": pace, "before_call": before_call}
     if max(n, width) == 1:
         key, problem, kernel, _, progress = trials[0]
         key, method = tries(key, solver)[attempt]
@@ -148,9 +153,9 @@ def solve_batch(
       problems: a problem whose `lr` is a stack (n, h, w, c).
       solver: from `joint` or `methods.build_solver`.
       num_steps: updates of the image half.
-      chunk_steps: about how many steps run between two calls of `on_chunk`.
+      chunk_steps: how many steps run at most between two calls of `on_chunk`, see `solve`.
       kernels: (n, k, k) or None, see `solve`.
-      on_chunk: called on the host as `on_chunk(steps_done, trace_of_the_chunk)`, see `solve_group`.
+      on_chunk: called on the host as `on_chunk(steps_done, trace_of_these_steps)`, see `solve_group`.
       vectorize: run all as one group; the default is to do so except on a CPU, where a network per image is faster
         alone.
 

@@ -84,7 +84,7 @@ def step_program(case: Case, state: Any, *, steps: int, together: int) -> Progra
         inputs = _stack(inputs, together)
     key, problem, _ = inputs
     static = {"solver": case.solver, "length": steps, "batched": case.vectorize}
-    rest = problem, jnp.int32(0), case.solver.arrays
+    rest = problem, jnp.int32(0), case.solver.arrays, jnp.int32(steps)
     compiled, seconds = timing.compile_timed(lambda: run_chunk.lower(key, inputs[2], *rest, **static))
 
     def carry():

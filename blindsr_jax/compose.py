@@ -59,7 +59,9 @@ def sequence(estimator: Solver, restorer: Solver, *, estimator_steps: int) -> So
         return jax.lax.cond(i < estimator_steps, estimate, restore)
 
     side = max(estimator.smallest_side, restorer.smallest_side)
-    return Solver(init, step, side, weights=_weights(estimator, restorer))
+    later = (0, *restorer.turns)
+    turns = (*estimator.turns, *(estimator_steps + turn for turn in later))
+    return Solver(init, step, side, weights=_weights(estimator, restorer), turns=turns)
 
 
 def started_by(estimator: Solver, solver: Solver) -> Solver:
@@ -77,4 +79,4 @@ def started_by(estimator: Solver, solver: Solver) -> Solver:
 
     retry = None if solver.retry is None else started_by(estimator, solver.retry)
     side = max(estimator.smallest_side, solver.smallest_side)
-    return Solver(init, step, side, retry, _weights(estimator, solver))
+    return Solver(init, step, side, retry, _weights(estimator, solver), solver.turns)

@@ -53,8 +53,8 @@ class Keeper:
           folder: working folder.
           images: those of the group.
           every: seconds between two states; longer where writing them would take more than a twentieth of the time, and
-            0 for a state after each chunk.
-          stopper: a signal is answered after the next chunk, when its state has been saved.
+            0 for a state after each call of the program.
+          stopper: a signal is answered when the program has returned and its state has been saved.
           compiled: seconds spent on compiling so far, see `cli.CompileClock`.
         """
         self._folder, self._images = folder, images

@@ -81,7 +81,8 @@ def estimate(
     """
     state = jax.eval_shape(lambda *args: start(*args, solver=solver), key, problem, kernel, solver.arrays)
     length = chunk_length(num_steps, chunk_steps)
-    traced = run_chunk.trace(key, state, problem, jnp.int32(0), solver.arrays, solver=solver, length=length)
+    places = jnp.int32(0), solver.arrays, jnp.int32(length)
+    traced = run_chunk.trace(key, state, problem, *places, solver=solver, length=length)
     held = sum(map(_size, jax.tree.leaves((state, problem.lr))))
     return int(held + FACTOR * live_bytes(traced.jaxpr.jaxpr))
 

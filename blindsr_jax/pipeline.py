@@ -14,6 +14,7 @@ from blindsr_jax import cli, distributed, io, keeper, memory, resume, workdir
 from blindsr_jax.batch import Trial, has_another_try, is_out_of_memory, solve_group
 from blindsr_jax.flip_test import flip_test
 from blindsr_jax.keeper import Keeper, Kept
+from blindsr_jax.pace import Pace
 from blindsr_jax.problem import Problem, Result, Spec
 from blindsr_jax.solve import Solver, least_lr_side
 from blindsr_jax.stopping import StoppedError, Stopper
@@ -107,6 +108,7 @@ class Pipeline:
         self._waiting: dict[Any, list[Item]] = {}  # by `Trial.place`
         self._sizes: dict[Any, int] = {}  # images of a shape at once
         self._widths: dict[Any, int] = {}  # of the last program of a shape
+        self._paces: dict[Any, Pace] = {}  # of each program
         self._needed: dict[Any, int] = {}  # bytes an image of a shape
         self._num_left = num_jobs
 
@@ -114,6 +116,7 @@ class Pipeline:
         """Reads an image, and solves those of its kind once there are enough of them."""
         run, label = self._run, self._run.peers.label + label
         distributed.obey(run.peers, run.stopper)
+        run.stopper.waiting = f"{job.name} to be read"
         run.stopper.check()
         self._writer.check()
         record = workdir.new_record(job.name, spec=run.spec, config=run.name, seed=run.seed)
@@ -128,6 +131,7 @@ class Pipeline:
             self._num_left -= 1
             self._writer.submit(self._write_failure, record, label, cli.failure(job.path, error))
             return
+        run.stopper.check()
         self._put(item)
 
     def close(self, *, is_complete: bool) -> None:
@@ -136,6 +140,7 @@ class Pipeline:
             while is_complete and self._waiting:
                 self._solve(self._waiting.pop(next(iter(self._waiting))))
         finally:
+            self._run.stopper.waiting = "the finished results to be written"
             self._writer.close()
 
     def _read(self, job: resume.Job, label: str, record: dict[str, Any]) -> Item:
@@ -250,8 +255,11 @@ class Pipeline:
                 self._hand_over(item, result)
 
     def _run_group(self, group: Sequence[Item], clock: Keeper) -> list[Result]:
-        run = self._run
-        label = group[0].label + (f" and {len(group) - 1} more" if len(group) > 1 else "")
+        run, width, more = self._run, self._width(group), f" and {len(group) - 1} more" if len(group) > 1 else ""
+        label, name = group[0].label + more, group[0].kept.job.name + more
+        pace = self._paces.setdefault((*group[0].trial.place[:3], width), Pace())
+        program = f"the program for {name} to be compiled"
+        run.stopper.waiting = program if pace.is_new else f"the start of {name}"
         with tqdm(total=run.config.num_steps, desc=label, unit="step", disable=None, leave=False) as bar:
 
             def on_chunk(done, trace):
@@ -260,9 +268,17 @@ class Pipeline:
                 bar.update(done - bar.n)
                 bar.set_postfix(loss=f"{np.mean(trace['loss'][-1]):.3g}")
 
-            trials = [item.trial for item in group]
-            options = {"width": self._width(group), "on_chunk": on_chunk, "save": clock.save}
-            return solve_group(trials, run.solver, **run.steps, **options)
+            def before_call(steps, seconds):
+                if pace.is_new:
+                    run.stopper.waiting = f"{program} and a step of it"
+                    run.stopper.check()  # nothing has been done yet
+                else:
+                    known = "" if seconds is None else f", about {max(1, round(seconds))} s"
+                    run.stopper.waiting = f"{steps} step{'s' * (steps > 1)} of {name}{known}"
+
+            options = {"width": width, "on_chunk": on_chunk, "save": clock.save}
+            options |= {"pace": pace, "before_call": before_call}
+            return solve_group([item.trial for item in group], run.solver, **run.steps, **options)
 
     def _fail(self, item: Item, error: Exception) -> None:
         if is_out_of_memory(error):

@@ -1,5 +1,6 @@
-"""The loop: one scan over two exchangeable halves, in jitted chunks."""
+"""The loop: one scan over two exchangeable halves, in jitted calls that end in time for a signal."""
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from blindsr_jax.image_models.base import ImageModel
 from blindsr_jax.kernel_models.base import KernelModel, Tick
+from blindsr_jax.pace import Pace
 from blindsr_jax.problem import Problem, Result, Spec
 
 EXPLOSION = 10.0  # of a quantity, in its first value
@@ -51,6 +53,7 @@ class Solver(NamedTuple):
     smallest_side: int  # of a canvas
     retry: "Solver | None" = None  # for the second try of an image whose numbers are lost; None: there is none
     weights: Weights | None = None
+    turns: tuple[int, ...] = ()  # first steps of later stages, whose steps take another time than those before
 
     @property
     def arrays(self) -> Any:
@@ -182,27 +185,32 @@ def run_chunk(
     key: jax.Array,
     state: State,
     problem: Problem,
-    first: int,
+    first: jax.Array,
     weights: Any = None,
+    count: jax.Array | None = None,
     *,
     solver: Solver,
     length: int,
     batched: bool = False,
     mesh: Mesh | None = None,
 ) -> tuple[State, dict[str, jax.Array]]:
-    """Runs steps first ... first + length - 1 as one scan.
+    """Runs steps first ... first + count - 1 as one scan over `length` places, of which the later ones do nothing.
+
+    So one program, with the same bits, serves any number of steps.
 
     Args:
       key, state, problem: of one problem, or with `batched` of a stack of them.
-      first: number of the first step.
+      first: () int32, number of the first step.
       weights: `solver.arrays`.
+      count: () int32, steps, from 0 to `length`, which is the default.
       solver: the method.
-      length: steps.
+      length: the most steps.
       batched: vectorise over the stack.
       mesh: with `batched`, devices to split the stack over; one axis, 'images', whose size divides that of the stack.
 
     Returns:
-      The state (the old one is donated) and the trace, (length,) or (length, batch) a quantity.
+      The state (the old one is donated) and the trace, (length,) or (length, batch) a quantity; zeros from row
+      `count` on.
     """
 
     def step(key, state, problem, i, weights):
@@ -210,16 +218,24 @@ def run_chunk(
 
     if batched:
         step = jax.vmap(step, in_axes=(0, 0, 0, None, None))
+    step = jax.jit(step)  # traced once, for its shapes and for the loop
 
-    def steps(key, state, problem, first, weights):
-        def body(carry, i):
-            return step(key, carry, problem, i, weights)
+    def steps(key, state, problem, first, count, weights):
+        row = jax.eval_shape(step, key, state, problem, first, weights)[1]
 
-        return jax.lax.scan(body, state, first + jnp.arange(length, dtype=jnp.int32))
+        def body(state, j):
+            def rest():
+                return state, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), row)
 
-    all_devices = PartitionSpec()
-    ins, outs = (IMAGES, IMAGES, IMAGES, all_devices, all_devices), (IMAGES, PartitionSpec(None, *IMAGES))
-    return _split(steps, mesh, ins, outs)(key, state, problem, first, weights)
+            # The same for all images of a batch: one branch runs.
+            return jax.lax.cond(j < count, lambda: step(key, state, problem, first + j, weights), rest)
+
+        return jax.lax.scan(body, state, jnp.arange(length, dtype=jnp.int32))
+
+    count = jnp.int32(length) if count is None else count
+    everywhere = (PartitionSpec(),) * 3
+    ins, outs = (IMAGES, IMAGES, IMAGES, *everywhere), (IMAGES, PartitionSpec(None, *IMAGES))
+    return _split(steps, mesh, ins, outs)(key, state, problem, first, count, weights)
 
 
 def shapes(key: jax.Array, problem: Problem, kernel: jax.Array | None, solver: Solver) -> tuple[State, dict[str, Any]]:
@@ -230,12 +246,15 @@ def shapes(key: jax.Array, problem: Problem, kernel: jax.Array | None, solver: S
 
 
 def chunk_length(num_steps: int, wanted: int) -> int:
-    """The largest divisor of `num_steps` that is not above `wanted`: all chunks are one compiled program."""
+    """The largest divisor of `num_steps` that is not above `wanted`: steps of a chunk.
+
+    After each chunk it is asked whether numbers are lost; a call of the program never goes beyond one.
+    """
     return max(n for n in range(1, min(num_steps, max(wanted, 1)) + 1) if num_steps % n == 0)
 
 
 def lost(trace: dict[str, np.ndarray], length: int) -> np.ndarray:
-    """Whether the last chunk of a trace shows numbers that no further step can mend.
+    """Whether the last chunk of a trace, which ends with it, shows numbers that no further step can mend.
 
     That is a number that is not finite, or a quantity that stays ten times above its first value, and above ten, for
     the whole chunk: images are in [0, 1], so a loss of one is already as bad as any image can be.
@@ -255,6 +274,14 @@ def lost(trace: dict[str, np.ndarray], length: int) -> np.ndarray:
     return np.logical_or.reduce(bad)
 
 
+def ever_lost(trace: dict[str, np.ndarray], length: int) -> np.ndarray:
+    """Whether any chunk of a trace that has ended shows lost numbers, see `lost`."""
+    one = next(iter(trace.values()), np.zeros(0))
+    ends = range(length, len(one) + 1, length)
+    found = (lost({name: values[:end] for name, values in trace.items()}, length) for end in ends)
+    return np.logical_or.reduce([np.zeros(one.shape[1:], bool), *found])
+
+
 def begin(
     key: jax.Array, problem: Problem, solver: Solver, kernel: jax.Array | None, *, attempt: int = 0, **stack: Any
 ) -> Progress:
@@ -272,26 +299,41 @@ def advance(
     chunk_steps: int,
     on_chunk: Callable[[int, dict[str, np.ndarray]], None] | None = None,
     save: Callable[[Progress], None] | None = None,
+    pace: Pace | None = None,
+    before_call: Callable[[int, float | None], None] | None = None,
     **stack: Any,
 ) -> tuple[Progress, np.ndarray]:
-    """Runs the chunks of one try, of one image or of a batch, to its end or until the numbers of all images are lost.
+    """Runs the steps of one try, of one image or of a batch, to its end or until the numbers of all images are lost.
 
     The arguments are those of `solve`; `key` and `solver` are those of the try, see `tries`, and `stack` is `batched`
     and `mesh` of `run_chunk`.
 
+    Args:
+      pace: how many steps a call of the program runs, by what earlier calls have shown; default a new one.
+      before_call: called before each call of the program as `before_call(steps, seconds)`, which is how long they will
+        take as far as is known, else None; an error of it ends the solve.
+
     Returns:
       The progress, and whether the numbers are lost: bool (), or (n,) for a batch.
     """
-    length = chunk_length(num_steps, chunk_steps)
-    bad = lost(progress.trace, length)
+    pace, length = pace or Pace(), chunk_length(num_steps, chunk_steps)
+    bad = ever_lost(progress.trace, length)
     while progress.step < num_steps and not bad.all():
-        state, new = run_chunk(
-            key, progress.state, problem, jnp.int32(progress.step), solver.arrays, solver=solver, length=length, **stack
-        )
-        new = jax.device_get(new)
+        first = progress.step
+        stage = sum(turn <= first for turn in solver.turns)
+        ends = [first + length - first % length, *(turn for turn in solver.turns if turn > first)]
+        count = pace.steps(stage, min(ends) - first)
+        if before_call is not None:
+            before_call(count, pace.seconds(stage, count))
+        clock = time.perf_counter()
+        places = jnp.int32(first), solver.arrays, jnp.int32(count)
+        state, new = run_chunk(key, progress.state, problem, *places, solver=solver, length=length, **stack)
+        new = {name: values[:count] for name, values in jax.device_get(new).items()}
+        pace.note(stage, count, time.perf_counter() - clock)
         trace = {name: np.concatenate([progress.trace.get(name, new[name][:0]), new[name]]) for name in new}
-        progress = Progress(progress.attempt, progress.step + length, state, trace)
-        bad = bad | lost(trace, length)
+        progress = Progress(progress.attempt, first + count, state, trace)
+        if progress.step % length == 0:
+            bad = bad | lost(trace, length)
         if on_chunk is not None:
             on_chunk(progress.step, new)
         if save is not None and progress.step < num_steps:
@@ -340,10 +382,11 @@ def solve(
       problem: one LR image (h, w, c) and its spec.
       solver: from `joint` or `methods.build_solver`.
       num_steps: updates of the image half.
-      chunk_steps: about how many steps run between two calls of `on_chunk`.
+      chunk_steps: how many steps run at most between two calls of `on_chunk`; fewer where they take above a second.
       kernel: (k, k) for the kernel half to keep (non-blind) or to start from.
-      on_chunk: called on the host as `on_chunk(steps_done, trace_of_the_chunk)`; a second try counts from 0 again.
-      save: called between chunks with a `Progress`, whose state lives until it returns; an error of it ends the solve.
+      on_chunk: called on the host as `on_chunk(steps_done, trace_of_these_steps)`; a second try counts from 0 again.
+      save: called between two of these calls with a `Progress`, whose state lives until it returns; an error of it ends
+        the solve.
       progress: where to go on; bit for bit what an unbroken solve gives on a CPU.
 
     Returns:

@@ -1,9 +1,12 @@
 """SIGINT and SIGTERM as a wish to stop at the next good place."""
 
+import contextlib
 import os
 import signal
 import sys
 import threading
+
+_SAID_SECONDS = 1.0  # the longest that a stop waits for the line that announced it
 
 
 class StoppedError(Exception):
@@ -15,39 +18,54 @@ class StoppedError(Exception):
 
 
 class Stopper:
-    """Notes the first SIGINT or SIGTERM; a second SIGINT ends the process at once, as a kill would.
+    """Notes the first SIGINT or SIGTERM, and says on stderr what it waits for; a second SIGINT ends the process.
 
-    To be made in the main thread, once; it stays for the rest of the process. Python's own handlers wait while compiled
-    code runs, which can take a minute; so a thread listens for the second SIGINT.
+    It does so at once, as a kill would. To be made in the main thread, once; it stays for the rest of the process.
+    Python's own handlers wait while compiled code runs, which can take minutes; so a thread listens for signals, too.
+
+    Attributes:
+      number: of the signal that is to be obeyed, or None.
+      waiting: what a signal has to wait for, e.g. 'a.png to be read'; whoever works keeps it up to date.
     """
 
     def __init__(self):
-        self.number = None
+        self.number: int | None = None
+        self.waiting = "the current step"
+        self._has_come, self._is_said = False, threading.Event()
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        threading.Thread(target=_listen, args=(reader,), daemon=True).start()
+        threading.Thread(target=self._listen, args=(reader,), daemon=True).start()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._note)
 
     def _note(self, number, frame) -> None:
         del frame
+        self._has_come = True
         self.number = self.number or number
 
     def check(self) -> None:
         """Raises StoppedError if a signal has come."""
         if self.number is not None:
+            if self._has_come:
+                self._is_said.wait(_SAID_SECONDS)
             name = signal.Signals(self.number).name
             message = f"stopped by {name} with the state saved, the same command goes on from there"
             raise StoppedError(message, 128 + self.number)
 
+    def _listen(self, reader: int) -> None:
+        """Takes the signals as bytes: answers the first one, and counts the SIGINTs."""
+        interrupts = 0
+        while number := os.read(reader, 1):
+            interrupts += number[0] == signal.SIGINT
+            if interrupts > 1:
+                os._exit(128 + signal.SIGINT)
+            if number[0] in (signal.SIGINT, signal.SIGTERM) and not self._is_said.is_set():
+                self._say(number[0])
+                self._is_said.set()
 
-def _listen(reader: int) -> None:
-    """Counts the SIGINTs that come as bytes."""
-    count = 0
-    while number := os.read(reader, 1):
-        count += number[0] == signal.SIGINT
-        if count == 1 and sys.stderr.isatty():
-            print("\nstopping after this chunk; once more stops at once", file=sys.stderr, flush=True)
-        if count > 1:
-            os._exit(128 + signal.SIGINT)
+    def _say(self, number: int) -> None:
+        begin = "\n" if sys.stderr.isatty() else ""  # below a progress bar
+        begin += f"{os.path.basename(sys.argv[0])}: {signal.Signals(number).name} has come"
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+            print(f"{begin}, waiting for {self.waiting}; a second Ctrl-C ends at once", file=sys.stderr, flush=True)

@@ -35,8 +35,11 @@ def counter(*, is_estimator):
 def test_one_after_the_other():
     both = compose.sequence(counter(is_estimator=True), counter(is_estimator=False), estimator_steps=3)
     assert both.smallest_side == 12
+    assert both.turns == (3,) and compose.sequence(both, both, estimator_steps=5).turns == (3, 5, 8)
     for chunk in (5, 1):  # the border of the parts lies inside a chunk, and between two
-        result = solve(jax.random.key(0), small.problem(), both, num_steps=5, chunk_steps=chunk)
+        seen, steps = {}, {"num_steps": 5, "chunk_steps": chunk}
+        result = solve(jax.random.key(0), small.problem(), both, on_chunk=seen.__setitem__, **steps)
+        assert {3, 4} <= seen.keys()  # no call goes on into other work, and the first one there is short
         np.testing.assert_array_equal(result.kernel, np.full((7, 7), 6.0))
         np.testing.assert_array_equal(result.image, np.full((20, 24, 3), 120.0))
         np.testing.assert_array_equal(result.trace["loss"], [0, 1, 2, 0, 1])

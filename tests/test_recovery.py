@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from blindsr_jax import Problem, batch, solve, solve_batch
-from blindsr_jax.solve import Solver, State, lost, second_key
+from blindsr_jax.pace import Pace
+from blindsr_jax.solve import Solver, State, ever_lost, lost, second_key
 from tests import small
 
 STEPS = {"num_steps": 20, "chunk_steps": 4}
@@ -57,7 +58,7 @@ def test_a_second_try_recovers(rate):
 def test_lost_numbers_end_a_try_at_the_next_chunk(rate):
     seen = []
     found = run(descent(rate), on_chunk=lambda done, trace: seen.append(done))
-    assert found.status == "diverged" and (seen == [4] if rate > 0 else 4 <= seen[-1] < 20)
+    assert found.status == "diverged" and (seen[-1] == 4 if rate > 0 else 4 <= seen[-1] < 20)
     assert run(descent(rate, descent(1e30))).status == "diverged"
 
 
@@ -66,6 +67,28 @@ def test_a_second_try_can_be_gone_on_with():
     whole = run(solver, save=lambda progress: seen.append(jax.device_get(progress)))
     (progress,) = [p for p in seen if (p.attempt, p.step) == (1, 8)]
     same(run(solver, progress=progress), whole)
+
+
+@pytest.mark.parametrize("seconds", [1e-6, 0.4, 100])
+@pytest.mark.parametrize("rate", [0.1, 1e30, -2])
+def test_where_calls_end_changes_no_result(rate, seconds, monkeypatch):
+    note = Pace.note
+    monkeypatch.setattr(Pace, "note", lambda self, stage, steps, _: note(self, stage, steps, steps * seconds))
+    seen, solver = [], descent(rate, descent())
+    found = run(solver, on_chunk=lambda done, trace: seen.append((done, len(trace["loss"]))), save=lambda _: None)
+    expected = {1e-6: [1, 4, 8, 12, 16, 20], 0.4: [1, 3, 4, 6, 8, 10], 100: [1, 2, 3, 4, 5, 6]}
+    assert rate != 0.1 or [done for done, _ in seen[:6]] == expected[seconds]
+    monkeypatch.setattr(Pace, "steps", lambda self, stage, most: most)
+    whole = []
+    same(found, run(solver, on_chunk=lambda done, trace: whole.append(done)))
+    assert [done for done, _ in seen if done % 4 == 0] == whole  # a try ends at the same step
+    # A state between two chunks is gone on with.
+    states = []
+    monkeypatch.undo()
+    monkeypatch.setattr(Pace, "steps", lambda self, stage, most: min(3, most))
+    run(solver, save=lambda progress: states.append(jax.device_get(progress)))
+    (middle,) = [p for p in states if (p.attempt, p.step) == (int(rate != 0.1), 11)]
+    same(run(solver, progress=middle), found)
 
 
 def stack(lrs):
@@ -125,6 +148,13 @@ def trace(values, **more):
 def test_what_counts_as_lost(values, is_lost):
     assert lost(trace(values) if values else {}, 2) == is_lost
     assert lost(trace([0.1] * len(values), other=np.asarray(values)) if values else {}, 2) == is_lost
+
+
+def test_what_was_lost_in_an_earlier_chunk_is_known_when_a_solve_goes_on():
+    assert ever_lost({}, 2) == ever_lost(trace([]), 2) == ever_lost(trace([1, 1, 1, 100]), 2) == False  # noqa: E712
+    values = np.asarray([[1, 1, 1], [1, np.nan, 100], [1, 1, 100], [1, 1, 100], [1, 1, 1], [np.inf, 1, 1]], np.float32)
+    np.testing.assert_array_equal(ever_lost(trace(values[:5]), 2), [False, True, True])
+    np.testing.assert_array_equal(ever_lost(trace(values), 2), [True, True, True])
 
 
 def test_lost_is_told_for_each_image_of_a_batch():

@@ -14,14 +14,27 @@ from tests.launch.conftest import levels
 
 STEPS = ("--config.num_steps=8", "--config.chunk_steps=2", "--checkpoint_seconds=0")
 KINDS = ("images", "inputs", "kernels", "figures")
-# In the process of a launch: a signal in the middle of the second image, in its third chunk.
+# In the process of a launch whose calls are whole chunks: a signal in the middle of the second image, in a chunk.
 SIGNAL = """
 import os, signal
-from blindsr_jax import keeper
+from blindsr_jax import keeper, pace
+pace.Pace.steps = lambda self, stage, most: most
 save, calls = keeper.Keeper.save, []
 def signalled(self, progress):
     calls.append(self)
     if len(calls) == {call}:
+        os.kill(os.getpid(), signal.{name})
+    save(self, progress)
+keeper.Keeper.save = signalled
+"""
+# Steps that seem to take seconds, and a signal in the third of a chunk of fifty.
+SLOW = """
+import os, signal
+from blindsr_jax import keeper, pace
+note, save = pace.Pace.note, keeper.Keeper.save
+pace.Pace.note = lambda self, stage, steps, seconds: note(self, stage, steps, 7.0 * steps)
+def signalled(self, progress):
+    if progress.step == 3:
         os.kill(os.getpid(), signal.{name})
     save(self, progress)
 keeper.Keeper.save = signalled
@@ -61,10 +74,12 @@ def outputs(workdir):
 
 
 def stopped(run, code, *parts):
-    """The one sentence of a run that could not go on."""
+    """The one sentence of a run that could not go on, after the line that a signal is answered with."""
     assert run.code == code and "Traceback" not in run.err, run
-    assert run.err.count("\n") == 1 and run.err.startswith("solve.py: "), run.err
-    assert [part for part in parts if part not in run.err] == [], run.err
+    *said, sentence = run.err.splitlines()
+    assert len(said) <= 1 and all("has come, waiting for" in line for line in said), run.err
+    assert all(line.startswith("solve.py: ") for line in (*said, sentence)), run.err
+    assert [part for part in parts if part not in sentence] == [], run.err
 
 
 def is_tidy(workdir):
@@ -130,6 +145,26 @@ def test_a_signal_ends_a_chunk_with_the_state_saved(signalled):
     stopped(terminated, 143, "SIGTERM", "the same command goes on")
     assert (left, steps, listed) == (["b"], ["0-000000004"], ["a"])
     assert hidden == []  # the lock has been released
+    assert "SIGINT has come, waiting for 2 steps of b" in interrupted.err
+    assert "SIGTERM has come, waiting for 2 steps of c" in terminated.err
+
+
+def test_a_signal_in_a_long_chunk_waits_for_one_slow_step(tmp_path, cached):
+    inputs = write_inputs(tmp_path / "in", "a")
+    steps, places = ("--config.num_steps=50", "--config.chunk_steps=50"), (tmp_path / "stopped", tmp_path / "whole")
+    argv, whole = (words(inputs, place, *steps) for place in places)
+    found = []
+    for name, code in (("SIGTERM", 143), ("SIGINT", 130)):
+        (run,) = cached({"argv": argv, "before": SLOW.format(name=name)})
+        stopped(run, code, name, "the same command goes on")
+        assert f"{name} has come, waiting for 1 step of a, about 7 s" in run.err
+        found += [path.name for path in (tmp_path / "stopped/state").glob("*/?-*")]
+        (tmp_path / "stopped/state").rename(tmp_path / name)
+    assert found == ["0-000000003"] * 2
+    (tmp_path / "SIGINT").rename(tmp_path / "stopped/state")
+    resumed, unbroken = cached(argv, whole)
+    assert (resumed.code, unbroken.code) == (0, 0), (resumed, unbroken)
+    assert outputs(places[0]) == outputs(places[1]) and is_tidy(places[0])
 
 
 def test_a_stopped_run_goes_on_to_the_same_bits(signalled, whole):
