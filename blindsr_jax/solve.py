@@ -193,7 +193,9 @@ def run_chunk(
     """Runs steps first ... first + length - 1 as one scan.
 
     Args:
-      key, state, problem: of one problem, or with `batched` of a stack of them.
+      key: of one problem, or with `batched` of a stack of them.
+      state: of the same.
+      problem: of the same.
       first: number of the first step.
       weights: `solver.arrays`.
       solver: the method.
