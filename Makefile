@@ -7,7 +7,7 @@ PYTEST := -m pytest -n 2 --dist loadfile
 EXTRA := $(shell nvidia-smi >/dev/null 2>&1 && echo ,cuda12)
 RUN := $(VENV)/bin/python
 
-.PHONY: setup demo test test-long bench-gpu lint format clean
+.PHONY: setup demo test test-long bench-gpu docs lint format clean
 
 setup: $(VENV)/.installed
 
@@ -29,6 +29,11 @@ test-long: setup
 # Ends within nine minutes, with what it has got; --small tries it on a CPU.
 bench-gpu: setup
 	$(RUN) launch/bench_gpu.py --workdir=out/gpu
+
+# A site with the documents and an API reference; any warning is an error.
+docs: setup
+	$(VENV)/bin/mkdocs build --quiet
+	@echo 'open out/docs/index.html'
 
 lint: setup
 	$(VENV)/bin/ruff check .

@@ -3,6 +3,7 @@
 from setuptools import find_packages, setup
 
 JAX = ">=0.10,<0.12"
+DOCS = ["mkdocs>=1.6,<2", "mkdocstrings[python]>=1.0,<2", "mkdocs-api-autonav>=0.4,<0.5"]
 
 setup(
     name="blindsr_jax",
@@ -34,6 +35,7 @@ setup(
     extras_require={
         "cuda12": [f"jax[cuda12]{JAX}"],
         "tpu": [f"jax[tpu]{JAX}"],
-        "dev": ["pytest>=8,<10", "pytest-xdist>=3.6,<4", "ruff==0.17.5", "scikit-image>=0.25,<0.27"],
+        "dev": ["pytest>=8,<10", "pytest-xdist>=3.6,<4", "ruff==0.17.5", "scikit-image>=0.25,<0.27", *DOCS],
+        "docs": DOCS,
     },
 )

@@ -189,8 +189,11 @@ def solve_groups(
     """`solve_batch` in groups; where the device's memory does not hold a group, it is halved and tried again.
 
     Args:
-      keys, problems, solver, kernels: as for `solve_batch`.
+      keys: of `solve_batch`.
+      problems: of `solve_batch`.
+      solver: of `solve_batch`.
       group: images at once to begin with; default all.
+      kernels: of `solve_batch`.
       **options: of `solve_batch`.
 
     Raises:

@@ -48,7 +48,9 @@ def resize_matrix(
       size: samples before.
       new_size: samples after.
       scale: the enlargement that places samples: sample i lies at (i + 1/2) / scale - 1/2 of the old ones.
-      method, antialias, legacy: of `imresize`.
+      method: of `imresize`.
+      antialias: of `imresize`.
+      legacy: of `imresize`.
     """
     function, support = _METHODS[method]
     if legacy and method == "lanczos3":

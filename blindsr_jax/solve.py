@@ -199,7 +199,9 @@ def run_chunk(
     So one program, with the same bits, serves any number of steps.
 
     Args:
-      key, state, problem: of one problem, or with `batched` of a stack of them.
+      key: of one problem, or with `batched` of a stack of them.
+      state: of the same.
+      problem: of the same.
       first: () int32, number of the first step.
       weights: `solver.arrays`.
       count: () int32, steps, from 0 to `length`, which is the default.
