@@ -38,6 +38,7 @@ _SMALL = flags.DEFINE_bool("small", False, "Tiny networks, to try the script.")
 LAUNCH = Path(__file__).resolve().parent
 DEFAULT = ("bench:240", "usrnet:1500", "kenet_x2:500", "kenet_x4:500", "kenet_x3:300", "kenet_x1:300")
 KERNEL_SIZES = {1: 21, 2: 15, 3: 19, 4: 21}
+VALIDATE_EVERY = {"usrnet": 20, "kenet": 100}  # epochs of 100 steps; scoring kernels takes the host seconds
 START_SECONDS = 20.0  # of a training: importing, reading images, and writing in the end
 GRACE_SECONDS = 20.0  # beyond the budget, until a stage is asked to stop; and then until it is killed
 PACK_EVERY = 60.0  # seconds
@@ -91,7 +92,7 @@ def _training(name: str, seconds: float, folder: str) -> list[str]:
         f"--config.seconds={max(seconds - START_SECONDS, 1.0)}",
         "--config.num_epochs=1000000",
         "--config.steps_per_epoch=100",
-        "--config.validate_every=10",
+        f"--config.validate_every={VALIDATE_EVERY[kind]}",
     ]
     if scale:
         words += [f"--config.scale={scale}", f"--config.kernel_size={KERNEL_SIZES[int(scale)]}"]

@@ -99,7 +99,7 @@ def make_write(validation: Validation):
     def write(folder, params, note):
         place = os.path.join(folder, "usrnet.npz")
         io.write_bytes(place, usrnet_weights.to_bytes(params))
-        note["nearest"] = validation.baseline
+        note |= {"stored": validation.scores(params), "nearest": validation.baseline}
         note["data"] = {flag.name: driver.data_name(flag.value, flag.name) for flag in (_INPUT, _VALIDATION)}
         io.write_json(os.path.join(folder, "usrnet.json"), note)
         sheet = np.clip(validation.sheet(params), 0, 1).astype(np.float32)
