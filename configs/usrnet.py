@@ -51,7 +51,7 @@ def get_config(variant: str = "gpu"):
             "num_epochs": 300 if gpu else 50,
             "steps_per_epoch": 500 if gpu else 100,
             "seconds": config_dict.placeholder(float),  # it ends after so many at the latest, over all sittings
-            "learning_rate": 5e-4 if gpu else 1e-3,
+            "learning_rate": 7e-4 if gpu else 1e-3,
             "schedule": "cosine",  # or constant, or clock: as 'seconds' go by
             "warmup_steps": 200,
             "averaging": 0.999,

@@ -10,6 +10,7 @@ stopped.
 """
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -76,11 +77,13 @@ def settings_of(config) -> tuple[tuple[Settings, ...], float]:
 def pools_of(config, scales: tuple[Settings, ...], other_center: float):
     """Kernels to train on and to validate on, a pool a scale."""
     key = jax.random.key(config.seed)
-    pairs = [
-        [kernel_pool.recenter(key, pool, s.spec, other_center) for pool in kernel_pool.draw_two(config, s.family)]
-        for s in scales
-    ]
-    return tuple(zip(*pairs, strict=True))
+
+    def draw(settings):
+        pools = kernel_pool.draw_two(config, settings.family)
+        return [kernel_pool.recenter(key, pool, settings.spec, other_center) for pool in pools]
+
+    with ThreadPoolExecutor() as threads:  # most of the time goes into compiling, one program after another
+        return tuple(zip(*threads.map(draw, scales), strict=True))
 
 
 def start_of(config, network: USRNet):

@@ -30,10 +30,11 @@ def test_trainings_end_within_their_time_and_are_not_repeated(data, tmp_path):
     manifest = read_json(tmp_path, "manifest.json")
     assert manifest["device"] and manifest["versions"]["jax"]
     assert {name: stage["status"] for name, stage in manifest["stages"].items()} == {"usrnet": "ok", "kenet_x2": "ok"}
-    with zipfile.ZipFile(tmp_path / "results.zip") as results:
-        names = set(results.namelist())
-    assert {"manifest.json", "usrnet/usrnet.npz", "usrnet/usrnet.json", "kenet_x2/kenet.npz", "kenet_x2.log"} <= names
-    assert not any("state" in name for name in names)
+    for stage, files in {"usrnet": {"usrnet.npz", "usrnet.json"}, "kenet_x2": {"kenet.npz", "metrics.jsonl"}}.items():
+        with zipfile.ZipFile(tmp_path / f"{stage}.zip") as results:
+            names = set(results.namelist())
+        assert {f"{stage}.log", *(f"{stage}/{name}" for name in files)} <= names
+        assert not any("state" in name for name in names)
     assert read_json(tmp_path, "usrnet", "usrnet.json")["data"]["input"].endswith("/train")
     again = launch("gpu", *flags)
     assert again.code == 0 and read_json(tmp_path, "manifest.json")["stages"] == manifest["stages"]
