@@ -7,7 +7,7 @@ PYTEST := -m pytest -n 2 --dist loadfile
 EXTRA := $(shell nvidia-smi >/dev/null 2>&1 && echo ,cuda12)
 RUN := $(VENV)/bin/python
 
-.PHONY: setup demo test test-long bench-gpu docs lint format clean
+.PHONY: setup demo test test-long bench-gpu data-pack gpu docs lint format clean
 
 setup: $(VENV)/.installed
 
@@ -34,6 +34,16 @@ bench-gpu: setup
 docs: setup
 	$(VENV)/bin/mkdocs build --quiet
 	@echo 'open out/docs/index.html'
+
+# The images of trainings in one file, for a machine that does not have them.
+data-pack: setup
+	$(RUN) launch/pack_data.py --input='../shared/data/BSDS500/train/*.jpg' \
+		--input='../shared/data/photographs/train/*.png' --validation='../shared/data/BSDS500/val/*.jpg' \
+		--output=out/data.zip
+
+# A rented hour: bench, then trainings by worth; goes on where it was stopped. STAGES=usrnet:200,... for less time.
+gpu: setup
+	$(RUN) launch/gpu.py --data=out/data.zip --workdir=out/gpu $(if $(STAGES),--stages=$(STAGES))
 
 lint: setup
 	$(VENV)/bin/ruff check .

@@ -105,6 +105,7 @@ RULES = {
     "weights": ("a name, or one number for each family", lambda v: isinstance(v, tuple | list | str | None)),
     "variance_range": _RANGE,
     "length_range": _RANGE,
+    "radius_range": _RANGE,
     "major_variance_range": _RANGE,
     "learning_rate": _POSITIVE,
     "temperature": _POSITIVE,

@@ -1,6 +1,11 @@
-"""Training of USRNet: examples made on the device from sharp images, and scores on a fixed set."""
+"""Training of USRNet: examples made on the device from sharp images, and scores on a fixed set.
+
+A step has examples of one scale. What scales have in common, the denoiser above all, is compiled once: their images lie
+in frames of one size.
+"""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -9,14 +14,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from blindsr_jax.degradation import degrade
+from blindsr_jax.kenet.corruption import Corruption, corrupt, draw_gray, to_gray
 from blindsr_jax.kernels.family import KernelFamily
 from blindsr_jax.networks.usrnet import COLOURS, USRNet, first_image
 from blindsr_jax.problem import Spec
+from blindsr_jax.proximal import solve_data
 from blindsr_jax.training.bank import random_patch
 from blindsr_jax.training.engine import Task
+from blindsr_jax.training.kernel_pool import Pool, pick
 
 _VALIDATION_KEY = 2024
 _FIRST_WEIGHT = -4.6  # the softplus of it is 0.01: a data step that counts from the start
+_NOISE_GAIN = 20.0  # noise levels are small numbers: with usual first weights the network would hear little of them
 
 
 class Example(NamedTuple):
@@ -34,73 +43,118 @@ class Settings(NamedTuple):
     spec: Spec
     family: KernelFamily
     side: int  # of the sharp image over the LR image, in pixels; a rest of the scale is cut off
-    noise_max: float = 0.0  # the noise has a standard deviation of U(0, noise_max), on the [0, 1] scale
-    clean: float = 0.5  # share of the examples without noise and with the true kernel
-    kernel_error: float = 0.0  # largest share of another kernel in the one that is shown, beside noise
-    quantize: bool = True  # the LR image to the 256 levels of a file
+    corruption: Corruption = Corruption()
+    clean: float = 0.5  # share of the examples that are rounded only and come with the true kernel
+    wrong_kernel: float = 1.0  # share of the others whose kernel is not the true one
+    kernel_error: float = 0.0  # largest share of another kernel in such a one
+
+    @property
+    def lr_side(self) -> int:
+        """Side of the LR images."""
+        return self.side // self.spec.scale
 
     @property
     def patch(self) -> int:
         """Side of the sharp patches that examples are made of."""
-        lr = self.side // self.spec.scale
-        return self.spec.canvas_shape((lr, lr, COLOURS))[0]
+        return self.spec.canvas_shape((self.lr_side, self.lr_side, COLOURS))[0]
 
 
-def synthesize(keys: jax.Array, pieces: jax.Array, settings: Settings) -> Example:
+def synthesize(keys: jax.Array, pieces: jax.Array, pool: Pool, settings: Settings) -> Example:
     """Examples of one scale; each depends on its key alone.
 
     Args:
       keys: (n,) typed PRNG keys.
       pieces: (m, p, p, 3) uint8 of `training.bank.cut`, p at least `settings.patch`.
+      pool: where kernels come from.
       settings: how they are made.
 
     Returns:
       The examples, with a leading axis n.
     """
-    keys = jax.vmap(lambda key: jax.random.split(key, 7))(keys)
-    patch_keys, kernel_keys, level_keys, clean_keys, noise_keys, other_keys, share_keys = jnp.moveaxis(keys, 1, 0)
-    sharp = jax.vmap(lambda key: random_patch(key, pieces, settings.patch))(patch_keys)
-    draw = jax.vmap(lambda key: settings.family.render(settings.family.sample(key)).astype(sharp.dtype))
+    keys = jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 7))(keys), 1, 0)
+    patch_keys, kernel_keys, gray_keys, clean_keys, noise_keys, other_keys, share_keys = keys
+    draw_patch = jax.vmap(lambda key: random_patch(key, pieces, settings.patch))
+    grays = jax.vmap(lambda key: draw_gray(key, settings.corruption))(gray_keys)
+    sharp = jax.vmap(to_gray)(draw_patch(patch_keys), grays)
+    draw = jax.vmap(lambda key: pick(key, pool)[0].astype(sharp.dtype))
     kernels = shown = draw(kernel_keys)
-    levels = jax.vmap(lambda key: jax.random.uniform(key, (), sharp.dtype, 0, settings.noise_max))(level_keys)
     clean = jax.vmap(lambda key: jax.random.bernoulli(key, settings.clean))(clean_keys)
-    noise_std = jnp.where(clean, 0, levels)
     if settings.kernel_error:
-        shares = jax.vmap(lambda key: jax.random.uniform(key, (), sharp.dtype, 0, settings.kernel_error))(share_keys)
-        shares = jnp.where(clean, 0, shares)[:, None, None]
-        shown = kernels + shares * (draw(other_keys) - kernels)
+        luck, shares = jnp.moveaxis(jax.vmap(lambda key: jax.random.uniform(key, (2,), sharp.dtype))(share_keys), 1, 0)
+        shares = jnp.where(clean | (luck >= settings.wrong_kernel), 0, settings.kernel_error * shares)
+        shown = kernels + shares[:, None, None] * (draw(other_keys) - kernels)
 
     def reduce(example):
-        image, kernel, std, key = example
+        image, kernel, key, gray, is_clean = example
         lr = degrade(image, kernel, scale=settings.spec.scale, boundary=settings.spec.boundary)
-        lr = jnp.clip(lr + std * jax.random.normal(key, lr.shape, lr.dtype), 0, 1)
-        return jnp.round(255 * lr) / 255 if settings.quantize else lr
+        return corrupt(key, lr, gray, settings.corruption, is_clean)
 
     # One after another on a CPU: together they do not fit its cache.
     each = jax.lax.map if jax.default_backend() == "cpu" else lambda function, args: jax.vmap(function)(args)
-    return Example(sharp, each(reduce, (sharp, kernels, noise_std, noise_keys)), shown, noise_std)
+    seen = each(reduce, (sharp, kernels, noise_keys, grays, clean))
+    return Example(sharp, seen.lr, shown, seen.noise_std)
 
 
-def restore(network: USRNet, params: Any, seen: Example, settings: Settings) -> jax.Array:
-    """The network's images (N, H, W, 3) or canvases."""
-    return network.apply(params, seen.lr, seen.kernel, seen.noise_std, spec=settings.spec)
+class Frames(NamedTuple):
+    """Examples of one scale in frames that those of any scale fit into: the corner of each array counts."""
+
+    seen: Example
+    first: jax.Array  # (n, P, P, 3), the image that the network starts from
+    index: jax.Array  # () which scale
 
 
-def over_lr(images: jax.Array, seen: Example, settings: Settings) -> jax.Array:
-    """The part of images or canvases over the LR images: (N, s h, s w, 3)."""
-    return settings.spec.crop(images, seen.lr.shape)
+def _grow(x: jax.Array, side: int) -> jax.Array:
+    """(n, a, b, ...) -> (n, side, side, ...), the border repeated."""
+    rest = [(0, 0)] * (x.ndim - 3)
+    return jnp.pad(x, [(0, 0), (0, side - x.shape[1]), (0, side - x.shape[2]), *rest], mode="edge")
+
+
+def frame(seen: Example, index: int, scales: tuple[Settings, ...]) -> Frames:
+    """Puts examples of the scale `index` into frames."""
+    room, lr_room = max(s.patch for s in scales), max(s.lr_side for s in scales)
+    kernel_room = max(s.spec.kernel_size for s in scales)
+    first = _grow(first_image(seen.lr, scales[index].spec), room)
+    seen = Example(_grow(seen.sharp, room), _grow(seen.lr, lr_room), _grow(seen.kernel, kernel_room), seen.noise_std)
+    return Frames(seen, first, jnp.int32(index))
+
+
+def restore(network: USRNet, params: Any, frames: Frames, scales: tuple[Settings, ...]) -> jax.Array:
+    """The network's images or canvases in frames (n, P, P, 3)."""
+
+    def solve(settings, image, weight):
+        spec, c, h = settings.spec, settings.patch, settings.lr_side
+        seen, room, k = frames.seen, image.shape[1], spec.kernel_size
+        data_step = jax.vmap(partial(solve_data, spec=spec, num_iterations=network.data_iterations))
+        return _grow(data_step(image[:, :c, :c], seen.lr[:, :h, :h], seen.kernel[:, :k, :k], weight), room)
+
+    def data_step(image, weight):
+        return jax.lax.switch(frames.index, [partial(solve, settings) for settings in scales], image, weight)
+
+    scale = jnp.asarray([settings.spec.scale for settings in scales], frames.first.dtype)[frames.index]
+    return network.apply(params, frames.first, data_step, frames.seen.noise_std, scale, method="refine")
+
+
+def over_lr(images: jax.Array, settings: Settings) -> jax.Array:
+    """The part of images or canvases in frames that lies over the LR images: (n, s h, s w, 3)."""
+    return settings.spec.crop(
+        images[:, : settings.patch, : settings.patch], (settings.lr_side, settings.lr_side, COLOURS)
+    )
 
 
 def first_guess(params: Any) -> Any:
     """Random parameters changed so that the network starts as data steps with a denoiser that does nothing.
 
-    The denoiser has no path around it; a short training would be spent on learning to pass its input on.
-    The first channels of its outer level carry the image, and what the inner levels add starts at zero.
+    A denoiser without folds has no path around it; a short training would be spent on learning to pass its input on.
+    There the first channels of its outer level carry the image, and what the inner levels add starts at zero.
     """
     parts = {name: dict(part) for name, part in params["params"].items()}
-    bias, head, tail = parts["h"]["mlp.4"]["bias"], parts["p"]["m_head"]["kernel"], parts["p"]["m_tail"]["kernel"]
-    colours = jnp.arange(COLOURS)
+    bias, tail = parts["h"]["mlp.4"]["bias"], parts["p"]["m_tail"]["kernel"]
+    parts["h"]["mlp.0"] = parts["h"]["mlp.0"] | {"kernel": parts["h"]["mlp.0"]["kernel"].at[0].multiply(_NOISE_GAIN)}
     parts["h"]["mlp.4"] = parts["h"]["mlp.4"] | {"bias": bias.at[: len(bias) // 2].set(_FIRST_WEIGHT)}
+    if tail.shape[-1] > COLOURS:
+        parts["p"]["m_tail"] = {"kernel": jnp.zeros_like(tail)}
+        return {"params": parts}
+    colours, head = jnp.arange(COLOURS), parts["p"]["m_head"]["kernel"]
     parts["p"]["m_head"] = {"kernel": head.at[..., :COLOURS].set(0).at[1, 1, colours, colours].set(1)}
     parts["p"]["m_tail"] = {"kernel": jnp.zeros_like(tail).at[1, 1, colours, colours].set(1)}
     if "m_up1.0" in parts["p"]:
@@ -110,6 +164,8 @@ def first_guess(params: Any) -> Any:
 
 def make_task(network: USRNet, scales: tuple[Settings, ...], *, start: Any = None) -> Task:
     """The task: the mean absolute error over the LR image, each step at one scale drawn at random (L1, as the paper).
+
+    Its data are (pieces, pools), one pool a scale.
 
     Args:
       network: of any size.
@@ -125,15 +181,17 @@ def make_task(network: USRNet, scales: tuple[Settings, ...], *, start: Any = Non
         params = network.init(key, lr, kernel, noise, spec=spec)
         return first_guess(params)
 
-    def loss_of(settings, params, keys, pieces):
-        seen = synthesize(keys, pieces, settings)
-        found = restore(network, params, seen, settings)
-        return jnp.mean(jnp.abs(over_lr(found, seen, settings) - over_lr(seen.sharp, seen, settings)))
+    def draw(index, keys, pieces, pools):
+        return frame(synthesize(keys, pieces, pools[index], scales[index]), index, scales)
 
-    def loss(params, keys, pieces):
-        branches = [partial(loss_of, settings) for settings in scales]
+    def distance(settings, found, sharp):
+        return jnp.mean(jnp.abs(over_lr(found, settings) - over_lr(sharp, settings)))
+
+    def loss(params, keys, data):
         index = jax.random.randint(jax.random.fold_in(keys[0], 0), (), 0, len(scales))
-        return jax.lax.switch(index, branches, params, keys, pieces), {}
+        frames = jax.lax.switch(index, [partial(draw, i) for i in range(len(scales))], keys, *data)
+        found = restore(network, params, frames, scales)
+        return jax.lax.switch(index, [partial(distance, s) for s in scales], found, frames.seen.sharp), {}
 
     return Task(init, loss)
 
@@ -147,19 +205,33 @@ def psnr(images: np.ndarray, truth: np.ndarray) -> float:
 class Validation:
     """Fixed examples of each scale, the same for each training on this data."""
 
-    def __init__(self, network: USRNet, pieces: jax.Array, scales: tuple[Settings, ...], *, number: int):
+    def __init__(
+        self,
+        network: USRNet,
+        pieces: jax.Array,
+        pools: tuple[Pool, ...],
+        scales: tuple[Settings, ...],
+        *,
+        number: int,
+    ):
         """Makes `number` examples a scale; `baseline` are the scores of the nearest-neighbour enlargement."""
-        keys = jax.random.split(jax.random.key(_VALIDATION_KEY), number)
-        make = jax.jit(synthesize, static_argnums=2)
-        self._sets = [(settings, jax.device_get(make(keys, pieces, settings))) for settings in scales]
-        self._restore = jax.jit(partial(restore, network), static_argnums=2)
-        self.baseline = self._score(lambda seen, settings: first_image(jnp.asarray(seen.lr), settings.spec))
+        keys, self._scales = jax.random.split(jax.random.key(_VALIDATION_KEY), number), scales
 
-    def _score(self, function) -> Mapping[str, float]:
+        def make(pair):
+            index, pool = pair
+            draw = jax.jit(lambda pool: frame(synthesize(keys, pieces, pool, scales[index]), index, scales))
+            return draw(pool)
+
+        with ThreadPoolExecutor() as threads:  # most of the time goes into compiling
+            self._sets = list(threads.map(make, enumerate(pools)))
+        self._restore = jax.jit(lambda params, frames: restore(network, params, frames, scales))
+        self.baseline = self._score([frames.first for frames in self._sets])
+
+    def _score(self, images: list[jax.Array]) -> Mapping[str, float]:
         found = {}
-        for settings, seen in self._sets:
-            pair = (over_lr(x, seen, settings) for x in (function(seen, settings), seen.sharp))
-            found[f"psnr_x{settings.spec.scale}"] = psnr(*map(np.asarray, pair))
+        for settings, frames, image in zip(self._scales, self._sets, images, strict=True):
+            pair = (np.asarray(over_lr(x, settings)) for x in (image, frames.seen.sharp))
+            found[f"psnr_x{settings.spec.scale}"] = psnr(*pair)
         return found
 
     @property
@@ -169,18 +241,13 @@ class Validation:
 
     def scores(self, params: Any) -> Mapping[str, float]:
         """Mean PSNR in dB of each scale."""
-        return self._score(lambda seen, settings: self._restore(params, seen, settings))
+        return self._score([self._restore(params, frames) for frames in self._sets])
 
     def sheet(self, params: Any) -> np.ndarray:
         """The first example of each scale, enlarged, restored and sharp, as one picture (rows, columns, 3)."""
         rows = []
-        for settings, seen in self._sets:
-            seen = jax.tree.map(lambda x: x[:1], seen)
-            images = (
-                first_image(jnp.asarray(seen.lr), settings.spec),
-                self._restore(params, seen, settings),
-                seen.sharp,
-            )
-            rows.append(np.concatenate([np.asarray(over_lr(x, seen, settings))[0] for x in images], 1))
+        for settings, frames in zip(self._scales, self._sets, strict=True):
+            images = (frames.first, self._restore(params, frames), frames.seen.sharp)
+            rows.append(np.concatenate([np.asarray(over_lr(x[:1], settings))[0] for x in images], 1))
         side = max(row.shape[1] for row in rows)
         return np.concatenate([np.pad(row, ((0, 0), (0, side - row.shape[1]), (0, 0))) for row in rows])

@@ -4,6 +4,7 @@ So a file is what launch/convert.py makes of the released weights, or what launc
 """
 
 import io
+import math
 import os
 import pathlib
 from collections.abc import Mapping
@@ -77,7 +78,8 @@ def _config(shapes: Mapping[str, tuple[int, ...]]) -> UsrnetConfig | None:
     widths = [first[0]]
     while len(down := shapes.get(f"p.m_down{len(widths)}.{blocks}.weight", ())) == 4:
         widths.append(down[0])
-    sizes = (*widths, blocks, last[1], last[0] // 2)
+    fold = math.isqrt((first[1] - 1) // COLOURS)  # it sees blocks of pixels and the noise level
+    sizes = (*widths, blocks, last[1], last[0] // 2, fold)
     return UsrnetConfig(tuple(widths), *sizes[len(widths) :]) if all(sizes) else None
 
 

@@ -99,7 +99,7 @@ def make_write(network: UNetConfig, clean: np.ndarray, sets, baseline):
         place = os.path.join(folder, "prior.npz")
         io.write_bytes(place, weights.to_bytes(network, params))
         params = weights.read(place)[1]
-        note["data"] = driver.data_name(_INPUT.value)
+        note["data"] = driver.data_name(_INPUT.value, "input")
         note["non_local_means"] = baseline
         io.write_json(os.path.join(folder, "prior.json"), note)
         std, noisy = list(sets.values())[len(sets) // 2]

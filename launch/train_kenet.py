@@ -18,16 +18,16 @@ from ml_collections import config_flags
 
 from blindsr_jax import cli, io, methods
 from blindsr_jax.config import check_values
-from blindsr_jax.kenet import synthesis, weights
+from blindsr_jax.kenet import corruption, synthesis, weights
 from blindsr_jax.kenet.training import Validation, make_task, score_names
 from blindsr_jax.networks.kenet import LARGEST_REACH, SMALLEST_SIDE, KENet
 from blindsr_jax.networks.layers import PRECISIONS, Compute
 from blindsr_jax.problem import make_spec
-from blindsr_jax.training import driver
+from blindsr_jax.training import driver, kernel_pool
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The training: a file like configs/kenet.py.")
-_INPUT = flags.DEFINE_string("input", None, "Sharp images to train on: a quoted glob or a folder.")
-_VALIDATION = flags.DEFINE_string("validation", None, "Sharp images to validate on: a quoted glob or a folder.")
+_INPUT = flags.DEFINE_string("input", None, "Sharp images to train on: a quoted glob, a folder or a pack.")
+_VALIDATION = flags.DEFINE_string("validation", None, "Sharp images to validate on: likewise.")
 flags.adopt_module_key_flags(driver)
 flags.mark_flags_as_required(["config", "input", "validation", "workdir"])
 
@@ -45,15 +45,9 @@ def check(config):
         raise ValueError(f"config.lr_side is {config.lr_side}, expected at least {SMALLEST_SIDE}")
     if config.reach not in range(LARGEST_REACH + 1):
         raise ValueError(f"config.reach is {config.reach}, expected a whole number from 0 to {LARGEST_REACH}")
-    quality = config.jpeg_quality
-    if quality is not None and (len(quality) != 2 or not 1 <= quality[0] <= quality[1] <= 100):
-        raise ValueError(f"config.jpeg_quality is {quality!r}, expected (low, high) between 1 and 100")
-    if not config.noise_max >= 0:
-        raise ValueError(f"config.noise_max is {config.noise_max!r}, expected a number of at least 0")
     spec = make_spec(scale=config.scale, kernel_size=config.kernel_size, kernel_center="release")
     family = methods.build_family(config.prior, spec)
-    quality = None if quality is None else tuple(quality)
-    settings = synthesis.Settings(config.scale, config.lr_side, config.noise_max, quality)
+    settings = synthesis.Settings(config.scale, config.lr_side, corruption.from_config(config))
     categories = len(synthesis.category_names(family))
     sizes = spec.kernel_size, config.channels, config.hidden, categories, config.reach
     return spec, family, settings, KENet(*sizes, Compute(precision=config.precision))
@@ -69,7 +63,7 @@ def make_write(config, family, validation):
         found = weights.read(place)  # the scores of what is stored
         note |= {"scale": config.scale, "families": names, "kernel_size": found.kernel_size}
         note |= {"stored": validation.scores(found.params), "mean_kernel": validation.baseline}
-        note["data"] = {flag.name: driver.data_name(flag.value) for flag in (_INPUT, _VALIDATION)}
+        note["data"] = {flag.name: driver.data_name(flag.value, flag.name) for flag in (_INPUT, _VALIDATION)}
         io.write_json(os.path.join(folder, "kenet.json"), note)
         rows = np.stack([validation.truth.kernel[:_SHEET], validation.kernels(found.params)[0][:_SHEET]])
         io.kernel_sheet(os.path.join(folder, "kernels.png"), rows)
@@ -88,13 +82,14 @@ def main() -> int:
     least = synthesis.crop_side(settings.lr_side, settings.scale, spec.kernel_size)
     pieces = jnp.asarray(driver.pieces(_INPUT.value, "input", least=least))
     held_out = jnp.asarray(driver.pieces(_VALIDATION.value, "validation", least=least))
-    validation = Validation(network, held_out, family, settings, number=config.validation_patches)
+    pool, held_pool = kernel_pool.draw_two(config, family)
+    validation = Validation(network, held_out, held_pool, family, settings, number=config.validation_patches)
     size = sum(x.size for x in jax.tree.leaves(jax.eval_shape(task.init, jax.random.key(0))))
     print(f"{len(pieces)} pieces of {pieces.shape[1]} px, {size} parameters; mean kernel: {validation.baseline}")
     job = driver.Job(
         config,
         task,
-        pieces,
+        (pieces, pool),
         validate=validation.scores,
         names=score_names(family),
         write=make_write(config, family, validation),

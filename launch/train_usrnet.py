@@ -10,6 +10,7 @@ stopped.
 """
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -19,49 +20,70 @@ from ml_collections import config_flags
 
 from blindsr_jax import cli, io, methods, usrnet_weights
 from blindsr_jax.config import check_values
+from blindsr_jax.kenet import corruption
 from blindsr_jax.networks.layers import PRECISIONS, Compute
 from blindsr_jax.networks.usrnet import USRNet, UsrnetConfig
 from blindsr_jax.problem import make_spec
-from blindsr_jax.training import driver
+from blindsr_jax.training import driver, kernel_pool
 from blindsr_jax.usrnet_training import Settings, Validation, make_task
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The training: a file like configs/usrnet.py.")
-_INPUT = flags.DEFINE_string("input", None, "Sharp images to train on: a quoted glob or a folder.")
-_VALIDATION = flags.DEFINE_string("validation", None, "Sharp images to validate on: a quoted glob or a folder.")
+_INPUT = flags.DEFINE_string("input", None, "Sharp images to train on: a quoted glob, a folder or a pack.")
+_VALIDATION = flags.DEFINE_string("validation", None, "Sharp images to validate on: likewise.")
 flags.adopt_module_key_flags(driver)
 flags.mark_flags_as_required(["config", "input", "validation", "workdir"])
+
+# Shares of examples, with what they are in configs that do not name them.
+_SHARES = {"clean": 0.5, "wrong_kernel": 1.0, "kernel_error": 0.0, "other_center": 0.0}
 
 
 def network_of(config) -> USRNet:
     """The network that a config describes; a ValueError where it is wrong."""
     if config.precision not in PRECISIONS:
         raise ValueError(f"config.precision is {config.precision!r}, expected one of {', '.join(PRECISIONS)}")
-    sizes = UsrnetConfig(tuple(config.widths), config.blocks, config.hidden, config.iterations)
+    sizes = UsrnetConfig(tuple(config.widths), config.blocks, config.hidden, config.iterations, config.get("fold", 1))
     numbers = (*sizes.widths, *sizes[1:], config.data_iterations)
     if not sizes.widths or not all(isinstance(n, int) and n > 0 for n in numbers):
-        names = "widths, blocks, hidden, iterations and data_iterations"
+        names = "widths, blocks, hidden, iterations, fold and data_iterations"
         raise ValueError(f"the config's {names} are {numbers}, expected whole numbers of at least 1")
     return USRNet(sizes, Compute(precision=config.precision), config.data_iterations)
 
 
-def settings_of(config) -> tuple[Settings, ...]:
-    """How examples of each scale are made; a ValueError where a value is wrong."""
+def settings_of(config) -> tuple[tuple[Settings, ...], float]:
+    """How examples of each scale are made, and the share of kernels with the other centre.
+
+    Raises:
+      ValueError: a value is wrong.
+    """
     if not config.scales:
         raise ValueError("config.scales is empty, expected at least one scale")
-    if not config.noise_max >= 0:
-        raise ValueError(f"config.noise_max is {config.noise_max!r}, expected a number of at least 0")
-    if not 0 <= config.clean <= 1:
-        raise ValueError(f"config.clean is {config.clean!r}, expected a share from 0 to 1")
-    if not 0 <= config.kernel_error <= 1:
-        raise ValueError(f"config.kernel_error is {config.kernel_error!r}, expected a share from 0 to 1")
+    shares = {name: config.get(name, default) for name, default in _SHARES.items()}
+    for name, value in shares.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f"config.{name} is {value!r}, expected a share from 0 to 1")
+    other_center, spoiled = shares.pop("other_center"), corruption.from_config(config)
+    sizes = config.get("kernel_sizes") or [None] * len(config.scales)
+    if len(sizes) != len(config.scales):
+        raise ValueError(f"config.kernel_sizes has {len(sizes)} entries, expected one for each scale")
     found = []
-    for scale in config.scales:
-        spec = make_spec(scale=scale, boundary=config.boundary, kernel_center=config.kernel_center)
+    for scale, size in zip(config.scales, sizes, strict=True):
+        spec = make_spec(scale=scale, kernel_size=size, boundary=config.boundary, kernel_center=config.kernel_center)
         if config.side < spec.kernel_size:
             raise ValueError(f"config.side is {config.side}, expected at least {spec.kernel_size} at scale {scale}")
-        family = methods.build_family(config.prior, spec)
-        found.append(Settings(spec, family, config.side, config.noise_max, config.clean, config.kernel_error))
-    return tuple(found)
+        found.append(Settings(spec, methods.build_family(config.prior, spec), config.side, spoiled, **shares))
+    return tuple(found), other_center
+
+
+def pools_of(config, scales: tuple[Settings, ...], other_center: float):
+    """Kernels to train on and to validate on, a pool a scale."""
+    key = jax.random.key(config.seed)
+
+    def draw(settings):
+        pools = kernel_pool.draw_two(config, settings.family)
+        return [kernel_pool.recenter(key, pool, settings.spec, other_center) for pool in pools]
+
+    with ThreadPoolExecutor() as threads:  # most of the time goes into compiling, one program after another
+        return tuple(zip(*threads.map(draw, scales), strict=True))
 
 
 def start_of(config, network: USRNet):
@@ -80,8 +102,8 @@ def make_write(validation: Validation):
     def write(folder, params, note):
         place = os.path.join(folder, "usrnet.npz")
         io.write_bytes(place, usrnet_weights.to_bytes(params))
-        note["nearest"] = validation.baseline
-        note["data"] = {flag.name: driver.data_name(flag.value) for flag in (_INPUT, _VALIDATION)}
+        note |= {"stored": validation.scores(params), "nearest": validation.baseline}
+        note["data"] = {flag.name: driver.data_name(flag.value, flag.name) for flag in (_INPUT, _VALIDATION)}
         io.write_json(os.path.join(folder, "usrnet.json"), note)
         sheet = np.clip(validation.sheet(params), 0, 1).astype(np.float32)
         io.write_image(os.path.join(folder, "restored.png"), io.Image(sheet))
@@ -94,7 +116,7 @@ def main() -> int:
     config = _CONFIG.value.copy_and_resolve_references()
     try:
         check_values(config, "config.")
-        network, scales = network_of(config), settings_of(config)
+        network, (scales, other_center) = network_of(config), settings_of(config)
         task = make_task(network, scales, start=start_of(config, network))
     except (ValueError, TypeError) as error:
         raise cli.UsageError(cli.one_line(error)) from error
@@ -102,13 +124,14 @@ def main() -> int:
     pieces, held_out = (
         jnp.asarray(driver.pieces(flag.value, flag.name, least=least)) for flag in (_INPUT, _VALIDATION)
     )
-    validation = Validation(network, held_out, scales, number=config.validation_patches)
+    pools, held_pools = pools_of(config, scales, other_center)
+    validation = Validation(network, held_out, held_pools, scales, number=config.validation_patches)
     size = sum(x.size for x in jax.tree.leaves(jax.eval_shape(task.init, jax.random.key(0))))
     print(f"{len(pieces)} pieces of {pieces.shape[1]} px, {size} parameters; nearest: {validation.baseline}")
     job = driver.Job(
         config,
         task,
-        pieces,
+        (pieces, pools),
         validate=validation.scores,
         names=validation.names,
         write=make_write(validation),

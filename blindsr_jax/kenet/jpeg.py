@@ -1,12 +1,14 @@
 """What JPEG compression does to an image, in jax.numpy: rounded cosine coefficients, without the bit stream.
 
-Full chroma resolution (4:4:4) and the example tables of the standard (ITU-T T.81, annex K) with the usual scaling by a
-quality. For making training data; rounding has no useful gradient.
+Full or half chroma resolution (4:4:4, 4:2:0) and the example tables of the standard (ITU-T T.81, annex K) with the
+usual scaling by a quality. For making training data; rounding has no useful gradient.
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from blindsr_jax.networks.layers import upsample
 
 _LUMA = np.array(
     [
@@ -36,27 +38,42 @@ def tables(quality: jax.Array) -> jax.Array:
     return jnp.clip((base * percent + 50) // 100, 1, 255)
 
 
-def compress(image: jax.Array, quality: jax.Array) -> jax.Array:
+def _code(planes: jax.Array, steps: jax.Array) -> jax.Array:
+    """Planes (H, W, C) around 0, sides multiples of 8, with coefficients rounded to multiples of steps (C, 8, 8)."""
+    dct = jnp.asarray(_DCT, planes.dtype)
+    blocks = planes.reshape(planes.shape[0] // 8, 8, planes.shape[1] // 8, 8, planes.shape[2])
+    coefficients = jnp.einsum("ui,aibjc,vj->abcuv", dct, blocks, dct, precision="highest")
+    coefficients = jnp.round(coefficients / steps) * steps
+    planes = jnp.einsum("ui,abcuv,vj->aibjc", dct, coefficients, dct, precision="highest").reshape(planes.shape)
+    return jnp.clip(jnp.round(planes), -128, 127)
+
+
+def _halve(planes: jax.Array) -> jax.Array:
+    """Means of 2 x 2 pixels, rounded: (H, W, C) -> (H / 2, W / 2, C)."""
+    h, w, c = planes.shape
+    return jnp.round(planes.reshape(h // 2, 2, w // 2, 2, c).mean((1, 3)))
+
+
+def compress(image: jax.Array, quality: jax.Array, *, subsample: jax.Array | bool = False) -> jax.Array:
     """An image after JPEG compression.
 
     Args:
       image: (H, W, 3) in [0, 1], any size; blocks that it does not fill are padded by repeating its border.
       quality: () whole number from 1 to 100, as encoders name it.
+      subsample: () whether the colours are kept at half resolution, as most encoders do.
 
     Returns:
       (H, W, 3) in [0, 1], of the dtype of `image`.
     """
     h, w, _ = image.shape
     dtype = image.dtype
-    ycc, dct = jnp.asarray(_YCC, dtype), jnp.asarray(_DCT, dtype)
-    x = 255 * jnp.pad(image, ((0, -h % 8), (0, -w % 8), (0, 0)), mode="edge")
-    offset = jnp.asarray([128, 0, 0], dtype)
+    ycc, offset = jnp.asarray(_YCC, dtype), jnp.asarray([128, 0, 0], dtype)
+    x = 255 * jnp.pad(image, ((0, -h % 16), (0, -w % 16), (0, 0)), mode="edge")
     x = jnp.round(jnp.matmul(x, ycc.T, precision="highest")) - offset  # codecs pass whole numbers on
-    blocks = x.reshape(x.shape[0] // 8, 8, x.shape[1] // 8, 8, 3)
     steps = tables(quality).astype(dtype)
-    coefficients = jnp.einsum("ui,aibjc,vj->abcuv", dct, blocks, dct, precision="highest")
-    coefficients = jnp.round(coefficients / steps) * steps
-    x = jnp.einsum("ui,abcuv,vj->aibjc", dct, coefficients, dct, precision="highest").reshape(x.shape)
-    x = jnp.clip(jnp.round(x), -128, 127) + offset
+    luma, chroma = _code(x[..., :1], steps[:1]), _code(x[..., 1:], steps[1:])
+    if subsample is not False:
+        chroma = jnp.where(subsample, jnp.round(upsample(_code(_halve(x[..., 1:]), steps[1:]))), chroma)
+    x = jnp.concatenate([luma, chroma], -1) + offset
     rgb = jnp.matmul(x, jnp.asarray(np.linalg.inv(_YCC), dtype).T, precision="highest")
     return jnp.clip(jnp.round(rgb) / 255, 0, 1)[:h, :w]

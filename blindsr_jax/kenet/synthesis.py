@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 
 from blindsr_jax.degradation import degrade
-from blindsr_jax.kenet.jpeg import compress
-from blindsr_jax.kernels.family import KernelFamily, MixtureLatent, sample_kernels
+from blindsr_jax.kenet.corruption import Corruption, corrupt, draw_gray, to_gray
+from blindsr_jax.kernels.family import KernelFamily, sample_kernels
 from blindsr_jax.training.bank import random_patch
+from blindsr_jax.training.kernel_pool import Pool, pick
 
 
 class Sample(NamedTuple):
@@ -28,9 +29,7 @@ class Settings(NamedTuple):
 
     scale: int
     lr_side: int = 64
-    noise_max: float = 0.0  # the noise of a patch has a standard deviation of U(0, noise_max), on the [0, 1] scale
-    jpeg_quality: tuple[int, int] | None = None  # (low, high), one drawn for each patch; None: no compression
-    quantize: bool = True  # to the 256 levels of a file
+    corruption: Corruption = Corruption()
 
 
 def crop_side(lr_side: int, scale: int, kernel_size: int) -> int:
@@ -38,47 +37,34 @@ def crop_side(lr_side: int, scale: int, kernel_size: int) -> int:
     return scale * lr_side + kernel_size - scale
 
 
-def draw_kernel(key: jax.Array, family: KernelFamily) -> tuple[jax.Array, jax.Array]:
-    """A kernel (k, k) and its category (): the member of a mixture, 0 for a single family."""
-    latent = family.sample(key)
-    category = latent.index.astype(jnp.int32) if isinstance(latent, MixtureLatent) else jnp.int32(0)
-    return family.render(latent), category
-
-
 def category_names(family: KernelFamily) -> tuple[str, ...]:
-    """The names behind the categories of `draw_kernel`."""
+    """The names behind the categories of `synthesize`."""
     return tuple(member.name for member in family.members) or (family.name,)
 
 
 def make_lr(key: jax.Array, image: jax.Array, kernel: jax.Array, settings: Settings) -> jax.Array:
-    """Blurs and reduces a sharp crop (s h + k - s, s w + k - s, 3), then noise, JPEG and rounding as settings say."""
-    noise_key, level_key, jpeg_key = jax.random.split(key, 3)
+    """Blurs and reduces a sharp crop (s h + k - s, s w + k - s, 3), and spoils it as settings say."""
+    gray_key, key = jax.random.split(key)
+    gray = draw_gray(gray_key, settings.corruption)
     lr = degrade(image, kernel, scale=settings.scale, boundary="valid")
-    if settings.noise_max:
-        level = jax.random.uniform(level_key, (), lr.dtype, 0, settings.noise_max)
-        lr = lr + level * jax.random.normal(noise_key, lr.shape, lr.dtype)
-    lr = jnp.clip(lr, 0, 1)
-    if settings.jpeg_quality is not None:
-        low, high = settings.jpeg_quality
-        lr = compress(lr, jax.random.randint(jpeg_key, (), low, high + 1))
-    return jnp.round(255 * lr) / 255 if settings.quantize else lr
+    return corrupt(key, to_gray(lr, gray), gray, settings.corruption).lr
 
 
-def synthesize(keys: jax.Array, pieces: jax.Array, family: KernelFamily, settings: Settings) -> Sample:
+def synthesize(keys: jax.Array, pieces: jax.Array, pool: Pool, settings: Settings) -> Sample:
     """Training examples; each depends on its key alone.
 
     Args:
       keys: (n,) typed PRNG keys.
       pieces: (m, p, p, 3) uint8 of `training.bank.cut`, p at least `crop_side`; a crop is turned and mirrored before it
         is blurred, so that its kernel needs no turning.
-      family: where kernels come from; a mixture gives categories.
+      pool: where kernels come from; a mixture's gives categories.
       settings: what happens to a patch.
 
     Returns:
       The examples, with a leading axis n.
     """
     crop_keys, kernel_keys, lr_keys = jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 3))(keys), 1, 0)
-    kernels, categories = jax.vmap(lambda key: draw_kernel(key, family))(kernel_keys)
+    kernels, categories = jax.vmap(lambda key: pick(key, pool))(kernel_keys)
     side = crop_side(settings.lr_side, settings.scale, kernels.shape[-1])
     crops = jax.vmap(lambda key: random_patch(key, pieces, side))(crop_keys).astype(kernels.dtype)
 

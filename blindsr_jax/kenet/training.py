@@ -12,6 +12,7 @@ from blindsr_jax.kenet.synthesis import Sample, Settings, category_names, mean_k
 from blindsr_jax.kernels.family import KernelFamily
 from blindsr_jax.networks.kenet import SMALLEST_SIDE, KENet
 from blindsr_jax.training.engine import Task
+from blindsr_jax.training.kernel_pool import Pool
 
 _SCORES = ("kernel_psnr", "kernel_correlation", "kernel_cov_error")
 _VALIDATION_KEY, _MEAN_KEY = 2024, 2025
@@ -22,7 +23,7 @@ _LEAST_SHARE = 1e-5  # of a kernel, in the first guess
 def make_task(
     network: KENet, family: KernelFamily, settings: Settings, *, loss: str = "attention", category_weight: float = 0.02
 ) -> Task:
-    """The task; training starts from the network that always answers the mean kernel.
+    """The task on data (pieces, pool); training starts from the network that always answers the mean kernel.
 
     Args:
       network: with as many categories as the family has.
@@ -42,8 +43,8 @@ def make_task(
         params["params"]["kernel"]["bias"] = jnp.log(mean.reshape(-1) + _LEAST_SHARE)
         return params
 
-    def total(params, keys, pieces):
-        seen = synthesize(keys, pieces, family, settings)
+    def total(params, keys, data):
+        seen = synthesize(keys, *data, settings)
         said = network.apply(params, seen.lr)
         kernel_loss = jnp.mean(distance(said.kernel, seen.kernel))
         category_loss = jnp.mean(losses.cross_entropy(said.category_logits, seen.category))
@@ -78,15 +79,24 @@ def scores_of(kernels: np.ndarray, categories: np.ndarray, truth: Sample, family
 class Validation:
     """A fixed set of examples, the same for each training on this data."""
 
-    def __init__(self, network: KENet, pieces: jax.Array, family: KernelFamily, settings: Settings, *, number: int):
-        """Makes `number` examples from held-out pieces.
+    def __init__(
+        self,
+        network: KENet,
+        pieces: jax.Array,
+        pool: Pool,
+        family: KernelFamily,
+        settings: Settings,
+        *,
+        number: int,
+    ):
+        """Makes `number` examples from held-out pieces and a pool of kernels of the family.
 
         `truth` are the examples, `baseline` the scores of the mean kernel of the true category, which is the best guess
         of who knows the category and sees no image.
         """
         keys = jax.random.split(jax.random.key(_VALIDATION_KEY), number)
-        make = jax.jit(lambda keys, pieces: synthesize(keys, pieces, family, settings))
-        self.truth, self._family = jax.device_get(make(keys, pieces)), family
+        make = jax.jit(lambda keys, *data: synthesize(keys, *data, settings))
+        self.truth, self._family = jax.device_get(make(keys, pieces, pool)), family
         self._apply = jax.jit(lambda params, lr: network.apply(params, lr))
         means = np.asarray(mean_kernels(jax.random.key(_MEAN_KEY), family))[self.truth.category]
         self.baseline = scores_of(means, self.truth.category, self.truth, family)

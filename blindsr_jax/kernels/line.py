@@ -90,7 +90,7 @@ def family(
     scale: int,
     kernel_size: int | None = None,
     kernel_center: str = "release",
-    length_range: Sequence[float] | None = None,
+    length_range: Sequence[float] | str | None = None,
     release: bool = False,
 ) -> KernelFamily:
     """Linear motion with uniform length and direction, exactly centred.
@@ -99,7 +99,8 @@ def family(
       scale: s.
       kernel_size: odd k, None for `geometry.default_kernel_size`.
       kernel_center: 'release' or 'aligned'.
-      length_range: (low, high) pixels, None for (s, 3 s + 1) where that fits.
+      length_range: (low, high) pixels, None for (s, 3 s + 1) where that fits, 'wide' for from half of s to all that
+        the window holds.
       release: the released variant instead (DKP, Yang et al. 2024): `line_kernel` with half length k // 4 and angle
         ~ U(0, 360) degrees; `length_range` must be None.
 
@@ -112,6 +113,10 @@ def family(
             raise ValueError("length_range has no meaning with release=True")
         return _release_family(window.size, scale, kernel_center)
     longest = 2 * window.half_width
+    if isinstance(length_range, str):
+        if length_range != "wide":
+            raise ValueError(f"length_range is {length_range!r}, expected (low, high) or 'wide'")
+        length_range = (min(scale / 2, longest), longest)
     high = min(3.0 * scale + 1, longest)
     low, high = check_range("length_range", length_range or (min(scale, high), high))
     if high > longest:

@@ -3,6 +3,7 @@
 A parameter's path joined by dots is its key in the released state dict.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -26,11 +27,14 @@ class UsrnetConfig(NamedTuple):
     blocks: int = 2  # residual blocks a level
     hidden: int = 32  # units of the network that sets weights and noise levels
     iterations: int = 6
+    # Beyond the paper: the denoiser sees blocks of fold x fold pixels as channels of one, which costs a fraction of the
+    # time for the same number of channels, and above 1 it adds to its input rather than passing it on.
+    fold: int = 1
 
     @property
     def multiple(self) -> int:
         """The denoiser pads height and width to multiples of it."""
-        return 2 ** (len(self.widths) - 1)
+        return self.fold * 2 ** (len(self.widths) - 1)
 
 
 class Conv(nn.Module):
@@ -88,7 +92,7 @@ class Parameters(nn.Module):
     config: UsrnetConfig
 
     @nn.compact
-    def __call__(self, noise_std: jax.Array, scale: int) -> tuple[jax.Array, jax.Array]:
+    def __call__(self, noise_std: jax.Array, scale: jax.Array | int) -> tuple[jax.Array, jax.Array]:
         """(N,) -> two (iterations, N), all above zero."""
         x = jnp.stack([noise_std, jnp.full_like(noise_std, scale)], -1)
         for i in (0, 2):
@@ -96,6 +100,20 @@ class Parameters(nn.Module):
         x = nn.softplus(Dense(2 * self.config.iterations, name="mlp.4")(x)) + _SMALLEST_PARAMETER
         weights, levels = jnp.split(x.T, 2)
         return weights, levels
+
+
+def fold(x: jax.Array, size: int) -> jax.Array:
+    """Blocks of pixels as channels: (N, H, W, C) -> (N, H / size, W / size, size * size * C)."""
+    n, h, w, c = x.shape
+    x = x.reshape(n, h // size, size, w // size, size, c).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(n, h // size, w // size, size * size * c)
+
+
+def unfold(x: jax.Array, size: int) -> jax.Array:
+    """The inverse of `fold`."""
+    n, h, w, c = x.shape
+    x = x.reshape(n, h, w, size, size, c // size**2).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(n, h * size, w * size, c // size**2)
 
 
 class Denoiser(nn.Module):
@@ -114,10 +132,11 @@ class Denoiser(nn.Module):
     @nn.compact
     def __call__(self, image: jax.Array, level: jax.Array) -> jax.Array:
         """A sharp image from one with noise: (N, H, W, 3), noise levels (N,) -> (N, H, W, 3); any H and W."""
-        (n, height, width, _), m = image.shape, self.config.multiple
-        told = jnp.broadcast_to(level[:, None, None, None], (n, height, width, 1))
-        x = jnp.concatenate([image, told], -1)
-        x = self.compute.cast(jnp.pad(x, ((0, 0), (0, -height % m), (0, -width % m), (0, 0)), mode="edge"))
+        (_, height, width, _), m, size = image.shape, self.config.multiple, self.config.fold
+        padded = jnp.pad(image, ((0, 0), (0, -height % m), (0, -width % m), (0, 0)), mode="edge")
+        x = fold(padded, size)
+        x = jnp.concatenate([x, jnp.broadcast_to(level[:, None, None, None], (*x.shape[:3], 1))], -1)
+        x = self.compute.cast(x)
         widths, downs = self.config.widths, range(1, len(self.config.widths))
         x = Conv(widths[0], compute=self.compute, name="m_head")(x)
         passed = [x]
@@ -129,8 +148,9 @@ class Denoiser(nn.Module):
         for i in reversed(downs):
             x = Double(widths[i - 1], self.compute, name=f"m_up{i}.0")(x + passed[i])
             x = self._blocks(x, f"m_up{i}", 1)
-        x = Conv(COLOURS, compute=self.compute, name="m_tail")(x + passed[0])
-        return x[:, :height, :width].astype(image.dtype)
+        x = Conv(size**2 * COLOURS, compute=self.compute, name="m_tail")(x + passed[0])
+        x = unfold(x, size).astype(image.dtype)
+        return (x if size == 1 else padded + x)[:, :height, :width]
 
 
 def first_image(lr: jax.Array, spec: Spec) -> jax.Array:
@@ -156,7 +176,6 @@ class USRNet(nn.Module):
     compute: Compute = Compute()  # of the denoiser; data steps take float32 at least
     data_iterations: int = 10  # of conjugate gradients in a data step for 'valid'
 
-    @nn.compact
     def __call__(self, lr: jax.Array, kernel: jax.Array, noise_std: jax.Array, *, spec: Spec) -> jax.Array:
         """Restores N images.
 
@@ -169,12 +188,29 @@ class USRNet(nn.Module):
         Returns:
           (N, H, W, 3), images or canvases, see `Spec.canvas_shape`; not clipped.
         """
+        solve = jax.vmap(partial(solve_data, spec=spec, num_iterations=self.data_iterations))
+        return self.refine(
+            first_image(lr, spec), lambda image, weight: solve(image, lr, kernel, weight), noise_std, spec.scale
+        )
+
+    @nn.compact
+    def refine(self, image: jax.Array, data_step: Callable, noise_std: jax.Array, scale: jax.Array | int) -> jax.Array:
+        """The iterations.
+
+        Args:
+          image: (N, H, W, 3) to start from.
+          data_step: (image, weights (N,)) -> image.
+          noise_std: (N,), of the noise in the LR images.
+          scale: () of all images.
+
+        Returns:
+          (N, H, W, 3).
+        """
         denoise = Denoiser(self.config, self.compute, name="p")
-        data_step = jax.vmap(partial(solve_data, spec=spec, num_iterations=self.data_iterations))
 
         def iteration(denoise, image, parameters):
             weight, level = parameters
-            return denoise(data_step(image, lr, kernel, weight), level), None
+            return denoise(data_step(image, weight), level), None
 
         loop = nn.scan(iteration, variable_broadcast="params", split_rngs={"params": False})
-        return loop(denoise, first_image(lr, spec), Parameters(self.config, name="h")(noise_std, spec.scale))[0]
+        return loop(denoise, image, Parameters(self.config, name="h")(noise_std, scale))[0]

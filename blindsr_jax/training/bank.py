@@ -1,5 +1,6 @@
 """Training images on the device: square pieces of one size, from which random patches are cut inside the program."""
 
+import math
 from collections.abc import Iterable
 from functools import partial
 
@@ -8,15 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 
 LARGEST_PIECE = 512
+_REST = 0.05  # of a piece: what an image has beyond whole pieces is left out where it is less
 
 
 def _starts(length: int, size: int) -> np.ndarray:
-    """Where pieces begin so that they cover a side; neighbours overlap evenly."""
-    return np.linspace(0, length - size, -(-length // size)).round().astype(int)
+    """Where pieces begin so that they cover a side but for a small rest; neighbours overlap evenly."""
+    return np.linspace(0, length - size, max(math.ceil(length / size - _REST), 1)).round().astype(int)
 
 
 def cut(images: Iterable[np.ndarray], *, least: int) -> np.ndarray:
-    """Cuts images into square pieces of one size that cover them.
+    """Cuts images into square pieces of one size that cover them but for a few pixels.
 
     Args:
       images: (H, W, 1 or 3) in [0, 1], or uint8 each.

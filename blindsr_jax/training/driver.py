@@ -21,7 +21,7 @@ import blindsr_jax
 from blindsr_jax import batch, checkpoints, cli, documents, io, locks, ownership, schemas
 from blindsr_jax.solve import Progress
 from blindsr_jax.stopping import Stopper
-from blindsr_jax.training import bank, engine
+from blindsr_jax.training import bank, engine, packs
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; made where missing.")
 RESTART = flags.DEFINE_bool("restart", False, "Start afresh, and delete what an earlier run left in --workdir.")
@@ -29,6 +29,7 @@ CHECKPOINT_SECONDS = flags.DEFINE_float(
     "checkpoint_seconds", 30.0, "About how many seconds apart the state is saved.", lower_bound=0.0
 )
 STATE = ownership.STATE
+_BEGIN = time.perf_counter()  # nearly that of the process
 
 
 class Job(NamedTuple):
@@ -61,6 +62,13 @@ class Training(NamedTuple):
     advance: Callable[[int, Any], tuple[Any, Mapping[str, float]]]  # (epochs done, state) -> state, what was measured
     write: Callable[[Progress], None]  # the launch's own files
     show: Callable[[tqdm, Progress], None] = show_all  # what the last epoch measured
+    seconds: float | None = None  # it ends after so many at the latest, over all runs of the folder
+    tune: Callable[[Any, float], Any] = lambda state, share: state  # before an epoch: state, share that is over
+
+    def share(self, progress: Progress) -> float:
+        """How much of the training is over, from 0 to 1."""
+        spent = float(progress.trace["seconds"].sum()) / self.seconds if self.seconds else 0.0
+        return min(max(progress.step / self.num_epochs, spent), 1.0)
 
 
 def settings(config: Any) -> engine.Settings:
@@ -80,22 +88,22 @@ def settings(config: Any) -> engine.Settings:
 
 
 def read_images(pattern: str, flag: str) -> list[np.ndarray]:
-    """All images that match a pattern, or of a folder, as (H, W, 1 or 3) uint8; bad files are named and left out.
+    """All images that match a pattern, of a folder or of a pack, as (H, W, 1 or 3) uint8; bad ones are left out.
 
     Raises:
       UsageError: there is none.
     """
-    pattern = os.path.join(pattern, "*") if os.path.isdir(pattern) else pattern
     found = []
     try:
-        paths = io.find_inputs(pattern)
+        with packs.unpacked(pattern, flag) as files:
+            paths = io.find_inputs(files)
+            for path in tqdm(paths, desc="reading", unit="image", disable=None, leave=False):
+                try:
+                    found.append(np.round(255 * io.read_image(path).pixels).astype(np.uint8))
+                except io.InputError as error:
+                    print(f"left out: {error}", flush=True)
     except io.InputError as error:
         raise cli.UsageError(f"--{flag}={pattern}: {error}") from error
-    for path in tqdm(paths, desc="reading", unit="image", disable=None, leave=False):
-        try:
-            found.append(np.round(255 * io.read_image(path).pixels).astype(np.uint8))
-        except io.InputError as error:
-            print(f"left out: {error}", flush=True)
     if not found:
         raise cli.UsageError(f"--{flag}={pattern}: none of {len(paths)} files is an image, some were expected")
     return found
@@ -113,10 +121,9 @@ def pieces(pattern: str, flag: str, *, least: int) -> np.ndarray:
         raise cli.UsageError(f"--{flag}={pattern}: {error}") from error
 
 
-def data_name(pattern: str) -> str:
-    """The last two folders of a pattern, which say what the images are without saying where."""
-    folder = pattern if os.path.isdir(pattern) else os.path.dirname(pattern)
-    return "/".join([part for part in os.path.normpath(folder).split(os.sep) if part][-2:])
+def data_name(pattern: str, flag: str) -> str:
+    """What the images of a flag are: the last two folders of each source."""
+    return ", ".join(packs.sources(pattern, flag)) if packs.is_pack(pattern) else packs.source(pattern)
 
 
 def plain(config: Any) -> dict[str, Any]:
@@ -197,10 +204,10 @@ def _restore(folder: str, training: Training) -> Progress:
     return found[0] if found else Progress(0, 0, training.begin(), {name: np.zeros(0, np.float32) for name in trace})
 
 
-def _advance(training: Training, progress: Progress) -> Progress:
-    """One epoch; what it has not measured is NaN in the trace."""
-    begin = time.perf_counter()
-    state, found = training.advance(progress.step, progress.state)
+def _advance(training: Training, progress: Progress, begin: float) -> Progress:
+    """One epoch, whose seconds count from `begin`; what it has not measured is NaN in the trace."""
+    state = training.tune(progress.state, training.share(progress))
+    state, found = training.advance(progress.step, state)
     new = {**found, "seconds": time.perf_counter() - begin}
     trace = {name: np.append(old, np.float32(new.get(name, np.nan))) for name, old in progress.trace.items()}
     if not np.isfinite(new["loss"]):
@@ -212,22 +219,25 @@ def _advance(training: Training, progress: Progress) -> Progress:
 def _run_epochs(folder: str, training: Training, stopper: Stopper) -> Progress:
     """Runs the epochs that are left."""
     progress, saved, total = _restore(folder, training), time.monotonic(), training.num_epochs
+    last = _BEGIN  # where time is all that counts, so does that between epochs
     if progress.step:
         print(f"{progress.step} of {total} epochs were done before", flush=True)
-    if progress.step == total:  # the state may be newer than what is derived from it
+    if training.share(progress) == 1:  # the state may be newer than what is derived from it
         training.write(progress)
     with tqdm(total=total, initial=progress.step, desc="training", unit="epoch", disable=None) as bar:
-        while progress.step < total:
+        while training.share(progress) < 1:
             if stopper.number is not None:
                 checkpoints.save(os.path.join(folder, STATE), progress)
                 stopper.check()
-            progress = _advance(training, progress)
+            progress = _advance(training, progress, last if training.seconds else time.perf_counter())
+            last = time.perf_counter()
             bar.update()
             training.show(bar, progress)
             write_metrics(folder, progress.trace)
-            if progress.step % training.write_every == 0 or progress.step == total:
+            over = training.share(progress) == 1
+            if progress.step % training.write_every == 0 or over:
                 training.write(progress)
-            if progress.step == total or time.monotonic() - saved > CHECKPOINT_SECONDS.value:
+            if over or time.monotonic() - saved > CHECKPOINT_SECONDS.value:
                 checkpoints.save(os.path.join(folder, STATE), progress)
                 saved = time.monotonic()
     return progress
@@ -295,8 +305,12 @@ def _training(job: Job, folder: str) -> Training:
     def write(progress):
         job.write(folder, jax.device_get(progress.state.average), _note(job, found, progress))
 
-    names = jax.eval_shape(epoch, key, jax.eval_shape(begin), job.data)[1]
-    return Training(found.num_epochs, every, (*names, *job.names), begin, advance, write)
+    def tune(state, share):
+        return engine.set_rate(state, found, share) if found.schedule == "clock" else state
+
+    names = (*jax.eval_shape(epoch, key, jax.eval_shape(begin), job.data)[1], *job.names)
+    seconds = job.config.get("seconds")
+    return Training(found.num_epochs, every, names, begin, advance, write, seconds=seconds, tune=tune)
 
 
 def train(job: Job) -> str:

@@ -11,7 +11,8 @@ from jax.sharding import Mesh, PartitionSpec
 
 from blindsr_jax.solve import IMAGES
 
-SCHEDULES = ("cosine", "constant")
+SCHEDULES = ("cosine", "constant", "clock")
+_FALLS_FROM = 0.4  # of the training: where the rate of 'clock' begins to fall
 
 
 class Task(NamedTuple):
@@ -33,7 +34,7 @@ class Settings(NamedTuple):
     steps_per_epoch: int
     batch_size: int
     learning_rate: float
-    schedule: str = "cosine"  # of SCHEDULES, to zero at the end, or constant
+    schedule: str = "cosine"  # of SCHEDULES: to zero at the end, constant, or as `set_rate` is told of the time
     warmup_steps: int = 200  # over which the rate rises from zero
     averaging: float = 0.999  # decay of the running mean of the parameters, which is what is kept in the end
     clip: float = 1.0  # norm of a gradient above which it is scaled down
@@ -57,18 +58,42 @@ class TrainState(NamedTuple):
 def optimizer(settings: Settings) -> optax.GradientTransformation:
     """AdamW with clipped gradients, a rate that rises in the first steps and, for 'cosine', falls to zero.
 
+    For 'clock' the rate is part of the state, see `set_rate`.
+
     Raises:
       ValueError: an unknown schedule.
     """
     if settings.schedule not in SCHEDULES:
         raise ValueError(f"config.schedule is {settings.schedule!r}, expected one of {', '.join(SCHEDULES)}")
+    if settings.schedule == "clock":
+        return optax.inject_hyperparams(partial(_descent, settings))(learning_rate=settings.learning_rate)
     warmup = min(settings.warmup_steps, settings.num_steps // 2)
     rest = settings.num_steps - warmup
     falls = settings.schedule == "cosine"
     tail = optax.cosine_decay_schedule if falls else lambda rate, _: optax.constant_schedule(rate)
     rise = optax.linear_schedule(settings.learning_rate / (warmup + 1), settings.learning_rate, max(warmup, 1))
     rate = optax.join_schedules([rise, tail(settings.learning_rate, rest)], [warmup])
-    return optax.chain(optax.clip_by_global_norm(settings.clip), optax.adamw(rate, weight_decay=settings.weight_decay))
+    return _descent(settings, rate)
+
+
+def _descent(settings: Settings, learning_rate: Any) -> optax.GradientTransformation:
+    adam = optax.adamw(learning_rate, weight_decay=settings.weight_decay)
+    return optax.chain(optax.clip_by_global_norm(settings.clip), adam)
+
+
+def set_rate(state: TrainState, settings: Settings, share: float) -> TrainState:
+    """Sets the rate of 'clock' for the next epoch: it rises with the steps, stays, and falls to zero at the end.
+
+    Args:
+      state: of a training with this schedule.
+      settings: how to train.
+      share: of the time that is over, from 0 to 1.
+    """
+    rises = min((int(state.step) + settings.steps_per_epoch) / (settings.warmup_steps + 1), 1.0)
+    falls = min((1 - share) / (1 - _FALLS_FROM), 1.0)
+    rate = state.opt.hyperparams["learning_rate"]
+    rates = {**state.opt.hyperparams, "learning_rate": jnp.full_like(rate, settings.learning_rate * rises * falls)}
+    return state._replace(opt=state.opt._replace(hyperparams=rates))
 
 
 def init(key: jax.Array, task: Task, settings: Settings) -> TrainState:

@@ -17,9 +17,9 @@ def photo(shape=(29, 42)):
     return np.clip(np.asarray(coarse) + rng.integers(-20, 20, (*shape, 3)), 0, 255).astype(np.uint8)
 
 
-def encoded(pixels, quality):
+def encoded(pixels, quality, subsampling=0):
     data = io.BytesIO()
-    PIL.Image.fromarray(pixels).save(data, "JPEG", quality=quality, subsampling=0)
+    PIL.Image.fromarray(pixels).save(data, "JPEG", quality=quality, subsampling=subsampling)
     return PIL.Image.open(data)
 
 
@@ -31,11 +31,12 @@ def test_tables_are_those_of_an_encoder(quality):
         np.testing.assert_array_equal(np.sort(ours[row].reshape(-1)), np.sort(theirs[key]))
 
 
-@pytest.mark.parametrize("quality", [30, 85])
-def test_an_image_comes_out_as_from_an_encoder(quality):
+@pytest.mark.parametrize("quality, subsample", [(30, False), (85, False), (30, True), (85, True)])
+def test_an_image_comes_out_as_from_an_encoder(quality, subsample):
     pixels = photo()
-    theirs = np.asarray(encoded(pixels, quality), np.float64)
-    ours = 255 * np.asarray(jax.jit(compress)(jnp.asarray(pixels, jnp.float32) / 255, quality), np.float64)
+    theirs = np.asarray(encoded(pixels, quality, 2 * subsample), np.float64)
+    packed = jax.jit(compress)(jnp.asarray(pixels, jnp.float32) / 255, quality, subsample=jnp.asarray(subsample))
+    ours = 255 * np.asarray(packed, np.float64)
     lost = np.abs(theirs - pixels).mean()
     assert ours.shape == theirs.shape and lost > 1
     # An encoder rounds in other places (colours, whole-number cosines): now and then a coefficient falls the other way.
