@@ -18,7 +18,7 @@ VICTIM = "precious text"
 
 def image(path, seed=0, channels=3):
     path.parent.mkdir(parents=True, exist_ok=True)
-    PIL.Image.fromarray(levels(channels, (41, 43), seed)).save(path)
+    PIL.Image.fromarray(levels(channels, (41, 43), seed)).save(path, "PNG")
 
 
 def text(path, what=VICTIM):
