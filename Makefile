@@ -7,7 +7,7 @@ PYTEST := -m pytest -n 2 --dist loadfile
 EXTRA := $(shell nvidia-smi >/dev/null 2>&1 && echo ,cuda12)
 RUN := $(VENV)/bin/python
 
-.PHONY: setup demo test test-long bench-gpu lint format clean
+.PHONY: setup demo test test-long bench-gpu data-pack gpu lint format clean
 
 setup: $(VENV)/.installed
 
@@ -29,6 +29,16 @@ test-long: setup
 # Ends within nine minutes, with what it has got; --small tries it on a CPU.
 bench-gpu: setup
 	$(RUN) launch/bench_gpu.py --workdir=out/gpu
+
+# The images of trainings in one file, for a machine that does not have them.
+data-pack: setup
+	$(RUN) launch/pack_data.py --input='../shared/data/BSDS500/train/*.jpg' \
+		--input='../shared/data/photographs/train/*.png' --validation='../shared/data/BSDS500/val/*.jpg' \
+		--output=out/data.zip
+
+# A rented hour: bench, then trainings by worth; goes on where it was stopped. STAGES=usrnet:200,... for less time.
+gpu: setup
+	$(RUN) launch/gpu.py --data=out/data.zip --workdir=out/gpu $(if $(STAGES),--stages=$(STAGES))
 
 lint: setup
 	$(VENV)/bin/ruff check .

@@ -37,7 +37,8 @@ def disc_kernel(radius: jax.Array, *, kernel_size: int, center: float) -> jax.Ar
     distance = jnp.sqrt(offset[:, None] ** 2 + offset[None, :] ** 2)
     # Between four pixels the nearest ones are further away than a small disc reaches.
     reach = jnp.maximum(radius + _EDGE, distance.min() + _EDGE)
-    return geometry.normalize(jnp.clip(reach - distance, 0, 1) * (inside[:, None] & inside[None, :]))
+    heights = jnp.clip(reach - distance, 0, 1)
+    return geometry.normalize(jnp.where(inside[:, None] & inside[None, :], heights, 0))
 
 
 def default_radius_range(scale: int, half_width: float) -> tuple[float, float]:
