@@ -22,7 +22,7 @@ def get_config(variant: str = "narrow"):
             "scale": config_dict.placeholder(int),  # 1 to 8
             "kernel_size": config_dict.placeholder(int),  # odd; default min(4 scale + 3, 21)
             "prior": wide_prior((0.35, 0.35, 0.1, 0.1, 0.1)),
-            "kernel_pool": 131072 if wide else 32768,  # kernels, drawn before the training
+            "kernel_pool": 65536 if wide else 16384,  # kernels, drawn before the training
             "channels": 32 if wide else 12,  # of the first stage
             "hidden": 512 if wide else 256,
             "features": 128,  # of the embeddings
