@@ -5,6 +5,7 @@ in frames of one size.
 """
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -215,10 +216,14 @@ class Validation:
     ):
         """Makes `number` examples a scale; `baseline` are the scores of the nearest-neighbour enlargement."""
         keys, self._scales = jax.random.split(jax.random.key(_VALIDATION_KEY), number), scales
-        make = jax.jit(
-            lambda pool, index: frame(synthesize(keys, pieces, pool, scales[index]), index, scales), static_argnums=1
-        )
-        self._sets = [make(pool, index) for index, pool in enumerate(pools)]
+
+        def make(pair):
+            index, pool = pair
+            draw = jax.jit(lambda pool: frame(synthesize(keys, pieces, pool, scales[index]), index, scales))
+            return draw(pool)
+
+        with ThreadPoolExecutor() as threads:  # most of the time goes into compiling
+            self._sets = list(threads.map(make, enumerate(pools)))
         self._restore = jax.jit(lambda params, frames: restore(network, params, frames, scales))
         self.baseline = self._score([frames.first for frames in self._sets])
 

@@ -3,8 +3,8 @@ r"""Training of USRNet (Zhang et al. 2020), which restores an image whose kernel
     python launch/train_usrnet.py --config=configs/usrnet.py --input='train/*.jpg' --validation='val/*.jpg' \
         --workdir=out/usrnet
 
-One network for all scales, kernels and noise levels that are named here; `usrnet.py:cpu` has fewer iterations and
-examples. --config.start=FILE.npz goes on from a trained network. The released 'tiny' network has the sizes
+One network for all scales, kernels and noise levels that are named here; `usrnet.py:cpu` has fewer examples.
+--config.start=FILE.npz goes on from a trained network. The released 'tiny' network has the sizes
 --config.widths=(16,32,64,64) --config.iterations=6 --config.fold=1.
 """
 
@@ -27,10 +27,10 @@ def get_config(variant: str = "gpu"):
             "other_center": 0.5,  # share of the kernels that are centred as the other one of these says
             "prior": wide_prior((0.35, 0.25, 0.1, 0.15, 0.15)),
             "kernel_pool": 16384 if gpu else 2048,  # kernels a scale, drawn before the training
-            "widths": (48, 96, 128),  # channels of each level of the denoiser
+            "widths": (64, 96, 128),  # channels of each level of the denoiser
             "blocks": 2,  # residual blocks a level
             "hidden": 32,  # units of the network that sets weights and noise levels
-            "iterations": 4 if gpu else 3,
+            "iterations": 3,
             "fold": 2,  # pixels: side of the blocks that the denoiser sees as one; 1 as the paper
             "data_iterations": 5,  # of conjugate gradients, for 'valid'
             "precision": "bfloat16" if gpu else "float32",  # of the denoiser: float32, tf32 or bfloat16
@@ -51,7 +51,7 @@ def get_config(variant: str = "gpu"):
             "num_epochs": 300 if gpu else 50,
             "steps_per_epoch": 500 if gpu else 100,
             "seconds": config_dict.placeholder(float),  # it ends after so many at the latest, over all sittings
-            "learning_rate": 5e-4 if gpu else 1e-3,
+            "learning_rate": 7e-4 if gpu else 1e-3,
             "schedule": "cosine",  # or constant, or clock: as 'seconds' go by
             "warmup_steps": 200,
             "averaging": 0.999,

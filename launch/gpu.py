@@ -5,12 +5,13 @@ python launch/gpu.py --data=out/data.zip --workdir=out/gpu --stages=bench:240,us
 
 Each stage is a launch of its own with a budget of seconds, its log in --workdir. Trainings know their time: their
 learning rate has fallen to zero when it is over. `manifest.json` says what was done on what device and how it ended;
-`results.zip`, written again every minute, holds all but the states of trainings. The same command goes on where an
-interrupted one stopped: stages that ended well are not repeated, trainings go on from their states.
+`STAGE.zip`, written again every minute, holds all of a stage but the state of its training. The same command goes on
+where an interrupted one stopped: stages that ended well are not repeated, trainings go on from their states.
 
 --jobs=N runs N stages at the same time, which fills the gaps that one alone leaves; a bench is always alone.
 """
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -51,7 +52,8 @@ DEFAULT = (
 )
 KERNEL_SIZES = {1: 21, 2: 15, 3: 19, 4: 21}
 TRAININGS = ("usrnet", *(f"{kind}_x{scale}" for kind in ("evidence", "kenet") for scale in KERNEL_SIZES))
-START_SECONDS = 20.0  # of a training: importing, reading images, and writing in the end
+VALIDATE_EVERY = {"usrnet": 20, "kenet": 100, "evidence": 25}  # epochs of 100 steps; scoring kernels takes the host seconds
+END_SECONDS = 15.0  # of a training: beginning to import, and writing in the end
 GRACE_SECONDS = 20.0  # beyond the budget, until a stage is asked to stop; and then until it is killed
 PACK_EVERY = 60.0  # seconds
 PACKAGES = ("blindsr_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -109,10 +111,10 @@ def _training(name: str, seconds: float, folder: str) -> list[str]:
         f"--validation={os.path.abspath(_DATA.value)}",
         f"--workdir={os.path.join(folder, name)}",
         "--config.schedule=clock",
-        f"--config.seconds={max(seconds - START_SECONDS, 1.0)}",
+        f"--config.seconds={max(seconds - END_SECONDS, 1.0)}",
         "--config.num_epochs=1000000",
         "--config.steps_per_epoch=100",
-        "--config.validate_every=10",
+        f"--config.validate_every={VALIDATE_EVERY[kind]}",
     ]
     if scale:
         words += [f"--config.scale={scale}", f"--config.kernel_size={KERNEL_SIZES[int(scale)]}"]
@@ -173,15 +175,15 @@ def last_line(folder: str, name: str) -> str:
     return lines[-1][-300:] if lines else ""
 
 
-def pack(folder: str) -> None:
-    """Writes results.zip: all files but the states of trainings and itself, whole or not at all."""
-    place = os.path.join(folder, "results.zip")
+def pack(folder: str, name: str) -> None:
+    """Writes NAME.zip: the log and all files of a stage but the states of its training, whole or not at all."""
+    place = os.path.join(folder, f"{name}.zip")
     with zipfile.ZipFile(f"{place}.tmp", "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(Path(folder).rglob("*")):
-            name = path.relative_to(folder)
-            is_result = "state" not in name.parts and path.name not in ("results.zip", "results.zip.tmp", ".lock")
-            if is_result and path.is_file():
-                archive.write(path, name)
+        for path in [Path(folder, f"{name}.log"), *sorted(Path(folder, name).rglob("*"))]:
+            parts = path.relative_to(folder).parts
+            if path.is_file() and "state" not in parts and path.name != ".lock":
+                with contextlib.suppress(FileNotFoundError):  # a training may just be replacing it
+                    archive.write(path, os.path.join(*parts))
     os.replace(f"{place}.tmp", place)
 
 
@@ -205,8 +207,10 @@ def run_all(stages: list[Stage], folder: str, manifest: dict, stopper: Stopper) 
                 io.write_json(os.path.join(folder, "manifest.json"), manifest)
                 said = last_line(folder, stage.name)
                 print(f"{stage.name}: {found['status']} after {found['seconds']:.0f} s: {said}", flush=True)
-            if done or time.monotonic() - packed > PACK_EVERY:
-                pack(folder)
+                pack(folder, stage.name)
+            if time.monotonic() - packed > PACK_EVERY:
+                for stage in running.values():
+                    pack(folder, stage.name)
                 packed = time.monotonic()
 
 
@@ -237,7 +241,7 @@ def main() -> int:
     stopper = Stopper()
     run_all(stages, folder, manifest, stopper)
     stopper.check()
-    print(f"results in {os.path.join(folder, 'results.zip')}")
+    print(f"results in {folder}")
     ended_well = all(manifest["stages"][stage.name]["status"] == "ok" for stage in stages)
     return cli.OK if ended_well else cli.SOME_FAILED
 

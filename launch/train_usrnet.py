@@ -10,6 +10,7 @@ stopped.
 """
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -76,11 +77,13 @@ def settings_of(config) -> tuple[tuple[Settings, ...], float]:
 def pools_of(config, scales: tuple[Settings, ...], other_center: float):
     """Kernels to train on and to validate on, a pool a scale."""
     key = jax.random.key(config.seed)
-    pairs = [
-        [kernel_pool.recenter(key, pool, s.spec, other_center) for pool in kernel_pool.draw_two(config, s.family)]
-        for s in scales
-    ]
-    return tuple(zip(*pairs, strict=True))
+
+    def draw(settings):
+        pools = kernel_pool.draw_two(config, settings.family)
+        return [kernel_pool.recenter(key, pool, settings.spec, other_center) for pool in pools]
+
+    with ThreadPoolExecutor() as threads:  # most of the time goes into compiling, one program after another
+        return tuple(zip(*threads.map(draw, scales), strict=True))
 
 
 def start_of(config, network: USRNet):
@@ -99,7 +102,7 @@ def make_write(validation: Validation):
     def write(folder, params, note):
         place = os.path.join(folder, "usrnet.npz")
         io.write_bytes(place, usrnet_weights.to_bytes(params))
-        note["nearest"] = validation.baseline
+        note |= {"stored": validation.scores(params), "nearest": validation.baseline}
         note["data"] = {flag.name: driver.data_name(flag.value, flag.name) for flag in (_INPUT, _VALIDATION)}
         io.write_json(os.path.join(folder, "usrnet.json"), note)
         sheet = np.clip(validation.sheet(params), 0, 1).astype(np.float32)

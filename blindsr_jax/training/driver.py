@@ -29,6 +29,7 @@ CHECKPOINT_SECONDS = flags.DEFINE_float(
     "checkpoint_seconds", 30.0, "About how many seconds apart the state is saved.", lower_bound=0.0
 )
 STATE = "state"
+_BEGIN = time.perf_counter()  # nearly that of the process
 
 
 class Job(NamedTuple):
@@ -172,9 +173,8 @@ def _restore(folder: str, training: Training) -> Progress:
     return found[0] if found else Progress(0, 0, training.begin(), {name: np.zeros(0, np.float32) for name in trace})
 
 
-def _advance(training: Training, progress: Progress) -> Progress:
-    """One epoch; what it has not measured is NaN in the trace."""
-    begin = time.perf_counter()
+def _advance(training: Training, progress: Progress, begin: float) -> Progress:
+    """One epoch, whose seconds count from `begin`; what it has not measured is NaN in the trace."""
     state = training.tune(progress.state, training.share(progress))
     state, found = training.advance(progress.step, state)
     new = {**found, "seconds": time.perf_counter() - begin}
@@ -188,6 +188,7 @@ def _advance(training: Training, progress: Progress) -> Progress:
 def _run_epochs(folder: str, training: Training, stopper: Stopper) -> Progress:
     """Runs the epochs that are left."""
     progress, saved, total = _restore(folder, training), time.monotonic(), training.num_epochs
+    last = _BEGIN  # where time is all that counts, so does that between epochs
     if progress.step:
         print(f"{progress.step} of {total} epochs were done before", flush=True)
     if training.share(progress) == 1:  # the state may be newer than what is derived from it
@@ -197,7 +198,8 @@ def _run_epochs(folder: str, training: Training, stopper: Stopper) -> Progress:
             if stopper.number is not None:
                 checkpoints.save(os.path.join(folder, STATE), progress)
                 stopper.check()
-            progress = _advance(training, progress)
+            progress = _advance(training, progress, last if training.seconds else time.perf_counter())
+            last = time.perf_counter()
             bar.update()
             training.show(bar, progress)
             write_metrics(folder, progress.trace)

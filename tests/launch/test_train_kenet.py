@@ -11,6 +11,7 @@ CONFIG = (
     "--config=configs/kenet.py",
     "--config.scale=2",
     "--config.kernel_size=5",
+    "--config.kernel_pool=16",
     "--config.prior.families=('gaussian','line')",
     "--config.channels=2",
     "--config.hidden=8",

@@ -11,7 +11,11 @@ from tests.launch.trainings import Training, check_going_on, images, metrics
 CONFIG = (
     "--config=configs/usrnet.py:cpu",
     "--config.scales=(1,2)",
+    "--config.kernel_sizes=(7,11)",
     "--config.prior.families=('gaussian',)",
+    "--config.prior.weights=None",
+    "--config.prior.gaussian.variance_range=None",
+    "--config.kernel_pool=8",
     "--config.widths=(4,6)",
     "--config.blocks=1",
     "--config.hidden=4",
@@ -41,11 +45,11 @@ def run(train, cached):
 def test_outputs(run, train):
     assert run.code == 0, run
     folder = train.place / "one"
-    assert usrnet_weights.read(folder / "usrnet.npz").config == UsrnetConfig((4, 6), 1, 4, 1)
+    assert usrnet_weights.read(folder / "usrnet.npz").config == UsrnetConfig((4, 6), 1, 4, 1, 2)
     note, lines = read_json(folder, "usrnet.json"), metrics(folder, 2)
     names = {"psnr_x1", "psnr_x2"}
     assert names <= set(lines[1]) and not names & set(lines[0])
-    assert set(note["nearest"]) == set(note["validation"]) == names
+    assert set(note["nearest"]) == set(note["validation"]) == set(note["stored"]) == names
     assert note["data"]["validation"].endswith("/val") and not note["data"]["validation"].startswith("/")
     with PIL.Image.open(folder / "restored.png") as sheet:
         assert sheet.size == (36, 24)
@@ -66,7 +70,9 @@ def test_refusals(run, train):
         f"--input={train.place}/train: no image has sides of at least": train("new", "--config.side=32"),
         "config.precision is 'half', expected one of": train("new", "--config.precision=half"),
         "config.clean is 2.0, expected a share from 0 to 1": train("new", "--config.clean=2.0"),
-        "iterations=1), UsrnetConfig(widths=(4, 6), blocks=2,": train("new", start, "--config.blocks=2"),
+        "config.kernel_sizes has 1 entries": train("new", "--config.kernel_sizes=(7,)"),
+        "config.jpeg is 1.5, expected a share from 0 to 1": train("new", "--config.jpeg=1.5"),
+        "iterations=1, fold=2), UsrnetConfig(widths=(4, 6), blocks=2,": train("new", start, "--config.blocks=2"),
     }
     for part, answer in zip(cases, forked(*cases.values()), strict=True):
         assert answer.code == 2 and part in answer.err and answer.err.count("\n") == 1, answer

@@ -15,6 +15,11 @@ def test_pieces_cover_images_of_all_sizes():
     np.testing.assert_array_equal(pieces[2], images[0][:, 50:])
 
 
+def test_a_rest_of_a_few_pixels_is_left_out():
+    pieces = bank.cut([np.zeros((40, 40, 3)), np.zeros((41, 82, 3))], least=32)
+    assert pieces.shape == (1 + 2, 40, 40, 3)
+
+
 def test_no_image_is_large_enough():
     with pytest.raises(ValueError, match="no image has sides of at least 64 pixels"):
         bank.cut([np.zeros((63, 200, 3))], least=64)

@@ -52,7 +52,7 @@ def test_the_rate_rises_and_falls():
 
 
 def test_an_unknown_schedule():
-    with pytest.raises(ValueError, match="config.schedule is 'linear', expected one of cosine, constant"):
+    with pytest.raises(ValueError, match="config.schedule is 'linear', expected one of cosine, constant, clock"):
         engine.optimizer(SETTINGS._replace(schedule="linear"))
 
 
@@ -74,3 +74,16 @@ def test_devices_share_a_batch():
     env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run([sys.executable, "-c", SPLIT], env=env, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout == "equal\n", done.stderr
+
+
+def test_the_rate_of_the_clock_falls_to_zero_with_the_time():
+    settings = SETTINGS._replace(schedule="clock", warmup_steps=60)
+    state, rates = engine.init(jax.random.key(0), TASK, settings), []
+    for share in (0.0, 0.3, 0.7, 1.0):
+        state = engine.set_rate(state, settings, share)
+        rates.append(float(state.opt.hyperparams["learning_rate"]))
+        before = state.params + 0
+        state, _ = engine.run_epoch(jax.random.key(1), state, GOAL, task=TASK, settings=settings)
+    # It rises in the first two epochs of 40 steps.
+    np.testing.assert_allclose(rates, np.array([40 / 61, 1, 0.5, 0]) * settings.learning_rate, rtol=1e-5)
+    np.testing.assert_array_equal(state.params, before)
