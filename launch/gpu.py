@@ -52,7 +52,8 @@ DEFAULT = (
 )
 KERNEL_SIZES = {1: 21, 2: 15, 3: 19, 4: 21}
 TRAININGS = ("usrnet", *(f"{kind}_x{scale}" for kind in ("evidence", "kenet") for scale in KERNEL_SIZES))
-VALIDATE_EVERY = {"usrnet": 20, "kenet": 100, "evidence": 25}  # epochs of 100 steps; scoring kernels takes the host seconds
+# Epochs of 100 steps; scoring kernels takes the host seconds.
+VALIDATE_EVERY = {"usrnet": 20, "kenet": 100, "evidence": 25}
 END_SECONDS = 15.0  # of a training: beginning to import, and writing in the end
 GRACE_SECONDS = 20.0  # beyond the budget, until a stage is asked to stop; and then until it is killed
 PACK_EVERY = 60.0  # seconds
