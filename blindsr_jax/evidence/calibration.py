@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from blindsr_jax.inference import evidence as posteriors
-from blindsr_jax.inference.evidence import LEVELS, TOLERANCE, Prior, Shapes
+from blindsr_jax.inference.evidence import LEVELS, TOLERANCE, Observation, Prior, Shapes
+from blindsr_jax.networks.evidence import Evidence, score
 
 TEMPERATURES = tuple(np.geomspace(0.5, 8.0, 33).tolist())  # those that are tried
 BINS = 7  # of the reliability curve
@@ -25,6 +26,13 @@ class Scored(NamedTuple):
     def part(self, chosen: Any) -> "Scored":
         """Those of some images."""
         return Scored(self.prior[chosen], self.truth[chosen])
+
+
+def score_all(network: Evidence, params: Any, seen: Observation, draws: jax.Array, truths: jax.Array) -> Scored:
+    """Log evidences of m draws (m, k, k) and of the true kernels (n, k, k) on n images with these observations."""
+    every = score(seen.embedding, *network.apply(params, draws, method="describe"), seen.strength)
+    own = score(seen.embedding, *network.apply(params, truths, method="describe"), seen.strength)
+    return Scored(every, jnp.diagonal(own))
 
 
 class Judged(NamedTuple):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from blindsr_jax.evidence import calibration
-from blindsr_jax.inference.evidence import make_prior, shapes
+from blindsr_jax.inference.evidence import Observation, make_prior, shapes
 from blindsr_jax.kenet.synthesis import Sample, Settings, synthesize
 from blindsr_jax.networks.evidence import SMALLEST_SIDE, Evidence, score
 from blindsr_jax.training.engine import Task
@@ -147,8 +147,7 @@ class Validation:
         return calibration.flat(self.summary(self.scored(params)))
 
 
-def _scores(network, params, views, prior, truth):
-    """Scores (n, m) of m draws, and (n,) of the true kernels of n images."""
-    image = network.apply(params, *views, method="observe")
-    own = jnp.diagonal(score(image, *network.apply(params, truth, method="describe")))
-    return score(image, *network.apply(params, prior, method="describe")), own
+def _scores(network: Evidence, params: Any, views: Views, draws: jax.Array, truths: jax.Array) -> calibration.Scored:
+    embedding = network.apply(params, *views, method="observe")
+    seen = Observation(embedding, jnp.ones(len(embedding), embedding.dtype))
+    return calibration.score_all(network, params, seen, draws, truths)
