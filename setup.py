@@ -14,7 +14,7 @@ setup(
     packages=find_packages(include=["blindsr_jax", "blindsr_jax.*"]),
     package_data={
         f"blindsr_jax.{part}": ["weights/*.npz", "weights/*.json"]
-        for part in ("flows", "diffusion", "kenet", "restorers")
+        for part in ("flows", "diffusion", "kenet", "evidence", "restorers")
     },
     install_requires=[
         f"jax{JAX}",

@@ -37,9 +37,23 @@ _JOBS = flags.DEFINE_integer("jobs", 1, "How many trainings run at the same time
 _SMALL = flags.DEFINE_bool("small", False, "Tiny networks, to try the script.")
 
 LAUNCH = Path(__file__).resolve().parent
-DEFAULT = ("bench:240", "usrnet:1500", "kenet_x2:500", "kenet_x4:500", "kenet_x3:300", "kenet_x1:300")
+CONFIGS = {"usrnet": "usrnet.py", "kenet": "kenet.py:wide", "evidence": "evidence.py:wide"}
+DEFAULT = (
+    "bench:240",
+    "usrnet:1200",
+    "evidence_x2:400",
+    "evidence_x4:400",
+    "kenet_x2:350",
+    "kenet_x4:350",
+    "evidence_x1:250",
+    "evidence_x3:250",
+    "kenet_x3:200",
+    "kenet_x1:200",
+)
 KERNEL_SIZES = {1: 21, 2: 15, 3: 19, 4: 21}
-VALIDATE_EVERY = {"usrnet": 20, "kenet": 100}  # epochs of 100 steps; scoring kernels takes the host seconds
+TRAININGS = ("usrnet", *(f"{kind}_x{scale}" for kind in ("evidence", "kenet") for scale in KERNEL_SIZES))
+# Epochs of 100 steps; scoring kernels takes the host seconds.
+VALIDATE_EVERY = {"usrnet": 20, "kenet": 100, "evidence": 25}
 END_SECONDS = 15.0  # of a training: beginning to import, and writing in the end
 GRACE_SECONDS = 20.0  # beyond the budget, until a stage is asked to stop; and then until it is killed
 PACK_EVERY = 60.0  # seconds
@@ -58,6 +72,15 @@ TINY = {
         "--config.side=12",
     ],
     "kenet": ["--config.kernel_size=5", "--config.channels=2", "--config.hidden=8", "--config.lr_side=8"],
+    "evidence": [
+        "--config.kernel_size=5",
+        "--config.channels=2",
+        "--config.hidden=8",
+        "--config.features=4",
+        "--config.others=8",
+        "--config.lr_side=12",
+        "--config.least_side=8",
+    ],
     "training": [
         "--config.num_epochs=3",
         "--config.validate_every=2",
@@ -82,10 +105,9 @@ class Stage(NamedTuple):
 def _training(name: str, seconds: float, folder: str) -> list[str]:
     """The flags of a training; its own clock ends it within the budget."""
     kind, _, scale = name.partition("_x")
-    config = {"usrnet": "usrnet.py", "kenet": "kenet.py:wide"}[kind]
     words = [
         f"train_{kind}.py",
-        f"--config={LAUNCH.parent / 'configs' / config}",
+        f"--config={LAUNCH.parent / 'configs' / CONFIGS[kind]}",
         f"--input={os.path.abspath(_DATA.value)}",
         f"--validation={os.path.abspath(_DATA.value)}",
         f"--workdir={os.path.join(folder, name)}",
@@ -116,8 +138,8 @@ def stage_of(word: str, folder: str) -> Stage:
     if name == "bench":
         words = ["bench_gpu.py", f"--workdir={os.path.join(folder, name)}", f"--budget_seconds={seconds}"]
         return Stage(name, seconds, (*words, *(["--small"] if _SMALL.value else [])), True)
-    if name not in ("usrnet", *(f"kenet_x{scale}" for scale in KERNEL_SIZES)):
-        known = ", ".join(["bench", "usrnet", *(f"kenet_x{scale}" for scale in KERNEL_SIZES)])
+    if name not in TRAININGS:
+        known = ", ".join(["bench", *TRAININGS])
         raise cli.UsageError(f"--stages={word}: expected NAME:SECONDS with one of {known}")
     return Stage(name, seconds, tuple(_training(name, seconds, folder)), False)
 

@@ -1,5 +1,6 @@
 """KENet: from LR images to their blur kernels in one pass, on N images at once."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -91,6 +92,29 @@ def standardize(x: jax.Array) -> jax.Array:
     return x * jax.lax.rsqrt(variance + _LEAST_CONTRAST**2)
 
 
+def lags_of(differences: Sequence[jax.Array], reach: int) -> jax.Array:
+    """The autocorrelation that fields have together.
+
+    Args:
+      differences: fields (N, H, W) of one shape, sides above `reach`; beyond them there are zeros.
+      reach: the largest lag on either axis.
+
+    Returns:
+      (N, (reach + 1) * (2 reach + 1)): the lags of half a plane in rows, in the share of lag zero, which comes first.
+    """
+    shape = [n + reach for n in differences[0].shape[1:]]  # zeros, so that no lag reaches around
+    power = sum(jnp.abs(jnp.fft.rfft2(d, shape)) ** 2 for d in differences)
+    found = jnp.roll(jnp.fft.irfft2(power, shape), reach, 2)[:, : reach + 1, : 2 * reach + 1]
+    found = jnp.roll(found, -reach, 2).reshape(found.shape[0], -1)
+    return found / jnp.maximum(found[:, :1], jnp.finfo(found.dtype).tiny)
+
+
+def gradients(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Differences of the mean colour of images (N, H, W, C) down and across: (N, H - 1, W - 1) each."""
+    gray = jnp.mean(x, -1)
+    return jnp.diff(gray, axis=1)[:, :, :-1], jnp.diff(gray, axis=2)[:, :-1]
+
+
 def autocorrelation(x: jax.Array, reach: int) -> jax.Array:
     """How alike an image's differences are to themselves a few pixels on: the shape of the blur, at first sight.
 
@@ -99,15 +123,9 @@ def autocorrelation(x: jax.Array, reach: int) -> jax.Array:
       reach: the largest lag on either axis.
 
     Returns:
-      (N, (reach + 1) * (2 reach + 1)): the lags of half a plane in rows, in the share of lag zero, which comes first.
+      (N, (reach + 1) * (2 reach + 1)), see `lags_of`.
     """
-    gray = jnp.mean(x, -1)
-    differences = jnp.diff(gray, axis=1)[:, :, :-1], jnp.diff(gray, axis=2)[:, :-1]
-    shape = [n + reach for n in differences[0].shape[1:]]  # zeros, so that no lag reaches around
-    power = sum(jnp.abs(jnp.fft.rfft2(d, shape)) ** 2 for d in differences)
-    found = jnp.roll(jnp.fft.irfft2(power, shape), reach, 2)[:, : reach + 1, : 2 * reach + 1]
-    found = jnp.roll(found, -reach, 2).reshape(x.shape[0], -1)
-    return found / jnp.maximum(found[:, :1], jnp.finfo(x.dtype).tiny)
+    return lags_of(gradients(x), reach)
 
 
 def log_spectrum(lags: jax.Array, reach: int) -> jax.Array:

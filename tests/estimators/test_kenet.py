@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from blindsr_jax.estimators import kenet
+from blindsr_jax.inference import windows
 from blindsr_jax.kenet import weights
 from blindsr_jax.kernels import geometry
 from blindsr_jax.networks.kenet import KENet
@@ -86,13 +87,13 @@ def test_gray_images_are_three_equal_colours(run, image):
 
 
 def test_windows_cover_the_image_and_are_averaged(run, file, image):
-    parts = kenet.cut(image, 12)
+    parts = windows.cut(image, 12)
     assert parts.shape == (4, 12, 12, 3)
     seen = np.zeros((20, 17), int)
-    for i in kenet.starts(20, 12):
-        for j in kenet.starts(17, 12):
+    for i in windows.starts(20, 12):
+        for j in windows.starts(17, 12):
             seen[i : i + 12, j : j + 12] += 1
-    assert seen.min() == 1 and kenet.starts(8, 12) == [0]
+    assert seen.min() == 1 and windows.starts(8, 12) == [0]
     kernels = NET.apply(weights.read(file).params, parts).kernel
     np.testing.assert_allclose(run(image, window=12).estimate, kernels.mean(0), atol=1e-6)
 

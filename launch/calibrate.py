@@ -1,0 +1,145 @@
+r"""Measures whether the probabilities of the learned evidence hold, on images that no training has seen.
+
+python launch/calibrate.py --scale=4 --input='val/*.jpg' --workdir=out/calibration_x4
+
+LR patches are made as in the training, with kernels drawn afresh from the network's prior. On half of the images the
+temperature is fitted, on the other half coverage, reliability, Brier and log scores are taken, of all and by family.
+Writes calibration.json and calibration.png.
+"""
+
+import os
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+
+from blindsr_jax import cli, io, methods
+from blindsr_jax.evidence import calibration, figure, weights
+from blindsr_jax.inference import evidence
+from blindsr_jax.kenet import corruption, synthesis
+from blindsr_jax.networks.evidence import SMALLEST_SIDE
+from blindsr_jax.problem import make_spec
+from blindsr_jax.training import bank, driver, kernel_pool, packs
+
+_SCALE = flags.DEFINE_integer("scale", None, "Reduction.", lower_bound=1, upper_bound=8)
+_INPUT = flags.DEFINE_string("input", None, "Sharp images, at least two: a quoted glob or a folder.")
+_WEIGHTS = flags.DEFINE_string("weights", None, "A file of launch/train_evidence.py; default: the shipped network.")
+_PATCHES = flags.DEFINE_integer("patches", 1024, "LR patches, half of them to fit the temperature.", lower_bound=4)
+_DRAWS = flags.DEFINE_integer("draws", 4096, "Kernels of the prior that a posterior is over.", lower_bound=16)
+_LR_SIDE = flags.DEFINE_integer(
+    "lr_side", None, "Side of an LR patch; default: the largest of the training.", lower_bound=SMALLEST_SIDE
+)
+_GAIN = flags.DEFINE_float(
+    "gain", evidence.GAIN, "n windows of a larger patch count as n to this.", lower_bound=0.0, upper_bound=1.0
+)
+_SEED = flags.DEFINE_integer("seed", 1, "Of patches and kernels.", lower_bound=0, upper_bound=cli.MAX_SEED)
+flags.declare_key_flag("workdir")
+flags.mark_flags_as_required(["scale", "input", "workdir"])
+
+
+def make_data(trained: weights.Trained):
+    """The family of the prior, the settings of the data: those of the training, but for the side of a patch.
+
+    Raises:
+      ValueError: the network's note does not say them.
+    """
+    config = trained.note.get("config")
+    if not isinstance(config, dict) or not isinstance(config.get("prior"), dict):
+        raise ValueError(
+            f"the network {_WEIGHTS.value!r} does not say what prior it was trained on, expected one that "
+            "launch/train_evidence.py has written"
+        )
+    spec = make_spec(scale=trained.scale, kernel_size=trained.kernel_size, kernel_center="release")
+    side = _LR_SIDE.value or trained.window
+    return (
+        methods.build_family(config["prior"], spec),
+        synthesis.Settings(trained.scale, side, corruption.from_config(config)),
+    )
+
+
+def read_halves(least: int) -> list[np.ndarray]:
+    """Pieces of every other image, and of those between."""
+    if packs.is_pack(_INPUT.value):
+        raise cli.UsageError(f"--input={_INPUT.value}: expected images that no training has seen, a glob or a folder")
+    images = driver.read_images(_INPUT.value, "input")
+    try:
+        if len(images) < 2:
+            raise ValueError("one image was found, at least two were expected")
+        return [bank.cut(images[first::2], least=least) for first in (0, 1)]
+    except ValueError as error:
+        raise cli.UsageError(f"--input={_INPUT.value}: {error}") from error
+
+
+class Half(NamedTuple):
+    """Patches of one half of the images."""
+
+    kernels: np.ndarray  # (n, k, k), the true ones
+    families: np.ndarray  # (n,)
+    scored: calibration.Scored
+
+
+def score_patches(key, trained: weights.Trained, prior: evidence.Prior, pool, pieces, settings) -> Half:
+    """Makes half of the patches, and scores the draws of the prior on them."""
+    network = trained.network()
+
+    @jax.jit
+    def run(keys, params, pieces, pool, draws):
+        seen = synthesis.synthesize(keys, pieces, pool, settings)
+        look = partial(evidence.observe, params, network=network, window=trained.window, gain=_GAIN.value)
+        scored = calibration.score_all(network, params, jax.lax.map(look, seen.lr), draws, seen.kernel)
+        return Half(seen.kernel, seen.category, scored)
+
+    keys = jax.random.split(key, _PATCHES.value // 2)
+    return jax.device_get(run(keys, trained.params, jnp.asarray(pieces), pool, prior.kernels))
+
+
+def report(folder: str, half: Half, prior: evidence.Prior, names: tuple[str, ...], note: dict) -> None:
+    """Writes the scores of a half at temperature 1 and at that of the note, and the picture of the latter."""
+    truth = evidence.shapes(jnp.asarray(half.kernels))
+    for name, temperature in (("plain", 1.0), ("fitted", note["temperature"])):
+        judged = calibration.judge(half.scored, truth, prior, num_families=len(names), temperature=temperature)
+        note[name] = calibration.summarize(judged, half.families, names)
+    io.write_json(os.path.join(folder, "calibration.json"), note)
+    found = note["fitted"]["all"]
+    title = (
+        f"x{note['scale']}, {found['number']} patches of {note['lr_side']} px, temperature {note['temperature']:.2f}"
+    )
+    figure.write(os.path.join(folder, "calibration.png"), judged, found, title)
+    shown = {name: round(found[name], 3) for name in ("ece", "brier", "brier_base", "log_score", "cov_error")}
+    print(f"{title}: {shown}, width {[round(x, 2) for x in found['coverage']['width']]}")
+
+
+def main() -> int:
+    """Fits on one half of the images, reports on the other."""
+    try:
+        trained = weights.load(_WEIGHTS.value, _SCALE.value)
+        family, settings = make_data(trained)
+    except (ValueError, TypeError, KeyError) as error:
+        raise cli.UsageError(cli.one_line(error)) from error
+    halves = read_halves(synthesis.crop_side(settings.lr_side, settings.scale, trained.kernel_size))
+    folder = cli.make_workdir(driver.WORKDIR.value)
+    draws_key, pool_key, *keys = jax.random.split(jax.random.key(_SEED.value), 4)
+    prior = evidence.make_prior(*kernel_pool.draw(draws_key, family, _DRAWS.value))
+    pool = kernel_pool.draw(pool_key, family, 4 * _PATCHES.value)
+    fit, test = (score_patches(key, trained, prior, pool, x, settings) for key, x in zip(keys, halves, strict=True))
+    names = synthesis.category_names(family)
+    note = {
+        "scale": trained.scale,
+        "families": names,
+        "lr_side": settings.lr_side,
+        "gain": _GAIN.value,
+        "draws": len(prior.families),
+        "seed": _SEED.value,
+        "data": driver.data_name(_INPUT.value, "input"),
+        "device": jax.devices()[0].device_kind,
+        "temperature": calibration.fit_temperature(fit.scored),
+    }
+    report(folder, test, prior, names, note)
+    return cli.OK
+
+
+if __name__ == "__main__":
+    cli.run(main)
