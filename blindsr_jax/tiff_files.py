@@ -121,8 +121,8 @@ def _read(path, data: bytes, check: Callable[[int, int], None]) -> Tiff:
         check(page.imagewidth, page.imagelength)
         if page.is_tiled:
             check(page.tilewidth, page.tilelength)
+        _check_segments(page, len(data))  # first: what is cut off in its tags looks unusual too
         _refuse_unusual(path, page)
-        _check_segments(page, len(data))
         samples = page.asarray(squeeze=False, maxworkers=1)[:, 0]  # (planes, H, W, channels of a plane)
         samples = samples[0] if len(samples) == 1 else np.moveaxis(samples[..., 0], 0, -1)
         samples, is_premultiplied, notes = _split(path, page, samples)

@@ -43,7 +43,7 @@ _SEED = flags.DEFINE_integer(
 _KERNEL = flags.DEFINE_string(
     "kernel",
     None,
-    "A known kernel (.npy, .mat, .csv, .txt, a gray picture), centred as kernel_center says: solve for the image alone.",
+    "A known kernel (.npy, .mat, .csv, .txt, gray picture), centred as kernel_center says: solve for the image alone.",
 )
 _FLIP_KERNEL = flags.DEFINE_bool(
     "flip_kernel", False, "Turn --kernel by 180 degrees: it is meant as a true convolution."
