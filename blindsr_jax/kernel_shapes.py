@@ -25,12 +25,11 @@ def check_shape(path, shape: tuple[int, ...]) -> None:
 
 
 def squeeze(path, array: np.ndarray) -> np.ndarray:
-    """The kernel (k, l) of an array with further axes of length 1, or with three equal channels.
+    """The kernel (k, l) of a float array that passes `check_shape`, the mean of its channels where it has three.
 
     Raises:
-      InputError: the shape is none of `check_shape`, or the channels differ.
+      InputError: the channels differ.
     """
-    check_shape(path, array.shape)
     while array.ndim > 2 and 1 in array.shape:  # the outer ones first: (1, 1, 1, k) is a row
         array = array[0] if array.shape[0] == 1 else np.squeeze(array, array.shape.index(1))
     if array.ndim == 2:
@@ -39,7 +38,7 @@ def squeeze(path, array: np.ndarray) -> np.ndarray:
         if array.shape[axis] == 3:
             channels = np.moveaxis(array, axis, 0)
             if np.allclose(channels, channels[:1], rtol=1e-4, atol=1e-6 * np.abs(array).max()):
-                return channels[0] if array.dtype.kind != "f" else channels.mean(0)
+                return channels.mean(0)
     raise refuse(path, f"the kernels of the three channels of {array.shape} differ, one for all was expected")
 
 
