@@ -7,7 +7,8 @@ out the formats that run other programs.
 
 import contextlib
 import io
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +39,20 @@ def _no_pillow_limit():
         yield
     finally:
         PIL.Image.MAX_IMAGE_PIXELS = before
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Around decoders of TIFF, which log what they think of a damaged file."""
+    loggers = [logging.getLogger(name) for name in ("tifffile", "PIL.TiffImagePlugin")]
+    before = [logger.disabled for logger in loggers]
+    for logger in loggers:
+        logger.disabled = True
+    try:
+        yield
+    finally:
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
 
 
 def _depth(image, data):
@@ -181,7 +196,7 @@ def decode(path, data: bytes, *, check: Callable[[int, int], None], profile: boo
     """
     PIL.Image.init()
     try:
-        with _no_pillow_limit():
+        with _no_pillow_limit(), _quiet():
             return _decode(path, data, check, profile)
     except InputError:
         raise

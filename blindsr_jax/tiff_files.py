@@ -5,11 +5,10 @@ extra of the package; its decoders are told how many bytes to expect, where thos
 imageio reads TIFF through tifffile too, but hides the tags that decide what the numbers mean, and decodes at once.
 """
 
-import contextlib
 import importlib.util
 import io
-import logging
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -60,17 +59,6 @@ def is_beyond_pillow(image: PIL.Image.Image) -> bool:
     return _SIGNED in kinds or depth > 8 and not image.mode.startswith("I;16")
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Around tifffile, which logs what it thinks of a damaged file."""
-    logger = logging.getLogger("tifffile")
-    before, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = before
-
-
 def has_codecs() -> bool:
     """Whether the decoders of compressed files are installed."""
     return importlib.util.find_spec("imagecodecs") is not None
@@ -101,7 +89,13 @@ def _refuse_unusual(path, page: tifffile.TiffPage) -> None:
 def _check_segments(page: tifffile.TiffPage, size: int) -> None:
     """tifffile fills parts that are missing with zeros, which must not pass for a picture."""
     ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
-    if not ends or min(page.databytecounts) < 1 or min(page.dataoffsets) < 8 or max(ends) > size:
+    if (
+        not ends
+        or len(ends) < math.prod(page.chunked)
+        or min(page.databytecounts) < 1
+        or min(page.dataoffsets) < 8
+        or max(ends) > size
+    ):
         raise ValueError("a part of the picture is missing")
 
 
@@ -113,23 +107,6 @@ def _split(path, page: tifffile.TiffPage, samples: np.ndarray) -> tuple[np.ndarr
     kept = base + (bool(extra) and extra[0] in _ALPHA)
     notes = ("its further channels were ignored",) if samples.shape[-1] > kept else ()
     return samples[..., :kept], kept > base and extra[0] == 1, notes
-
-
-def _read(path, data: bytes, check: Callable[[int, int], None]) -> Tiff:
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        page = file.pages.first
-        check(page.imagewidth, page.imagelength)
-        if page.is_tiled:
-            check(page.tilewidth, page.tilelength)
-        _check_segments(page, len(data))  # first: what is cut off in its tags looks unusual too
-        _refuse_unusual(path, page)
-        samples = page.asarray(squeeze=False, maxworkers=1)[:, 0]  # (planes, H, W, channels of a plane)
-        samples = samples[0] if len(samples) == 1 else np.moveaxis(samples[..., 0], 0, -1)
-        samples, is_premultiplied, notes = _split(path, page, samples)
-        if file.pages.is_multipage:
-            notes = ("it holds several frames or pages, only the first was read", *notes)
-        orientation, icc = (page.tags.valueof(tag) for tag in (_ORIENTATION, _ICC))
-    return Tiff(samples, page.photometric == 0, is_premultiplied, orientation or 1, icc, notes)
 
 
 def read(path, data: bytes, *, check: Callable[[int, int], None]) -> Tiff:
@@ -145,5 +122,17 @@ def read(path, data: bytes, *, check: Callable[[int, int], None]) -> Tiff:
       InputError: colours, samples or a compression that are not supported, the sentence says which.
       Exception: of any kind, on damaged files.
     """
-    with _quiet():
-        return _read(path, data, check)
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages.first
+        check(page.imagewidth, page.imagelength)
+        if page.is_tiled:
+            check(page.tilewidth, page.tilelength)
+        _check_segments(page, len(data))  # first: what is cut off in its tags looks unusual too
+        _refuse_unusual(path, page)
+        samples = page.asarray(squeeze=False, maxworkers=1)[:, 0]  # (planes, H, W, channels of a plane)
+        samples = samples[0] if len(samples) == 1 else np.moveaxis(samples[..., 0], 0, -1)
+        samples, is_premultiplied, notes = _split(path, page, samples)
+        if file.pages.is_multipage:
+            notes = ("it holds several frames or pages, only the first was read", *notes)
+        orientation, icc = (page.tags.valueof(tag) for tag in (_ORIENTATION, _ICC))
+    return Tiff(samples, page.photometric == 0, is_premultiplied, orientation or 1, icc, notes)

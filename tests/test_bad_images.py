@@ -46,6 +46,14 @@ def no_strip_tiff():
     return bytes(data)
 
 
+def missing_tile_tiff():
+    """A picture of one tile that is said to be three tiles wide; only the first is there."""
+    data = bytearray(tiff_bytes(np.zeros((16, 16, 3), np.uint16), tile=(16, 16)))
+    place = data.find(struct.pack("<HH", 256, 4))
+    data[place + 8 : place + 12] = struct.pack("<I", 48)
+    return bytes(data)
+
+
 def deep_jp2():
     data = bytearray(encoded(RGB, "JPEG2000"))
     place = data.find(b"\xff\x4f\xff\x51") + 42
@@ -87,6 +95,7 @@ BAD_IMAGES = {
     "tile64.tif": (huge_tile_tiff(64), "60000 x 60000 pixels are more than"),
     "bomb.tif": (bomb_tiff(), r"truncated or damaged|blindsr_jax\[tiff\]"),
     "cut16.tif": (tiff_bytes(RGB.astype(np.uint16))[:-9], "truncated or damaged"),
+    "missing_tile.tif": (missing_tile_tiff(), "truncated or damaged"),
     "no_strip.tif": (no_strip_tiff(), "truncated or damaged"),
     "complex.tif": (tiff_bytes(RGB[..., 0].astype(np.complex64)), "64-bit complex samples"),
     "cmyk16.tif": (tiff_bytes(np.dstack([RGB, RGB[..., :1]]).astype(np.uint16), "separated"), "SEPARATED"),
