@@ -26,6 +26,7 @@ setup(
         "scipy>=1.14,<2",
         "imageio>=2.37,<3",
         "pillow>=11,<14",
+        "tifffile>=2025.3,<2028",
         "absl-py>=2.1,<3",
         "ml_collections>=1.0,<2",
         "matplotlib>=3.9,<4",
@@ -33,9 +34,11 @@ setup(
         "filelock>=3.16,<5",
     ],
     extras_require={
+        # Compressed TIFF with more than 8 bits; tifffile reads the others alone.
+        "tiff": ["imagecodecs>=2025.3,<2028"],
         "cuda12": [f"jax[cuda12]{JAX}"],
         "tpu": [f"jax[tpu]{JAX}"],
-        "dev": ["pytest>=8,<10", "pytest-xdist>=3.6,<4", "ruff==0.17.5", "scikit-image>=0.25,<0.27", *DOCS],
+        "dev": ["pytest>=8,<10", "pytest-xdist>=3.6,<4", "ruff==0.17.5", "scikit-image>=0.25,<0.27", "imagecodecs", *DOCS],
         "docs": DOCS,
     },
 )

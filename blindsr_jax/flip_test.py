@@ -39,6 +39,16 @@ def flipped(kernel: jax.Array, spec: Spec) -> jax.Array:
     return geometry.normalize(turned)
 
 
+def turn(kernel: jax.Array, spec: Spec) -> jax.Array:
+    """A true convolution's kernel (k, k) as the cross-correlation kernel that is meant, unit sum.
+
+    Turned about its middle it means the same blur; where that takes a centre away from the spec's, as in files that are
+    turned but centred as if they were not, the kernel is moved back.
+    """
+    choices = geometry.normalize(geometry.flip(kernel)), flipped(kernel, spec)
+    return min(choices, key=lambda k: float(jnp.abs(geometry.center_of_mass(k) - spec.center).max()))
+
+
 def _differences(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.diff(x, axis=0), jnp.diff(x, axis=1)
 

@@ -1,17 +1,34 @@
-"""From the bytes of an image file to its samples: sizes, frames, channels, orientation, colours."""
+"""From the bytes of an image file to its samples: sizes, frames, channels, orientation, colours.
+
+Pillow decodes, tifffile what Pillow cannot of TIFF, and `png16` colours of 16 bits. imageio would read through the same
+two, but it gives no look at the header before it decodes (sizes, tiles, tags, profiles), and it cannot be told to leave
+out the formats that run other programs.
+"""
 
 import contextlib
 import io
+import logging
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
 
-from blindsr_jax import png16, profiles
+from blindsr_jax import png16, profiles, tiff_files
 from blindsr_jax.files import InputError, refuse
 
 # No formats that run other programs (EPS) or hold drawings.
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "TGA")
 _ORIENTATION, _BITS, _TILE_WIDTH, _TILE_LENGTH = 274, 258, 322, 323  # tags of TIFF and EXIF
+
+
+class Decoded(NamedTuple):
+    """The samples of a picture and what they mean."""
+
+    samples: np.ndarray  # (H, W, 1 to 4), integers or floats, upright; 2 and 4 channels end with alpha
+    notes: tuple[str, ...] = ()  # what was done to the image, or could not be
+    is_negative: bool = False  # zero is white
+    is_premultiplied: bool = False  # colours are multiplied by alpha
 
 
 @contextlib.contextmanager
@@ -22,6 +39,20 @@ def _no_pillow_limit():
         yield
     finally:
         PIL.Image.MAX_IMAGE_PIXELS = before
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Around decoders of TIFF, which log what they think of a damaged file."""
+    loggers = [logging.getLogger(name) for name in ("tifffile", "PIL.TiffImagePlugin")]
+    before = [logger.disabled for logger in loggers]
+    for logger in loggers:
+        logger.disabled = True
+    try:
+        yield
+    finally:
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
 
 
 def _depth(image, data):
@@ -41,8 +72,6 @@ def _check_depth(path, image, data):
     depth = _depth(image, data)
     if (depth > 8 and image.mode not in ("I", "I;16", "I;16B", "F")) or depth in (10, 12, 14):
         raise refuse(path, f"{depth}-bit samples in this {image.format} are not supported, save it as a 16-bit PNG")
-    if image.mode == "I" and image.format != "PPM":
-        raise refuse(path, "32-bit integer samples are not supported, save it as a 16-bit PNG")
 
 
 def _check_tiles(image, check):
@@ -64,6 +93,8 @@ def _shallow_samples(path, image, icc):
         base = "L"
     elif image.mode in ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"):
         base = "RGB"
+    elif image.mode == "LAB":
+        return np.asarray(profiles.lab_to_srgb(image)), ("its colours were converted from Lab to sRGB",)
     else:
         raise refuse(path, f"pixels of kind {image.mode} are not supported, gray or RGB was expected")
     alpha = None
@@ -75,19 +106,23 @@ def _shallow_samples(path, image, icc):
     return samples if alpha is None else np.concatenate([samples, alpha[..., None]], -1), notes
 
 
-def _samples(path, image, data, profile):
+def _samples(path, image, data, profile) -> Decoded:
     icc = image.info.get("icc_profile") if profile else None
+    chunk_notes = profiles.png_notes(data) if profile and image.format == "PNG" else ()
     if png16.is_png16(data):
         try:
             samples = png16.decode(data)
         except ValueError as error:
             raise refuse(path, str(error)) from error
-        return samples, profiles.unapplied(icc, "L" if samples.shape[-1] < 3 else "RGB")
+        notes = profiles.unapplied(icc, "L" if samples.shape[-1] < 3 else "RGB")
+        return Decoded(samples, (*notes, *chunk_notes))
     _check_depth(path, image, data)
     image.load()
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _deep_samples(image, icc)
-    return _shallow_samples(path, image, icc)
+        samples, notes = _deep_samples(image, icc)
+        return Decoded(samples, notes, is_negative=tiff_files.is_negative(image))
+    samples, notes = _shallow_samples(path, image, icc)
+    return Decoded(samples, (*notes, *chunk_notes))
 
 
 def _orientation(image):
@@ -105,17 +140,34 @@ def _upright(samples, orientation):
     return samples[:: -1 if rows else 1, :: -1 if columns else 1]
 
 
-def _decode(path, data, check, profile):
-    with PIL.Image.open(io.BytesIO(data), formats=[name for name in FORMATS if name in PIL.Image.OPEN]) as image:
+def _decode_tiff(path, data, check, profile) -> Decoded:
+    """A TIFF file that Pillow does not know, or of which it would change the samples."""
+    tiff = tiff_files.read(path, data, check=check)
+    notes = profiles.unapplied(tiff.icc, "L" if tiff.samples.shape[-1] < 3 else "RGB") if profile else ()
+    samples = _upright(tiff.samples, tiff.orientation)
+    return Decoded(samples, (*tiff.notes, *notes), tiff.is_negative, tiff.is_premultiplied)
+
+
+def _decode(path, data, check, profile) -> Decoded:
+    try:
+        image = PIL.Image.open(io.BytesIO(data), formats=[name for name in FORMATS if name in PIL.Image.OPEN])
+    except PIL.UnidentifiedImageError:
+        if not tiff_files.is_tiff(data):
+            raise
+        return _decode_tiff(path, data, check, profile)
+    with image:
         check(*image.size)
         _check_tiles(image, check)
+        if image.format == "TIFF" and tiff_files.is_beyond_pillow(image):
+            return _decode_tiff(path, data, check, profile)
         notes = ()
         # MPO is a camera's JPEG with a preview or a gain map behind the picture.
         if getattr(image, "is_animated", False) and image.format != "MPO":
             notes = ("it holds several frames or pages, only the first was read",)
-        samples, colour_notes = _samples(path, image, data, profile)
+        decoded = _samples(path, image, data, profile)
         orientation, exif_notes = _orientation(image)
-    return _upright(samples, orientation), (*notes, *colour_notes, *exif_notes)
+    samples = _upright(decoded.samples, orientation)
+    return decoded._replace(samples=samples, notes=(*notes, *decoded.notes, *exif_notes))
 
 
 def _reason(error):
@@ -129,25 +181,22 @@ def _reason(error):
     return "the image is truncated or damaged, a complete one was expected"
 
 
-def decode(path, data, *, check, profile=True):
-    """Samples of a file in one of FORMATS, upright and in sRGB.
+def decode(path, data: bytes, *, check: Callable[[int, int], None], profile: bool = True) -> Decoded:
+    """Samples of a file in one of FORMATS, upright, colours of 8 bits in sRGB.
 
     Args:
       path: file, for messages.
       data: bytes of the file.
       check: function of width and height, called with what the header claims before anything is decoded; it raises
         InputError where that is too much.
-      profile: bool, whether a colour profile is applied.
-
-    Returns:
-      (samples, notes): (H, W, 1 to 4) uint8, uint16 or float; a tuple of sentences about what was done to the image.
+      profile: whether colour profiles are applied and spoken of.
 
     Raises:
       InputError: the file cannot be decoded.
     """
     PIL.Image.init()
     try:
-        with _no_pillow_limit():
+        with _no_pillow_limit(), _quiet():
             return _decode(path, data, check, profile)
     except InputError:
         raise

@@ -1,17 +1,19 @@
 """Images from and to files, with the bit depth and the channels of the file kept."""
 
 import hashlib
-import io
+import os
 import warnings
 from pathlib import Path
 from typing import NamedTuple
 
+import imageio.v3
 import numpy as np
 import PIL.Image
 
 from blindsr_jax import png16
 from blindsr_jax.files import LIMIT_VARIABLE, max_pixels, read_bytes, read_npy, refuse, write_bytes
-from blindsr_jax.image_decode import decode
+from blindsr_jax.image_decode import Decoded, decode
+from blindsr_jax.sample_values import normalize
 
 
 class Image(NamedTuple):
@@ -47,32 +49,40 @@ def _read_array(path, data):
         _check_size(path, shape[1], shape[0])
 
     array = read_npy(path, data, check=check)
-    if array.dtype.kind != "f" and array.dtype not in (np.uint8, np.uint16):
-        raise refuse(path, f"values of type {array.dtype} are not supported, float, uint8 or uint16 was expected")
+    if array.dtype.kind not in "iuf":
+        raise refuse(path, f"values of type {array.dtype} are not supported, floats or integers were expected")
     return array.reshape(*array.shape[:2], -1)
 
 
-def _levels(path, samples):
-    """The sample that means 1; checks the values of floats."""
-    if samples.dtype.kind != "f":
-        return np.iinfo(samples.dtype).max
-    if not np.isfinite(samples).all():
-        raise refuse(path, "it contains NaN or infinite values, finite ones in [0, 1] were expected")
-    low, high = float(samples.min()), float(samples.max())
-    if low < 0 or high > 1:
-        raise refuse(path, f"it has values from {low:.4g} to {high:.4g}, floats in [0, 1] were expected")
-    return 1
+def decode_image(path: str | os.PathLike, data: bytes, *, white_level: float | None = None) -> Image:
+    """The image in the bytes of a file; see `read_image`."""
+    with warnings.catch_warnings():  # of decoders, about metadata and about sizes, which are checked here
+        warnings.simplefilter("ignore")
+        if Path(path).suffix.lower() == ".npy" or data.startswith(b"\x93NUMPY"):
+            decoded = Decoded(_read_array(path, data))
+        else:
+            decoded = decode(path, data, check=lambda *size: _check_size(path, *size))
+    samples = decoded.samples
+    values, notes = normalize(path, samples, white_level=white_level, is_negative=decoded.is_negative)
+    has_alpha = values.shape[-1] in (2, 4)
+    pixels, alpha = (values[..., :-1], values[..., -1]) if has_alpha else (values, None)
+    if decoded.is_premultiplied:
+        pixels = np.minimum(pixels / np.maximum(alpha, 1e-6)[..., None], 1)
+    bits = 8 if samples.dtype.itemsize == 1 else 16
+    return Image(pixels, alpha, bits, (*decoded.notes, *notes), hashlib.sha256(data).hexdigest())
 
 
-def read_image(path):
+def read_image(path: str | os.PathLike, *, white_level: float | None = None) -> Image:
     """Reads an image: PNG, JPEG, TIFF, WebP, BMP, GIF, PPM, JPEG 2000, TGA or .npy.
 
-    PNG keeps 16 bits in all its channels. The orientation noted by a camera is applied; palettes and CMYK become RGB;
-    8-bit colours of another profile become sRGB; of an animation or several pages the first is taken. The notes say
-    what a person should know of this. An array is (H, W) or (H, W, 1, 3 or 4), float in [0, 1], uint8 or uint16.
+    PNG and TIFF keep 16 bits in all their channels. The orientation noted by a camera is applied; palettes, CMYK and
+    Lab become RGB, negatives (MinIsWhite) positives; 8-bit colours of another profile become sRGB; of an animation or
+    several pages the first is taken. The notes say what a person should know of this. An array is (H, W) or
+    (H, W, 1, 3 or 4). Integers of 8 and 16 bits are divided by the largest of their type, floats are in [0, 1].
 
     Args:
       path: file.
+      white_level: the value of white, above 0, in files whose type does not say it: floats up to 255, 12 bits in 16.
 
     Returns:
       Image.
@@ -81,19 +91,7 @@ def read_image(path):
       InputError: the file cannot be read, is damaged, claims more pixels than `files.max_pixels` or has channels or
         values other than these.
     """
-    data, notes = read_bytes(path), ()
-    with warnings.catch_warnings():  # of decoders, about metadata and about sizes, which are checked here
-        warnings.simplefilter("ignore")
-        if Path(path).suffix.lower() == ".npy" or data.startswith(b"\x93NUMPY"):
-            samples = _read_array(path, data)
-        else:
-            samples, notes = decode(path, data, check=lambda *size: _check_size(path, *size))
-    peak = _levels(path, samples)  # before a conversion that would overflow
-    values = np.ascontiguousarray(samples, dtype=np.float32) / np.float32(peak)
-    has_alpha = values.shape[-1] in (2, 4)
-    pixels, alpha = (values[..., :-1], values[..., -1]) if has_alpha else (values, None)
-    bits = 8 if samples.dtype == np.uint8 else 16
-    return Image(pixels, alpha, bits, notes, hashlib.sha256(data).hexdigest())
+    return decode_image(path, read_bytes(path), white_level=white_level)
 
 
 def write_image(path, image):
@@ -132,9 +130,7 @@ def png_bytes(levels):
     Returns:
       bytes.
     """
-    data = io.BytesIO()
-    PIL.Image.fromarray(levels).save(data, "PNG")
-    return data.getvalue()
+    return imageio.v3.imwrite("<bytes>", levels, extension=".png", plugin="pillow")
 
 
 def bicubic_enlarge(pixels, scale):

@@ -8,17 +8,30 @@ from blindsr_jax.files import (
     write_json,
     write_text,
 )
-from blindsr_jax.image_files import Image, bicubic_enlarge, read_image, write_image
-from blindsr_jax.kernel_files import kernel_png, kernel_sheet, read_kernel, write_kernel, write_kernel_mat
+from blindsr_jax.image_files import Image, bicubic_enlarge, decode_image, read_image, write_image
+from blindsr_jax.kernel_files import (
+    KnownKernel,
+    kernel_png,
+    kernel_sheet,
+    load_kernel,
+    read_kernel,
+    write_kernel,
+    write_kernel_mat,
+)
 from blindsr_jax.names import find_inputs, unique_stems
+from blindsr_jax.transparency import fill_hidden
 
 __all__ = [
     "Image",
     "InputError",
+    "KnownKernel",
     "bicubic_enlarge",
+    "decode_image",
+    "fill_hidden",
     "find_inputs",
     "kernel_png",
     "kernel_sheet",
+    "load_kernel",
     "read_image",
     "read_kernel",
     "unique_stems",

@@ -1,114 +1,62 @@
 """Blur kernels from and to files."""
 
 import io
-import warnings
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import scipy.io
 
-from blindsr_jax import mat5
-from blindsr_jax.files import InputError, read_bytes, read_npy, refuse, write_bytes
-from blindsr_jax.image_decode import decode
+from blindsr_jax import kernel_shapes
+from blindsr_jax.files import refuse, write_bytes
 from blindsr_jax.image_files import png_bytes
+from blindsr_jax.kernel_arrays import FIGURE_SIZE, load_array
+from blindsr_jax.kernel_shapes import MAX_SIZE
 
-MAX_SIZE = 255  # rows of a kernel
-_MAX_BYTES = 2**24  # of a file, which may hold other variables too
 # Spline-shifted and estimated kernels have small negative values, up to some per cent of the maximum.
 _NEGATIVE = 0.1
 _NEGATIVE_MASS = 0.25
-_FIGURE_SIZE = 150
+_SIGNED_MASS = 0.9  # of the positive values, where negative lobes are meant
 _SHEET_SIZE = 70  # pixels of a kernel in a sheet
 
 
-def _check_shape(path, shape):
-    if len(shape) != 2 or shape[0] != shape[1] or shape[0] % 2 == 0:
-        raise refuse(path, f"the shape {shape} is not that of a kernel, a square of odd size was expected")
-    if shape[0] > MAX_SIZE:
-        raise refuse(path, f"{shape[0]} x {shape[1]} is too large for a kernel, at most {MAX_SIZE} were expected")
+class KnownKernel(NamedTuple):
+    """A kernel that was read from a file."""
+
+    values: np.ndarray  # (k, k) float64, sum 1
+    notes: tuple[str, ...]  # what was done to its shape
 
 
-def _load_mat(path):
-    """The variable `Kernel`, or the only square matrix."""
-    try:
-        variables = mat5.read_matrices(read_bytes(path, limit=_MAX_BYTES), limit=MAX_SIZE**2)
-    except InputError:
-        raise
-    except ValueError as error:
-        raise refuse(path, str(error)) from error
-    if "Kernel" not in variables:
-        shapes = {name: getattr(value, "shape", ()) for name, value in variables.items()}
-        square = [name for name, shape in shapes.items() if len(shape) == 2 and shape[0] == shape[1] > 1]
-        if len(square) != 1:
-            found = f"{len(square)} square matrices" if square else "no other square matrix"
-            raise refuse(path, f"it has no variable 'Kernel' and {found}, one kernel was expected")
-        return variables[square[0]]
-    if isinstance(variables["Kernel"], str):
-        raise refuse(path, f"the variable 'Kernel' {variables['Kernel']}")
-    return variables["Kernel"]
+def _check_signs(path, kernel: np.ndarray, *, signed: bool) -> None:
+    negative, positive = -kernel[kernel < 0].sum(), kernel[kernel > 0].sum()
+    if signed and not negative <= _SIGNED_MASS * positive:
+        raise refuse(path, "its negative values outweigh the others, a kernel with a positive sum was expected")
+    if not signed and (kernel.min() < -_NEGATIVE * kernel.max() or negative > _NEGATIVE_MASS * positive):
+        raise refuse(path, "it has clearly negative values, a non-negative kernel or --signed_kernel was expected")
 
 
-def _check_picture(path, levels):
-    """Refuses what `kernel_png` writes, where every entry is a square of many pixels."""
-    size = len(levels)
-    for factor in range(size if size >= _FIGURE_SIZE else 0, 1, -1):
-        if size % factor == 0 and (levels == np.kron(levels[::factor, ::factor], np.ones((factor, factor)))).all():
-            raise refuse(path, f"it is an enlarged picture of a kernel of {size // factor}, the .npy file was expected")
+def load_kernel(path, *, signed: bool = False, offset: float = 0.0) -> KnownKernel:
+    """Reads a blur kernel from a .npy file, a .mat file, a table as text, or a gray picture (PNG, TIFF, BMP, PGM).
 
-
-def _load_png(path):
-    def check(width, height):
-        if max(width, height) > MAX_SIZE:
-            raise refuse(path, f"{width} x {height} is too large for a kernel, at most {MAX_SIZE} were expected")
-
-    with warnings.catch_warnings():  # of the decoder, about metadata
-        warnings.simplefilter("ignore")
-        samples, notes = decode(path, read_bytes(path, limit=_MAX_BYTES), check=check, profile=False)
-    if notes:
-        raise refuse(path, f"{notes[0]}, a plain gray image was expected")
-    if samples.shape[-1] in (2, 4):
-        if (samples[..., -1] != np.iinfo(samples.dtype).max).any():
-            raise refuse(path, "it is transparent in places, a plain gray image was expected")
-        samples = samples[..., :-1]
-    if (samples != samples[..., :1]).any():
-        raise refuse(path, "it has colours, a gray kernel was expected")
-    levels = samples[..., 0]
-    if levels.shape[0] == levels.shape[1]:
-        _check_picture(path, levels)
-    return levels
-
-
-def _load_kernel(path):
-    suffix = Path(path).suffix.lower()
-    if suffix == ".npy":
-        data = read_bytes(path, limit=_MAX_BYTES)
-        return read_npy(path, data, check=lambda shape: _check_shape(path, shape))
-    if suffix == ".mat":
-        return _load_mat(path)
-    if suffix == ".png":
-        return _load_png(path)
-    raise refuse(path, "a kernel as .npy, .mat or .png was expected")
-
-
-def read_kernel(path):
-    """Reads a blur kernel from a .npy file, a .mat file or a gray .png file.
-
-    A .mat file holds it as the variable `Kernel`, or as its only square matrix.
+    A .mat file holds it as the variable `Kernel`, or as its only square matrix or cell array. Further axes of length 1
+    and three equal channels are dropped; sides that are even or unequal are padded with zeros; an origin in the corner
+    (as Fourier transforms want it) is moved to the middle.
 
     Args:
       path: file, one pixel or number per kernel entry.
+      signed: whether negative values of any size are allowed.
+      offset: where the centre of mass should be, pixels behind the middle: it decides on which side to pad.
 
     Returns:
-      float64 array (k, k), k odd and at most MAX_SIZE, scaled to sum 1. Small negative values are kept.
+      KnownKernel, k odd and at most MAX_SIZE. Small negative values are kept.
 
     Raises:
-      InputError: the file cannot be read, or its array is not a square of odd size with finite, essentially
-        non-negative numbers that are not all zero.
+      InputError: the file cannot be read, or its array is not one kernel of finite, essentially non-negative (without
+        `signed`) numbers with a positive sum.
     """
-    kernel = _load_kernel(path)
+    kernel = load_array(path)
     if kernel.dtype.kind not in "fiu":
         raise refuse(path, f"values of type {kernel.dtype} are not supported, real numbers were expected")
-    _check_shape(path, kernel.shape)
+    kernel_shapes.check_shape(path, kernel.shape)
     if not np.isfinite(kernel).all():
         raise refuse(path, "it contains NaN or infinite values, finite ones were expected")
     if not kernel.any():
@@ -116,10 +64,23 @@ def read_kernel(path):
     # The sum of huge numbers overflows, and so may a conversion from a wider type; powers of two change no digit.
     kernel = kernel.astype(np.promote_types(kernel.dtype, np.float64))
     kernel = np.ldexp(kernel, -np.frexp(np.abs(kernel).max())[1]).astype(np.float64)
-    negative, positive = -kernel[kernel < 0].sum(), kernel[kernel > 0].sum()
-    if kernel.min() < -_NEGATIVE * kernel.max() or negative > _NEGATIVE_MASS * positive:
-        raise refuse(path, "it has clearly negative values, a non-negative kernel was expected")
-    return kernel / kernel.sum()
+    kernel, notes = kernel_shapes.squeeze(path, kernel), ()
+    if (moved := kernel_shapes.from_corner(kernel)) is not None:
+        kernel, notes = moved, ("its origin was in the corner and was moved to the middle",)
+    if max(kernel.shape) > MAX_SIZE:
+        found = f"{kernel.shape[0]} x {kernel.shape[1]}"
+        raise refuse(path, f"{found} is too large for a kernel, at most {MAX_SIZE} were expected")
+    _check_signs(path, kernel, signed=signed)
+    square = kernel_shapes.to_odd_square(kernel, offset)
+    if square.shape != kernel.shape:
+        sizes = " x ".join(map(str, kernel.shape)), " x ".join(map(str, square.shape))
+        notes = (*notes, f"its {sizes[0]} entries were padded with zeros to {sizes[1]}")
+    return KnownKernel(square / square.sum(), notes)
+
+
+def read_kernel(path) -> np.ndarray:
+    """The values (k, k) of `load_kernel`: float64, k odd, sum 1; raises InputError as that does."""
+    return load_kernel(path).values
 
 
 def _unit_sum(kernel):
@@ -180,7 +141,7 @@ def kernel_png(path, kernel):
       ValueError: values are not finite, or the sum is not positive.
       OSError: the folder cannot be written.
     """
-    write_bytes(path, png_bytes(_drawn(kernel, -(-_FIGURE_SIZE // len(kernel)))))
+    write_bytes(path, png_bytes(_drawn(kernel, -(-FIGURE_SIZE // len(kernel)))))
 
 
 def kernel_sheet(path, kernels):

@@ -3,6 +3,7 @@
 SciPy's reader ends the whole program on some damaged files, where a run over many images must go on.
 """
 
+import itertools
 import math
 import struct
 import zlib
@@ -12,9 +13,10 @@ import numpy as np
 _HEADER = 128
 _MATRIX, _COMPRESSED = 14, 15
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
-_NUMERIC_CLASSES = range(6, 16)
+_CELL, _NUMERIC_CLASSES = 1, range(6, 16)
 _COMPLEX = 0x800
-_MAX_VARIABLES = 100  # a limit on the work that a small file can ask for
+_MAX_VARIABLES = 100  # a limit on the work that a small file can ask for; and cells of one
+_NO_NUMBERS = "does not hold real numbers, a full matrix was expected"
 _DAMAGED = "the file is truncated or damaged"
 
 
@@ -41,14 +43,28 @@ def _unpack(content, order, limit):
     return kind, block[8 : 8 + size]
 
 
-def _variable(content, order, limit):
-    """Name of a matrix element, and its matrix or what is wrong with it."""
+def _cells(parts, order, limit):
+    """The matrices in a cell array, or what is wrong with one of them."""
+    values = []
+    for kind, content in itertools.islice(parts, _MAX_VARIABLES + 1):
+        if kind != _MATRIX:
+            raise ValueError(_DAMAGED)
+        values.append(_variable(content, order, limit, is_cell=True)[1])
+    if len(values) > _MAX_VARIABLES:
+        return f"has more than {_MAX_VARIABLES} cells, one kernel was expected"
+    return next((value for value in values if isinstance(value, str)), values) or _NO_NUMBERS
+
+
+def _variable(content, order, limit, *, is_cell=False):
+    """Name of a matrix element, and its matrix, the matrices of its cells, or what is wrong with it."""
     parts = _elements(content, order)
     (_, flags), (_, shape), (_, label) = (next(parts) for _ in range(3))
     name = bytes(label).decode("latin-1")
     flags = struct.unpack_from(order + "I", flags)[0]
+    if flags & 0xFF == _CELL and not is_cell:
+        return name, _cells(parts, order, limit)
     if flags & 0xFF not in _NUMERIC_CLASSES or flags & _COMPLEX:
-        return name, "does not hold real numbers, a full matrix was expected"
+        return name, _NO_NUMBERS
     shape = struct.unpack(f"{order}{len(shape) // 4}i", shape)
     if any(side < 0 for side in shape):
         raise ValueError(_DAMAGED)
@@ -79,8 +95,8 @@ def read_matrices(data, *, limit):
       limit: int, the most numbers of a matrix.
 
     Returns:
-      dict from the names of the variables to arrays of real numbers, as stored, or to what is wrong with that variable,
-      as a phrase (str).
+      dict from the names of the variables to arrays of real numbers, as stored, to lists of those in cell arrays, or to
+      what is wrong with that variable, as a phrase (str).
 
     Raises:
       ValueError: not such a file, or damaged; the message is a short phrase.

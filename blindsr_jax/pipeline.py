@@ -22,7 +22,7 @@ from blindsr_jax.writer import Writer
 
 FLIPPED = (
     "the known kernel explains this image better when it is turned by 180 degrees: it seems to be meant as a true "
-    "convolution, a cross-correlation kernel was expected"
+    "convolution, a cross-correlation kernel was expected (--flip_kernel turns it; if it is given, leave it out)"
 )
 MOST_AT_ONCE = 64  # images of a group, a device
 MEMORY_SHARE = 0.8  # of what is free, for a group: the estimate is rough, and a group that fails is paid for
@@ -42,6 +42,8 @@ class Run(NamedTuple):
     group_size: int | None  # None: as many as memory holds, and one on a CPU
     checkpoint_seconds: float
     memory_check: bool
+    white_level: float | None  # the value of white in the files; None: as their types say
+    kernel_notes: tuple[str, ...]  # what was done to the known kernel
     stopper: Stopper
     clock: cli.CompileClock
     peers: distributed.Peers = distributed.Peers()
@@ -146,9 +148,9 @@ class Pipeline:
     def _read(self, job: resume.Job, label: str, record: dict[str, Any]) -> Item:
         run = self._run
         record["input"] = os.path.abspath(job.path)
-        source = io.read_image(job.path)
+        source = io.fill_hidden(io.read_image(job.path, white_level=run.white_level))
         record["sha256"] = source.sha256
-        workdir.add_note(record, *source.notes)
+        workdir.add_note(record, *source.notes, *run.kernel_notes)
         check_size(source, run, job.path)
         problem = Problem(jax.numpy.asarray(source.pixels), run.spec)
         if run.kernel is not None and flip_test(problem, run.kernel).verdict == "flipped":

@@ -1,17 +1,20 @@
-"""PNG files with 16 bits per channel, which common image libraries cut down to 8 bits when there is colour.
+"""PNG files with 16 bits per channel, which Pillow, and imageio with it, cuts down to 8 bits when there is colour.
 
-Follows the PNG specification (W3C, third edition): sections 5 (chunks), 9 (filtering) and 11 (IHDR, tRNS). Interlaced
-files are refused.
+imagecodecs and OpenCV keep them, at 80 MB; as this is the format of the results, they would be no extra but needed.
+Follows the PNG specification (W3C, third edition), sections 5 (chunks), 8 (interlacing), 9 (filtering) and 11 (tRNS).
 """
 
 import struct
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 4: 2, 2: 3, 6: 4}  # colour type: channels
 _COLOR_TYPE = {channels: color for color, channels in _CHANNELS.items()}
+_WHOLE = ((0, 0, 1, 1),)  # first row and column of a pass, and the steps to the next
+_INTERLACED = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 
 
 def is_png16(data):
@@ -26,8 +29,12 @@ def is_png16(data):
     return data[:8] == _SIGNATURE and data[12:16] == b"IHDR" and data[24:25] == b"\x10"
 
 
-def _chunks(data):
-    """Yields (type, content) up to the end of the image."""
+def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yields (type, content) of a PNG file up to the end of the image.
+
+    Raises:
+      ValueError: truncated or damaged; the message is a short phrase.
+    """
     at = len(_SIGNATURE)
     while True:
         length, kind = struct.unpack(">I4s", data[at : at + 8].ljust(8, b"\0"))
@@ -73,6 +80,27 @@ def _unfilter(rows, width, pixel_bytes):
     return flat.reshape(height, width + 1, pixel_bytes)[:, :width]
 
 
+def _unpack(packed: bytes, shape: tuple[int, int, int], passes: tuple[tuple[int, int, int, int], ...]) -> np.ndarray:
+    """Samples (H, W, C) of the compressed rows of one pass or several, each a smaller image."""
+    height, width, channels = shape
+    places = [(slice(row, None, down), slice(column, None, right)) for row, column, down, right in passes]
+    sizes = [(len(range(height)[rows]), len(range(width)[columns])) for rows, columns in places]
+    lengths = [h * (1 + 2 * channels * w) if w else 0 for h, w in sizes]
+    try:
+        raw = zlib.decompressobj().decompress(packed, sum(lengths))
+    except zlib.error as error:
+        raise ValueError("the compressed data are damaged") from error
+    if len(raw) < sum(lengths):
+        raise ValueError("the file is truncated")
+    samples, at = np.empty(shape, np.uint16), 0
+    for place, (h, w), length in zip(places, sizes, lengths, strict=True):
+        if length:
+            rows = np.frombuffer(raw, np.uint8, length, at).reshape(h, -1)
+            samples[place] = np.ascontiguousarray(_unfilter(rows, w, 2 * channels)).view(">u2")
+        at += length
+    return samples
+
+
 def decode(data):
     """Reads a 16-bit PNG image.
 
@@ -83,12 +111,12 @@ def decode(data):
       uint16 array (H, W, C): gray (C = 1), gray and alpha (2), RGB (3) or RGBA (4). A transparent colour becomes alpha.
 
     Raises:
-      ValueError: not such a file, interlaced, truncated or damaged; the message is a short phrase.
+      ValueError: not such a file, truncated or damaged; the message is a short phrase.
     """
     if not is_png16(data):
         raise ValueError("not a PNG file with 16 bits per channel")
     header, packed, transparent = None, [], None
-    for kind, content in _chunks(data):
+    for kind, content in chunks(data):
         if kind == b"IHDR":
             header = content
         elif kind == b"IDAT":
@@ -96,21 +124,10 @@ def decode(data):
         elif kind == b"tRNS":
             transparent = content
     width, height, _, color, _, _, interlaced = struct.unpack(">IIBBBBB", header)
-    if interlaced:
-        raise ValueError("interlaced 16-bit PNG files are not supported, save it without interlacing")
-    if color not in _CHANNELS or not width or not height:
+    if color not in _CHANNELS or not width or not height or interlaced > 1:
         raise ValueError("the header is invalid")
     channels = _CHANNELS[color]
-    size = height * (1 + 2 * channels * width)
-    try:
-        raw = zlib.decompressobj().decompress(b"".join(packed), size)
-    except zlib.error as error:
-        raise ValueError("the compressed data are damaged") from error
-    if len(raw) < size:
-        raise ValueError("the file is truncated")
-    rows = np.frombuffer(raw, np.uint8).reshape(height, -1)
-    octets = np.ascontiguousarray(_unfilter(rows, width, 2 * channels))
-    samples = octets.view(">u2").astype(np.uint16)
+    samples = _unpack(b"".join(packed), (height, width, channels), _INTERLACED if interlaced else _WHOLE)
     if transparent is not None and channels in (1, 3):
         opaque = (samples != np.frombuffer(transparent, ">u2")[:channels]).any(-1, keepdims=True)
         samples = np.concatenate([samples, opaque * np.uint16(65535)], -1)

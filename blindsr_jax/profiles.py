@@ -1,13 +1,22 @@
 """Colour profiles (ICC): pixels of another colour space become sRGB, as the files written here carry no profile."""
 
 import io
+import itertools
+import struct
 
 import numpy as np
 import PIL.Image
 from PIL import ImageCms
 
+from blindsr_jax import png16
+
 _SPACES = {"L": ("GRAY", "RGB"), "RGB": ("RGB",), "CMYK": ("CMYK",)}
 _SAME = 1  # levels of 255 by which a profile may differ from sRGB and still be taken for it
+# What the chunks of a PNG file say of sRGB, in units of 1e-5: white, red, green, blue as x, y.
+_SRGB_GAMMA = 45455
+_SRGB_PRIMARIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+_SRGB_CODE = bytes([1, 13])  # primaries and transfer function
+_CLOSE = 500
 
 
 def _describe(profile):
@@ -84,3 +93,41 @@ def unapplied(icc, mode):
     except Exception:
         return ()
     return () if convert is None else (f"its colour profile {name} was not applied, as it has more than 8 bits",)
+
+
+def lab_to_srgb(image: PIL.Image.Image) -> PIL.Image.Image:
+    """Converts an image of mode LAB (D50) to RGB.
+
+    Raises:
+      ImportError: this Pillow lacks LittleCMS.
+    """
+    lab, srgb = (ImageCms.createProfile(name) for name in ("LAB", "sRGB"))
+    return ImageCms.applyTransform(image, ImageCms.buildTransform(lab, srgb, "LAB", "RGB"))
+
+
+def _differs(content: bytes, expected: tuple[int, ...]) -> bool:
+    values = struct.unpack(f">{len(content) // 4}I", content[: len(content) // 4 * 4])
+    return len(values) != len(expected) or any(abs(a - b) > _CLOSE for a, b in zip(values, expected, strict=True))
+
+
+def png_notes(data: bytes) -> tuple[str, ...]:
+    """What to say of the chunks of a PNG file that describe other colours than sRGB without a profile.
+
+    Args:
+      data: bytes of the file.
+
+    Returns:
+      tuple of at most one note; empty where a chunk that outranks the others says sRGB or is a profile.
+    """
+    try:
+        found = dict(itertools.takewhile(lambda chunk: chunk[0] != b"IDAT", png16.chunks(data)))
+    except ValueError:
+        return ()  # damaged, which the decoder says
+    if b"cICP" in found:
+        said = [] if found[b"cICP"][:2] == _SRGB_CODE else ["cICP"]
+    elif b"iCCP" in found or b"sRGB" in found:
+        said = []
+    else:
+        wanted = {"gAMA": (_SRGB_GAMMA,), "cHRM": _SRGB_PRIMARIES}
+        said = [name for name in wanted if name.encode() in found and _differs(found[name.encode()], wanted[name])]
+    return (f"its colours were taken for sRGB, although it says otherwise ({' and '.join(said)})",) if said else ()

@@ -106,6 +106,8 @@ def _identity(document: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "scale": flags.get("scale"),
         "seed": flags.get("seed"),
+        "white_level": flags.get("white_level"),
+        "flip_kernel": bool(flags.get("flip_kernel")),
         "kernel_sha256": document.get("kernel_sha256"),
         "config": {name: value for name, value in document.items() if name not in other},
     }

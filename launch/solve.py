@@ -5,6 +5,7 @@ python launch/solve.py --config=configs/dip_dkp.py --input='photos/*.jpg' --scal
 The same command goes on where an interrupted one stopped; new files that match the pattern are solved in addition.
 """
 
+import math
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ from ml_collections import config_flags
 
 from blindsr_jax import agreement, cli, distributed, io, leading, locks, methods, metrics, ownership, resume, workdir
 from blindsr_jax.config import check_config
+from blindsr_jax.flip_test import turn
 from blindsr_jax.kernels import geometry
 from blindsr_jax.pipeline import Run
 from blindsr_jax.stopping import Stopper
@@ -33,7 +35,23 @@ _SEED = flags.DEFINE_integer(
     "seed", 0, "A result depends on it and on the image's name.", lower_bound=0, upper_bound=cli.MAX_SEED
 )
 _KERNEL = flags.DEFINE_string(
-    "kernel", None, "A known kernel (.npy, .mat, .png), centred as kernel_center says: solve for the image alone."
+    "kernel",
+    None,
+    "A known kernel (.npy, .mat, .csv, .txt, gray picture), centred as kernel_center says: solve for the image alone.",
+)
+_FLIP_KERNEL = flags.DEFINE_bool(
+    "flip_kernel", False, "Turn --kernel by 180 degrees: it is meant as a true convolution."
+)
+_SIGNED_KERNEL = flags.DEFINE_bool(
+    "signed_kernel", False, "Take a --kernel with clearly negative values, as those of a Lanczos filter."
+)
+_WHITE_LEVEL = flags.DEFINE_float(
+    "white_level",
+    None,
+    "The value of white in the input files, where their type does not say it: 4095 for 12 bits in 16, 255 for floats "
+    "up to 255. Values above it are clipped.",
+    lower_bound=1e-6,
+    upper_bound=2.0**32,
 )
 _RESTART = flags.DEFINE_bool(
     "restart",
@@ -68,27 +86,49 @@ _JOIN_SECONDS = flags.DEFINE_integer(
 flags.mark_flags_as_required(["config", "input", "scale", "workdir"])
 
 
-def prepare(config):
-    """Spec, solver, inputs and kernel from the flags; whatever is wrong with them is a usage error."""
-    kernel = None
-    try:
-        check_config(config)
-        if _KERNEL.value is not None:
-            methods.give_kernel(config)
-            kernel = io.read_kernel(_KERNEL.value)
-            if config.kernel_size is None:
-                config.kernel_size = kernel.shape[0]
-        elif "given" in (config.kernel.name, config.estimator):
+def known_kernel(config) -> io.KnownKernel | None:
+    """The kernel of --kernel, if there is one, and what was done to it."""
+    if _KERNEL.value is None:
+        for flag in (_FLIP_KERNEL, _SIGNED_KERNEL):
+            if flag.value:
+                raise ValueError(f"--{flag.name} says how to read a kernel, expected --kernel=FILE with it")
+        if "given" in (config.kernel.name, config.estimator):
             name = "estimator" if config.estimator == "given" else "kernel.name"
             raise ValueError(f"config.{name} is 'given', expected --kernel=FILE with it")
+        return None
+    methods.give_kernel(config)
+    offset = geometry.center_offset(_SCALE.value, config.kernel_center)
+    known = io.load_kernel(_KERNEL.value, signed=_SIGNED_KERNEL.value, offset=offset)
+    if config.kernel_size is None:
+        config.kernel_size = known.values.shape[0]
+    return known
+
+
+def fit_kernel(known: io.KnownKernel, spec) -> tuple[np.ndarray, tuple[str, ...]]:
+    """A known kernel as the spec wants it, and notes on it, which are printed too."""
+    kernel = metrics.match_size(known.values, spec.kernel_size)
+    kernel = np.asarray(kernel / kernel.sum(), np.float32)
+    if _FLIP_KERNEL.value:
+        kernel = np.asarray(turn(jax.numpy.asarray(kernel), spec))
+    notes = tuple(f"of the kernel {_KERNEL.value!r}: {note}" for note in known.notes)
+    for note in notes:
+        print(note, file=sys.stderr)
+    warn_of_center(kernel, spec)
+    return kernel, notes
+
+
+def prepare(config):
+    """Spec, solver, inputs, kernel and notes on it from the flags; whatever is wrong with them is a usage error."""
+    try:
+        check_config(config)
+        if _WHITE_LEVEL.value is not None and math.isnan(_WHITE_LEVEL.value):
+            raise ValueError("--white_level=nan is not a number, expected the value of white")
+        known = known_kernel(config)
         config.num_steps = methods.num_steps(config)
         spec = methods.build_spec(config, _SCALE.value)
-        solver = methods.build_solver(config, spec)
-        if kernel is not None:
-            kernel = metrics.match_size(kernel, spec.kernel_size)
-            kernel = np.asarray(kernel / kernel.sum(), np.float32)
-            warn_of_center(kernel, spec)
-        return spec, solver, io.find_inputs(_INPUT.value), kernel
+        solver, paths = methods.build_solver(config, spec), io.find_inputs(_INPUT.value)
+        kernel, notes = (None, ()) if known is None else fit_kernel(known, spec)
+        return spec, solver, paths, kernel, notes
     except (ValueError, TypeError) as error:
         raise cli.UsageError(cli.one_line(error)) from error
 
@@ -128,7 +168,7 @@ def join() -> distributed.Peers:
 def work(peers: distributed.Peers) -> int:
     """Goes on where an earlier run of the same working folder stands."""
     config = _CONFIG.value.copy_and_resolve_references()
-    spec, solver, paths, kernel = prepare(config)
+    spec, solver, paths, kernel, kernel_notes = prepare(config)
     folder, layout = _WORKDIR.value, ownership.SOLVE
     if peers.index == 0:  # the others first find out whether it is the same folder
         inputs = paths if _KERNEL.value is None else [*paths, _KERNEL.value]
@@ -136,7 +176,7 @@ def work(peers: distributed.Peers) -> int:
         ownership.check_folder(folder, layout)
         cli.make_workdir(folder, folders=workdir.FOLDERS)
     config_name = os.path.splitext(os.path.basename(config_flags.get_config_filename(flags.FLAGS["config"])))[0]
-    given = {f.name: f.value for f in (_INPUT, _SCALE, _SEED, _KERNEL)}
+    given = {f.name: f.value for f in (_INPUT, _SCALE, _SEED, _KERNEL, _FLIP_KERNEL, _WHITE_LEVEL)}
     document = {"config": config_name, "flags": given, "kernel_sha256": _KERNEL.value and resume.sha256(_KERNEL.value)}
     told = agreement.identity(document, config.to_dict()) if peers.count > 1 else {}
     run = Run(
@@ -150,6 +190,8 @@ def work(peers: distributed.Peers) -> int:
         group_size=_GROUP_SIZE.value,
         checkpoint_seconds=_CHECKPOINT_SECONDS.value,
         memory_check=_MEMORY_CHECK.value,
+        white_level=_WHITE_LEVEL.value,
+        kernel_notes=kernel_notes,
         stopper=Stopper(),
         clock=cli.CompileClock(),
         peers=peers,

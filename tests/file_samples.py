@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 import PIL.Image
 import scipy.io
+import tifffile
 
 
 def levels(shape, *, peak=255, dtype=np.uint8, seed=0):
@@ -47,6 +48,14 @@ def with_chunk(png, kind, content):
     return png[:33] + chunk(kind, content) + png[33:]
 
 
+def tiff_bytes(array, photometric=None, **options):
+    """A TIFF of samples of any type; by default MinIsBlack or RGB."""
+    data = io.BytesIO()
+    photometric = photometric or ("rgb" if array.ndim > 2 else "minisblack")
+    tifffile.imwrite(data, array, photometric=photometric, metadata=None, **options)
+    return data.getvalue()
+
+
 def frames(kind):
     pictures = [PIL.Image.fromarray(levels((8, 8, 3), seed=n)) for n in range(3)]
     data = io.BytesIO()
@@ -60,6 +69,14 @@ def mat_bytes(*, compress=False, **content):
     data = io.BytesIO()
     scipy.io.savemat(data, content, do_compression=compress)
     return data.getvalue()
+
+
+def cells(*content):
+    """A row of a MATLAB cell array."""
+    row = np.empty((1, len(content)), object)
+    for place, value in enumerate(content):
+        row[0, place] = value
+    return row
 
 
 def icc_profile(space, tags):

@@ -85,3 +85,12 @@ def test_error():
     problem, _ = make_problem()
     with pytest.raises(ValueError, match=r"shape \(7, 7\), expected 11 x 11"):
         flip_test.flip_test(problem, jnp.ones((7, 7)) / 49)
+
+
+def test_a_convolution_kernel_is_turned_to_the_cross_correlation_that_it_means():
+    for center in geometry.CENTERS:
+        spec = make_problem(center)[0].spec
+        kernel = lopsided(spec)
+        # As it is defined, and centred as if it were none.
+        for turned in (geometry.flip(kernel), flip_test.flipped(kernel, spec)):
+            np.testing.assert_allclose(flip_test.turn(turned, spec), kernel, atol=1e-6)

@@ -7,7 +7,18 @@ import pytest
 import scipy.io
 
 from blindsr_jax import io, png16
-from tests.file_samples import archive_bytes, array_bytes, encoded, frames, icc_gamma, icc_profile, levels, mat_bytes
+from tests.file_samples import (
+    archive_bytes,
+    array_bytes,
+    cells,
+    encoded,
+    frames,
+    icc_gamma,
+    icc_profile,
+    levels,
+    mat_bytes,
+    tiff_bytes,
+)
 
 
 def kernel(size=11):
@@ -103,10 +114,12 @@ def npy_header(shape):
 
 
 BAD_KERNELS = {
-    "even.npy": (array_bytes(np.ones((4, 4))), "odd"),
-    "oblong.npy": (array_bytes(np.ones((3, 5))), "square"),
-    "stack.npy": (array_bytes(np.ones((3, 3, 3))), "square"),
-    "number.npy": (array_bytes(np.ones(())), "square"),
+    "stack.npy": (array_bytes(np.ones((4, 3, 5))), "shape"),
+    "channels.npy": (array_bytes(np.arange(27.0).reshape(3, 3, 3)), "channels .* differ"),
+    "batch.npy": (array_bytes(np.ones((2, 3, 3, 3))), "shape"),
+    "no_rows.npy": (array_bytes(np.ones((0, 3))), "shape"),
+    "number.npy": (array_bytes(np.ones(())), "shape"),
+    "row.npy": (array_bytes(np.ones(5)), "shape"),
     "nan.npy": (array_bytes(np.full((3, 3), np.nan)), "NaN"),
     "zero.npy": (array_bytes(np.zeros((3, 3))), "zero"),
     "negative.npy": (array_bytes(-np.ones((3, 3))), "negative"),
@@ -123,9 +136,11 @@ BAD_KERNELS = {
     "archive.npy": (archive_bytes(), "archive"),
     "none.mat": (mat_bytes(k=np.ones((3, 4)), sigma=2.0), "no variable 'Kernel' and no other square matrix"),
     "two.mat": (mat_bytes(a=np.eye(3), b=np.eye(5)), "no variable 'Kernel' and 2 square matrices"),
-    "even.mat": (mat_bytes(Kernel=np.eye(4)), "odd"),
     "struct.mat": (mat_bytes(Kernel={"k": np.eye(3)}), "real numbers"),
-    "cell.mat": (mat_bytes(Kernel=np.array([np.eye(3), 1], object)), "real numbers"),
+    "cell.mat": (mat_bytes(Kernel=np.array([np.eye(3), 1], object)), "2 different kernels"),
+    "cells.mat": (mat_bytes(kernels=cells(np.eye(3), np.eye(3)[::-1])), "2 different kernels"),
+    "structs.mat": (mat_bytes(Kernel=cells({"k": np.eye(3)})), "real numbers"),
+    "many.mat": (mat_bytes(Kernel=cells(*[np.eye(3)] * 101)), "more than 100 cells"),
     "complex.mat": (mat_bytes(Kernel=1j * np.eye(3)), "real numbers"),
     "large.mat": (mat_bytes(compress=True, Kernel=np.zeros((3001, 3001))), r"shape \(3001, 3001\)"),
     "hdf5.mat": (b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(400), "-v7"),
@@ -134,13 +149,20 @@ BAD_KERNELS = {
     "text.mat": (b"hello", "MATLAB"),
     "colour.png": (encoded(levels((5, 5, 3)), "PNG"), "colours"),
     "large.png": (encoded(np.ones((257, 257), np.uint8), "PNG"), "257 x 257 is too large"),
-    "even.png": (encoded(np.ones((4, 4), np.uint8), "PNG"), "odd"),
     "black.png": (encoded(np.zeros((5, 5), np.uint8), "PNG"), "zero"),
     "clear.png": (encoded(np.full((5, 5, 2), 9, np.uint8), "PNG"), "transparent"),
     "frames.png": (frames("PNG"), "several frames"),
     "picture.png": (encoded(np.kron(levels((17, 17)), np.ones((9, 9), np.uint8)), "PNG"), "picture of a kernel of 17"),
     "text.png": (b"hello", "not an image"),
-    "kernel.txt": (b"1 0 0", "npy"),
+    "white_is_zero.tif": (tiff_bytes(np.ones((5, 5), np.uint16), "miniswhite"), "zero is white"),
+    "words.txt": (b"one two", "table"),
+    "ragged.txt": (b"1 2 3\n4 5\n", "table"),
+    "comma.csv": (b"0,1;0,2\n0,1;0,2\n", "table"),
+    "nothing.txt": (b"# no numbers\n", "shape"),
+    "latin.csv": (b"\xe9,1\n", "table"),
+    "nan.txt": (b"nan 1\n1 1\n", "NaN"),
+    "many.txt": (b"1\n" * 2000, "1025 x 1 is too large"),
+    "kernel.jpg": (b"1 0 0", "npy"),
 }
 
 

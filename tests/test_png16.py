@@ -1,3 +1,4 @@
+import io
 import struct
 import zlib
 
@@ -26,6 +27,16 @@ def paeth(a, b, c):
 def filtered_png(samples, kinds, *, interlace=0, color=None, extra=b""):
     """A PNG made pixel by pixel as the specification has it, with one filter type per row."""
     height, width, channels = samples.shape
+    rows = filtered_rows(samples, kinds)
+    color = {1: 0, 2: 4, 3: 2, 4: 6}[channels] if color is None else color
+    packed = zlib.compress(rows)
+    header = struct.pack(">IIBBBBB", width, height, 16, color, 0, 0, interlace)
+    data = chunk(b"IDAT", packed[:50]) + chunk(b"IDAT", packed[50:])
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + data + chunk(b"IEND", b"")
+
+
+def filtered_rows(samples, kinds):
+    height, _, channels = samples.shape
     octets = samples.astype(">u2").view(np.uint8).reshape(height, -1).astype(int)
     step, rows = 2 * channels, bytearray()
     for i in range(height):
@@ -35,11 +46,26 @@ def filtered_png(samples, kinds, *, interlace=0, color=None, extra=b""):
             b = octets[i - 1, j] if i else 0
             c = octets[i - 1, j - step] if i and j >= step else 0
             rows.append((octets[i, j] - (0, a, b, (a + b) // 2, paeth(a, b, c))[kinds[i] % 5]) % 256)
-    color = {1: 0, 2: 4, 3: 2, 4: 6}[channels] if color is None else color
-    packed = zlib.compress(bytes(rows))
-    header = struct.pack(">IIBBBBB", width, height, 16, color, 0, 0, interlace)
-    data = chunk(b"IDAT", packed[:50]) + chunk(b"IDAT", packed[50:])
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + data + chunk(b"IEND", b"")
+    return bytes(rows)
+
+
+# The pass of each pixel of 8 x 8, as the specification draws it.
+PASSES = np.array(
+    [list(row) for row in "16462646 77777777 56565656 77777777 36463646 77777777 56565656 77777777".split()]
+)
+
+
+def interlaced_png(samples):
+    """A PNG in seven passes, each with another filter."""
+    height, width, channels = samples.shape
+    of_pixel = np.tile(PASSES, (height // 8 + 1, width // 8 + 1))[:height, :width]
+    rows = b""
+    for number in "1234567":
+        at_rows, at_columns = ((of_pixel == number).any(axis) for axis in (1, 0))
+        part = samples[at_rows][:, at_columns]
+        rows += filtered_rows(part, [int(number) % 5] * len(part)) if part.size else b""
+    header = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 1)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
@@ -59,6 +85,19 @@ def test_all_filters(channels):
         np.testing.assert_array_equal(png16.decode(filtered_png(samples, kinds)), samples)
         for kind in range(5):
             np.testing.assert_array_equal(png16.decode(filtered_png(samples, [kind] * shape[0])), samples)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("shape", [(13, 9), (8, 8), (3, 4), (1, 7), (7, 1), (1, 1), (2, 2)])
+def test_interlaced_files(channels, shape):
+    samples = random_samples(channels, shape)
+    np.testing.assert_array_equal(png16.decode(interlaced_png(samples)), samples)
+
+
+def test_the_interlacing_of_these_tests_is_that_of_pillow():
+    samples = random_samples(1, (13, 9))
+    with PIL.Image.open(io.BytesIO(interlaced_png(samples))) as image:
+        np.testing.assert_array_equal(np.asarray(image), samples[..., 0])
 
 
 def test_gray_agrees_with_pillow(tmp_path):
@@ -90,8 +129,10 @@ def test_transparent_colour_becomes_alpha():
 def test_bad_files():
     samples = random_samples(3)
     data = png16.encode(samples)
-    with pytest.raises(ValueError, match="interlaced"):
-        png16.decode(filtered_png(samples, [0] * 13, interlace=1))
+    with pytest.raises(ValueError, match="header"):
+        png16.decode(filtered_png(samples, [0] * 13, interlace=2))
+    with pytest.raises(ValueError, match="truncated"):
+        png16.decode(interlaced_png(samples)[:-40])
     with pytest.raises(ValueError, match="header"):
         png16.decode(filtered_png(samples, [0] * 13, color=3))
     with pytest.raises(ValueError, match="filter"):

@@ -43,6 +43,11 @@ def center(kernel_size: int, scale: int, kernel_center: str) -> float:
     return (kernel_size - scale) / 2 if kernel_center == "release" else (kernel_size + scale) / 2 - 1
 
 
+def center_offset(scale: int, kernel_center: str) -> float:
+    """Pixels from the middle of a window of any size to the centre that a convention asks for; see `center`."""
+    return center(scale, scale, kernel_center) - (scale - 1) / 2
+
+
 def window(scale: int, kernel_size: int | None, kernel_center: str) -> Window:
     """Window of a kernel family; `kernel_size` None means `default_kernel_size(scale)`.
 

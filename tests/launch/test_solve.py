@@ -163,7 +163,7 @@ def test_known_kernel(solved, tmp_path):
 PATCHED = """
 import runpy, sys
 from blindsr_jax import io
-def read_image(path):
+def read_image(path, **options):
     raise {"a": RuntimeError("two\\nlines"), "b": MemoryError(), "c": KeyboardInterrupt()}[path.stem]
 io.read_image = read_image
 sys.argv = sys.argv[1:]
