@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from blindsr_jax import locks
+from tests.trees import snapshot
 
 # Takes the lock when the parent says so, tells whether it got it, and holds it until its input ends.
 TAKER = """
@@ -111,3 +112,36 @@ def test_an_error_releases_it(tmp_path):
     with pytest.raises(RuntimeError), locks.hold(tmp_path):
         raise RuntimeError
     assert not (tmp_path / locks.NAME).exists()
+
+
+@pytest.mark.parametrize("pid", [2**31, 2**70, 0])
+def test_a_number_that_no_process_has_is_stale(tmp_path, pid):
+    write(tmp_path, pid=pid)
+    with locks.hold(tmp_path):
+        pass
+
+
+def plant(place, kind):
+    victim = place / "victim.txt"
+    victim.write_text("precious")
+    lock = place / "work" / locks.NAME
+    lock.parent.mkdir()
+    {
+        "link": lambda: lock.symlink_to(victim),
+        "dangling": lambda: lock.symlink_to("nowhere"),
+        "device": lambda: lock.symlink_to("/dev/null"),
+        "second name": lambda: os.link(victim, lock),
+        "folder": lock.mkdir,
+        "pipe": lambda: os.mkfifo(lock),
+        "text": lambda: lock.write_text("precious"),
+    }[kind]()
+    return lock
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "device", "second name", "folder", "pipe", "text"])
+def test_what_is_no_lock_is_refused_and_not_written_to(tmp_path, kind):
+    lock = plant(tmp_path, kind)
+    before = snapshot(tmp_path)
+    with pytest.raises(locks.LockedError, match="delete it") as caught, locks.hold(lock.parent):
+        pass
+    assert str(lock) in str(caught.value) and snapshot(tmp_path) == before
