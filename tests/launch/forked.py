@@ -1,7 +1,7 @@
 """Runs command lines (JSON on stdin) in forks of one process, so that importing jax is paid once; answers in JSON.
 
-A command line is a list of words, or {"argv": words, "before": code to run first, "kill_after": seconds until SIGKILL};
-{"together": command lines} runs them at the same time.
+A command line is a list of words, or {"argv": words, "before": code to run first, "kill_after": seconds until a signal,
+"signal": its name, by default SIGKILL}; {"together": command lines} runs them at the same time.
 """
 
 import json
@@ -41,16 +41,16 @@ def main(path):
     return code
 
 
-def wait(child, kill_after):
-    """The exit code; minus 9 if the child was killed."""
+def wait(child, kill_after, number):
+    """The exit code; minus the number of a signal that ended the child."""
     end = time.monotonic() + (kill_after or 3600)
     while True:
         pid, status = os.waitpid(child, os.WNOHANG if kill_after else 0)
         if pid:
             return os.waitstatus_to_exitcode(status)
         if time.monotonic() > end:
-            os.kill(child, signal.SIGKILL)
-            kill_after = None
+            os.kill(child, number)
+            kill_after, end = None, float("inf")
         time.sleep(0.002)
 
 
@@ -61,10 +61,13 @@ def run(command):
         if not child:
             os.dup2(out.fileno(), 1)
             os.dup2(err.fileno(), 2)
+            for number in (signal.SIGINT, signal.SIGTERM):  # as a launch does before its imports, which are done here
+                signal.signal(number, lambda number, frame: os._exit(128 + number))
             sys.argv = command["argv"]
             exec(command.get("before", ""), {})
             os._exit(main(sys.argv[0]))  # taking jax down in order would cost more than the run
-        code = wait(child, command.get("kill_after"))
+        number = getattr(signal, command.get("signal", "SIGKILL"))
+        code = wait(child, command.get("kill_after"), number)
         texts = [os.pread(file.fileno(), 10**7, 0).decode() for file in (out, err)]
         return code, *texts
 

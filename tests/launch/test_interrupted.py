@@ -118,12 +118,6 @@ def test_killed_three_times_and_resumed(whole, tmp_path, cached):
     kill_and_resume(whole, tmp_path, cached, kills=3, seed=time.time_ns())
 
 
-@pytest.mark.long
-def test_killed_a_hundred_times_and_resumed(whole, tmp_path, cached):
-    for i in range(20):
-        kill_and_resume(whole, tmp_path / str(i), cached, kills=5, seed=time.time_ns())
-
-
 @pytest.fixture(scope="module")
 def signalled(whole, tmp_path_factory, cached):
     """SIGINT in the second image, SIGTERM in the third, then to the end; and what stood there in between."""
