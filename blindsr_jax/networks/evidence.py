@@ -76,6 +76,7 @@ class ImageTower(nn.Module):
         for stage in range(STAGES):
             x, sizes = (max_pool(x), sizes // 2) if stage else (x, sizes)
             inside, count = _inside(x.shape, sizes, x.dtype), jnp.prod(sizes, 1).astype(wide)[:, None]
+            x = x * inside  # a maximum over an odd last row reaches beyond the image
             x = nn.relu(Conv3((stage + 1) * self.channels, compute=self.compute, name=f"conv{stage}")(x)) * inside
             y = nn.relu(Conv3(x.shape[-1], compute=self.compute, name=f"first{stage}")(x)) * inside
             x = (x + Conv3(x.shape[-1], zero_init=True, compute=self.compute, name=f"second{stage}")(y)) * inside

@@ -1,6 +1,7 @@
 """What is made of log evidences: weights, moments, intervals and probabilities on distributions that are known."""
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,9 @@ from blindsr_jax.networks.evidence import Evidence
 from blindsr_jax.problem import make_spec
 
 NET = Evidence(scale=2, kernel_size=7, channels=2, hidden=6, features=4, reach=3)
+observe = jax.jit(partial(evidence.observe, network=NET), static_argnames=("window", "gain"))
+log_evidence = jax.jit(partial(evidence.log_evidence, network=NET))
+posterior = jax.jit(partial(evidence.posterior, num_families=3))
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +36,7 @@ def prior():
 
 
 def test_a_flat_evidence_leaves_the_prior(prior):
-    found = evidence.posterior(jnp.full(60, 3.7), prior, num_families=3)
+    found = posterior(jnp.full(60, 3.7), prior)
     np.testing.assert_allclose(found.weights, 1 / 60, rtol=1e-5)
     np.testing.assert_allclose(found.kernel_mean, prior.kernels.mean(0), atol=1e-6)
     np.testing.assert_allclose(found.kernel_std, prior.kernels.std(0), atol=1e-5)
@@ -41,7 +45,7 @@ def test_a_flat_evidence_leaves_the_prior(prior):
 
 
 def test_a_sharp_evidence_leaves_one_kernel(prior):
-    found = evidence.posterior(jnp.zeros(60).at[7].set(100.0), prior, num_families=3)
+    found = posterior(jnp.zeros(60).at[7].set(100.0), prior)
     np.testing.assert_allclose(found.kernel_mean, prior.kernels[7], atol=1e-6)
     assert found.kernel_std.max() < 1e-6 and found.families[1] > 0.999
     np.testing.assert_allclose(found.width.center, prior.shapes.width[7], rtol=0.2)
@@ -121,22 +125,22 @@ def test_kernels_of_any_problem_come_into_the_window_of_the_network(kernel_size,
 
 def test_an_image_of_one_window_is_scored_as_the_network_does(params, prior):
     lr = jax.random.uniform(jax.random.key(3), (20, 17, 3))
-    seen = evidence.observe(params, lr, network=NET, window=24)
-    found = evidence.log_evidence(params, seen, prior.kernels, network=NET)
-    np.testing.assert_allclose(found, NET.apply(params, lr[None], prior.kernels)[0], rtol=1e-4, atol=1e-5)
+    seen = observe(params, lr, window=24)
+    found = log_evidence(params, seen, prior.kernels)
+    np.testing.assert_allclose(found, jax.jit(NET.apply)(params, lr[None], prior.kernels)[0], rtol=1e-4, atol=1e-5)
 
 
 def test_gray_images_are_three_equal_colours(params):
     lr = jax.random.uniform(jax.random.key(4), (16, 16, 1))
-    pair = [evidence.observe(params, x, network=NET) for x in (lr, jnp.repeat(lr, 3, -1))]
+    pair = [observe(params, x) for x in (lr, jnp.repeat(lr, 3, -1))]
     np.testing.assert_allclose(pair[0].embedding, pair[1].embedding, rtol=1e-5)
 
 
 @pytest.mark.parametrize("gain, strength", [(0.0, 1.0), (0.5, 2.0), (1.0, 4.0)])
 def test_windows_count_as_the_gain_says(params, prior, gain, strength):
     lr = jnp.tile(jax.random.uniform(jax.random.key(5), (12, 12, 3)), (2, 2, 1))
-    one = evidence.observe(params, lr[:12, :12], network=NET, window=12)
-    four = evidence.observe(params, lr, network=NET, window=12, gain=gain)
+    one = observe(params, lr[:12, :12], window=12)
+    four = observe(params, lr, window=12, gain=gain)
     np.testing.assert_allclose(four.strength, strength)
-    pair = [evidence.log_evidence(params, seen, prior.kernels, network=NET) for seen in (one, four)]
+    pair = [log_evidence(params, seen, prior.kernels) for seen in (one, four)]
     np.testing.assert_allclose(pair[1], strength * pair[0], rtol=1e-4, atol=1e-5)
