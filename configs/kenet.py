@@ -10,14 +10,14 @@ accelerator; its kernels have variances of 0.2 to 4 px^2.
 
 from ml_collections import ConfigDict, config_dict
 
+from blindsr_jax.config import read_variant
+
 FAMILIES = {"both": ("gaussian", "trajectory"), "gaussian": ("gaussian",), "motion": ("trajectory",)}
 
 
 def get_config(variant: str = "both"):
     """`variant` is 'both', 'gaussian', 'motion' or 'paper'."""
-    paper = variant == "paper"
-    if not paper and variant not in FAMILIES:
-        raise ValueError(f"the variant is {variant!r}, expected one of {', '.join(FAMILIES)}, paper")
+    paper = read_variant(variant, name=(*FAMILIES, "paper"))["name"] == "paper"
     return ConfigDict(
         {
             "scale": config_dict.placeholder(int),  # 1 to 8

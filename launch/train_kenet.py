@@ -17,13 +17,12 @@ from absl import flags
 from ml_collections import config_flags
 
 from blindsr_jax import cli, io, methods
-from blindsr_jax.config import check_values
 from blindsr_jax.kenet import synthesis, weights
 from blindsr_jax.kenet.training import Validation, make_task, score_names
-from blindsr_jax.networks.kenet import LARGEST_REACH, SMALLEST_SIDE, KENet
-from blindsr_jax.networks.layers import PRECISIONS, Compute
+from blindsr_jax.networks.kenet import KENet
+from blindsr_jax.networks.layers import Compute
 from blindsr_jax.problem import make_spec
-from blindsr_jax.training import driver
+from blindsr_jax.training import driver, values
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The training: a file like configs/kenet.py.")
 _INPUT = flags.DEFINE_string("input", None, "Sharp images to train on: a quoted glob or a folder.")
@@ -38,21 +37,10 @@ def check(config):
     """What a config describes: spec, family, settings of the data, network; a ValueError where it is wrong."""
     if config.scale is None:
         raise ValueError("config.scale is not given, expected --config.scale=N with N from 1 to 8")
-    check_values(config, "config.")
-    if config.precision not in PRECISIONS:
-        raise ValueError(f"config.precision is {config.precision!r}, expected one of {', '.join(PRECISIONS)}")
-    if config.lr_side < SMALLEST_SIDE:
-        raise ValueError(f"config.lr_side is {config.lr_side}, expected at least {SMALLEST_SIDE}")
-    if config.reach not in range(LARGEST_REACH + 1):
-        raise ValueError(f"config.reach is {config.reach}, expected a whole number from 0 to {LARGEST_REACH}")
-    quality = config.jpeg_quality
-    if quality is not None and (len(quality) != 2 or not 1 <= quality[0] <= quality[1] <= 100):
-        raise ValueError(f"config.jpeg_quality is {quality!r}, expected (low, high) between 1 and 100")
-    if not config.noise_max >= 0:
-        raise ValueError(f"config.noise_max is {config.noise_max!r}, expected a number of at least 0")
+    values.check(config, values.KENET)
     spec = make_spec(scale=config.scale, kernel_size=config.kernel_size, kernel_center="release")
     family = methods.build_family(config.prior, spec)
-    quality = None if quality is None else tuple(quality)
+    quality = config.jpeg_quality and tuple(config.jpeg_quality)
     settings = synthesis.Settings(config.scale, config.lr_side, config.noise_max, quality)
     categories = len(synthesis.category_names(family))
     sizes = spec.kernel_size, config.channels, config.hidden, categories, config.reach

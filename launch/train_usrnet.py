@@ -18,11 +18,10 @@ from absl import flags
 from ml_collections import config_flags
 
 from blindsr_jax import cli, io, methods, usrnet_weights
-from blindsr_jax.config import check_values
-from blindsr_jax.networks.layers import PRECISIONS, Compute
+from blindsr_jax.networks.layers import Compute
 from blindsr_jax.networks.usrnet import USRNet, UsrnetConfig
 from blindsr_jax.problem import make_spec
-from blindsr_jax.training import driver
+from blindsr_jax.training import driver, values
 from blindsr_jax.usrnet_training import Settings, Validation, make_task
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The training: a file like configs/usrnet.py.")
@@ -33,27 +32,13 @@ flags.mark_flags_as_required(["config", "input", "validation", "workdir"])
 
 
 def network_of(config) -> USRNet:
-    """The network that a config describes; a ValueError where it is wrong."""
-    if config.precision not in PRECISIONS:
-        raise ValueError(f"config.precision is {config.precision!r}, expected one of {', '.join(PRECISIONS)}")
+    """The network that a config describes."""
     sizes = UsrnetConfig(tuple(config.widths), config.blocks, config.hidden, config.iterations)
-    numbers = (*sizes.widths, *sizes[1:], config.data_iterations)
-    if not sizes.widths or not all(isinstance(n, int) and n > 0 for n in numbers):
-        names = "widths, blocks, hidden, iterations and data_iterations"
-        raise ValueError(f"the config's {names} are {numbers}, expected whole numbers of at least 1")
     return USRNet(sizes, Compute(precision=config.precision), config.data_iterations)
 
 
 def settings_of(config) -> tuple[Settings, ...]:
     """How examples of each scale are made; a ValueError where a value is wrong."""
-    if not config.scales:
-        raise ValueError("config.scales is empty, expected at least one scale")
-    if not config.noise_max >= 0:
-        raise ValueError(f"config.noise_max is {config.noise_max!r}, expected a number of at least 0")
-    if not 0 <= config.clean <= 1:
-        raise ValueError(f"config.clean is {config.clean!r}, expected a share from 0 to 1")
-    if not 0 <= config.kernel_error <= 1:
-        raise ValueError(f"config.kernel_error is {config.kernel_error!r}, expected a share from 0 to 1")
     found = []
     for scale in config.scales:
         spec = make_spec(scale=scale, boundary=config.boundary, kernel_center=config.kernel_center)
@@ -93,7 +78,7 @@ def main() -> int:
     """Goes on where an earlier run of the same working folder stands."""
     config = _CONFIG.value.copy_and_resolve_references()
     try:
-        check_values(config, "config.")
+        values.check(config, values.USRNET)
         network, scales = network_of(config), settings_of(config)
         task = make_task(network, scales, start=start_of(config, network))
     except (ValueError, TypeError) as error:

@@ -1,9 +1,12 @@
 """The mean kernel of a family, whatever the image: what an estimator has to beat."""
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax import rules
 from blindsr_jax.estimators import base
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.family import KernelFamily, sample_kernels
@@ -13,7 +16,7 @@ from blindsr_jax.solve import Solver, State
 _KEY = 2025
 
 
-def build(spec: Spec, *, family: KernelFamily, num_samples: int = 2048) -> Solver:
+def build(spec: Spec, *, family: KernelFamily, num_samples: Annotated[int, rules.DRAWS] = 2048) -> Solver:
     """The estimator; its one step has nothing left to do.
 
     Args:

@@ -5,12 +5,13 @@ a small network turns a fixed code into a kernel (PKE); network-based Langevin d
 """
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from blindsr_jax import rules
 from blindsr_jax.degradation import degrade
 from blindsr_jax.inference import langevin, quadratic, rks, spectrum
 from blindsr_jax.kernel_models.base import KernelInfo, KernelModel, Tick
@@ -67,21 +68,21 @@ def build(
     spec: Spec,
     *,
     family: KernelFamily,
-    num_samples: int = 5,
-    likelihood: str = "direct",
-    weights: str = "release",
-    temperature: float = 0.1,
-    error_floor: float = 1e-4,
-    prior_weight: float = 1.0,
-    prior_every: int = 5,
+    num_samples: Annotated[int, rules.DRAWS] = 5,
+    likelihood: Annotated[str, rules.choice(*LIKELIHOODS)] = "direct",
+    weights: Annotated[str, rules.choice(*WEIGHTS)] = "release",
+    temperature: Annotated[float, rules.above(0, 1e6)] = 0.1,
+    error_floor: Annotated[float, rules.above(0, 1e6)] = 1e-4,
+    prior_weight: Annotated[float, rules.WEIGHT] = 1.0,
+    prior_every: Annotated[int, rules.STEPS] = 5,
     redraw: bool = True,
-    data_every: int = 3,
-    start: str = "random",
-    warmup_steps: int = 200,
-    freeze_steps: int = 0,
-    learning_rate: float = 1e-4,
-    hidden: int = 1000,
-    form: str = "sequential",
+    data_every: Annotated[int, rules.STEPS] = 3,
+    start: Annotated[str, rules.choice(*STARTS)] = "random",
+    warmup_steps: Annotated[int, rules.STEPS_FROM_0] = 200,
+    freeze_steps: Annotated[int, rules.STEPS_FROM_0] = 0,
+    learning_rate: Annotated[float, rules.RATE] = 1e-4,
+    hidden: Annotated[int, rules.whole(1, 65536)] = 1000,
+    form: Annotated[str, rules.choice(*langevin.FORMS)] = "sequential",
 ) -> KernelModel:
     """A DKP kernel half; the defaults are those of the release.
 

@@ -106,19 +106,28 @@ def _shares(num: int, weights: tuple) -> list[int]:
     return shares
 
 
-def load_family(name: str, **options) -> KernelFamily:
-    """Builds the family of module `blindsr_jax.kernels.NAME` ('motion' stands for 'trajectory').
+def family_names() -> tuple[str, ...]:
+    """All names that `find_family` knows, in alphabetical order."""
+    found = [n for n in _module_names() if callable(getattr(_import(n), "family", None))]
+    return tuple(sorted(found + list(_ALIASES)))
+
+
+def find_family(name: str) -> Callable[..., KernelFamily]:
+    """The function `family` of module `blindsr_jax.kernels.NAME` ('motion' stands for 'trajectory').
 
     Raises:
       ValueError: where there is no such family; the message lists those there are.
     """
     module = _ALIASES.get(name, name)
-    known = _module_names()
-    build = getattr(_import(module), "family", None) if module in known else None
+    build = getattr(_import(module), "family", None) if module in _module_names() else None
     if not callable(build):
-        found = [n for n in known if callable(getattr(_import(n), "family", None))]
-        raise ValueError(f"unknown kernel family {name!r}; known: {', '.join(sorted(found + list(_ALIASES)))}")
-    return build(**options)
+        raise ValueError(f"unknown kernel family {name!r}; known: {', '.join(family_names())}")
+    return build
+
+
+def load_family(name: str, **options) -> KernelFamily:
+    """Builds a family; raises ValueError as `find_family` does."""
+    return find_family(name)(**options)
 
 
 def cached(build: Callable[..., KernelFamily]) -> Callable[..., KernelFamily]:
