@@ -5,11 +5,12 @@ A model is one entry of `MODELS`. It is recognised by its keys, and every key mu
 
 import io
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from blindsr_jax import rules
 from blindsr_jax.flows import weights
 from blindsr_jax.flows.model import NUM_BLOCKS, Flow, FlowParams, FlowStats, Mlp
 from blindsr_jax.kernels import geometry
@@ -106,7 +107,10 @@ def _guided(sign: str, config_of: str) -> Model:
         from blindsr_jax.diffusion import conversion
 
         config = getattr(conversion, config_of)(tensors)
-        return conversion.shapes_of(config)
+        try:
+            return conversion.shapes_of(config)
+        except Exception as error:  # sizes that no network can have end in many kinds of errors
+            raise ValueError(f"its tensors are those of no network: {type(error).__name__}") from error
 
     def convert(tensors):
         from blindsr_jax.diffusion import conversion
@@ -126,8 +130,8 @@ _WRAPPERS = ("model_state", "state_dict")  # single keys under which a state dic
 _MOST_NAMED = 4
 
 
-def _some(names) -> str:
-    names = sorted(map(str, names))
+def _some(names: Iterable[Any]) -> str:
+    names = sorted(rules.show(name) for name in names)
     rest = len(names) - _MOST_NAMED
     return ", ".join(names[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
@@ -159,7 +163,7 @@ def check(tensors: Mapping[str, Any], name: str | None = None) -> str:
             f"its keys ({_some(tensors)}) are of no known model" if name is None else f"the model {name!r} is unknown"
         )
         raise ValueError(f"{found}, expected one of {', '.join(MODELS)}")
-    shapes = MODELS[name].shapes(tensors)
+    shapes = MODELS[name].shapes({key: value for key, value in tensors.items() if isinstance(value, np.ndarray)})
     if missing := set(shapes) - set(tensors):
         raise ValueError(f"as {name} it lacks {_some(missing)}")
     if unknown := set(tensors) - set(shapes):

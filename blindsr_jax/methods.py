@@ -75,6 +75,18 @@ def check_options(config: Mapping[str, Any]) -> None:
     _check_families(config["prior"])
 
 
+def rate_options(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The learning rates of the parts that a config uses, as names below `config`: 'image.learning_rate'."""
+    if config.get("restorer") is None:
+        places = {half: part_rules(where, config[half]["name"]) for half, where in _HALVES.items()}
+    else:
+        chosen = {role: (where, config[where]) for role, where in _STAGES.items() if config[where] != "given"}
+        places = {f"{role}.{part[1]}": part_rules(*part) for role, part in chosen.items()}
+    return tuple(
+        f"{place}.{name}" for place, found in places.items() for name, rule in found.items() if rule is rules.RATE
+    )
+
+
 def _check_families(prior: Mapping[str, Any]) -> None:
     for name, options in prior.items():
         if name not in ("families", "weights"):

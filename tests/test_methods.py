@@ -64,7 +64,10 @@ def test_the_release_config_holds_the_released_settings():
         ({"prior": {"families": ("nope",)}}, "unknown kernel family 'nope'"),
         ({"prior": {"families": ("line",), "line": {"wings": 2}}}, "config.prior.line.wings is unknown"),
         ({"prior": {"families": ()}}, "prior.families is empty"),
-        ({"prior": {"families": ("gaussian",), "gaussian": {"variance_range": "vast"}}}, "config.prior.gaussian.variance_range=vast"),
+        (
+            {"prior": {"families": ("gaussian",), "gaussian": {"variance_range": "vast"}}},
+            "gaussian.variance_range=vast",
+        ),
     ],
 )
 def test_slips_in_a_config_are_one_sentence(change, message):

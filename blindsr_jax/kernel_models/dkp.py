@@ -15,7 +15,7 @@ from blindsr_jax import rules
 from blindsr_jax.degradation import degrade
 from blindsr_jax.inference import langevin, quadratic, rks, spectrum
 from blindsr_jax.kernel_models.base import KernelInfo, KernelModel, Tick
-from blindsr_jax.kernels.family import KernelFamily, sample_kernels
+from blindsr_jax.kernels.family import KernelFamily, check_draws, sample_kernels
 from blindsr_jax.losses import data_loss, mse
 from blindsr_jax.networks.fcn import CODE_SIZE, KernelFCN
 from blindsr_jax.problem import Problem, Spec
@@ -109,12 +109,13 @@ def build(
         'summed' takes one step each time, along the data gradient plus, where kernels are drawn, the prior gradient.
 
     Raises:
-      ValueError: an unknown choice, or 'summed' with gradients that wait for a data step.
+      ValueError: an unknown choice, too many random kernels, or 'summed' with gradients that wait for a data step.
     """
     choices = (("weights", weights, WEIGHTS), ("likelihood", likelihood, LIKELIHOODS), ("start", start, STARTS))
     for name, value, known in (*choices, ("form", form, langevin.FORMS)):
         if value not in known:
             raise ValueError(f"config.kernel.{name} is {value!r}, expected one of {', '.join(known)}")
+    check_draws("num_samples", num_samples, spec.kernel_size)
     if form == "summed" and data_every != 1:
         raise ValueError(f"config.kernel.data_every is {data_every}, expected 1 with form 'summed'")
     dkp = _Dkp(

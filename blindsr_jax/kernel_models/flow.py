@@ -15,6 +15,7 @@ from blindsr_jax.flows import weights as flow_weights
 from blindsr_jax.inference import spectrum, sphere
 from blindsr_jax.kernel_models.base import DescentState, KernelModel, check_start, descent
 from blindsr_jax.kernels import geometry
+from blindsr_jax.kernels.family import check_draws
 from blindsr_jax.problem import Problem, Spec
 
 STARTS = ("random", "mean", "spectrum")
@@ -54,9 +55,10 @@ def build(
       num_starts: how many codes 'mean' and 'spectrum' look at.
 
     Raises:
-      ValueError: there is no such flow, or an unknown start; one sentence.
+      ValueError: there is no such flow, an unknown start, or too many codes; one sentence.
     """
     check_start(start, STARTS)
+    check_draws("num_starts", num_starts, spec.kernel_size)
     flow = flow_weights.load(weights, spec.scale)
     size = model.kernel_size(flow)
     radius = size - 1.0 if radius is None else radius

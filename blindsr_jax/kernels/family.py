@@ -18,6 +18,7 @@ Latent = Any  # a pytree
 _ALIASES = {"motion": "trajectory"}
 # Below this many draws per member the shares of a mixture are drawn at random rather than fixed.
 _STRATIFY_FROM = 16
+MOST_ENTRIES = 2**29  # of the random kernels of a solver: 2 GiB
 
 
 class KernelFamily(NamedTuple):
@@ -74,6 +75,17 @@ def _mixture(families: tuple, weights: tuple) -> KernelFamily:
 
     name = "mixture(" + ", ".join(f.name for f in families) + ")"
     return KernelFamily(name, sample, render, log_prior, families, weights)
+
+
+def check_draws(option: str, num: int, kernel_size: int) -> None:
+    """Refuses more random kernels than can be held at once; for whoever takes their number from a config.
+
+    Raises:
+      ValueError: one sentence.
+    """
+    most = MOST_ENTRIES // kernel_size**2
+    if num > most:
+        raise ValueError(f"{option} is {num}, expected at most {most} kernels of {kernel_size} x {kernel_size}")
 
 
 @functools.partial(jax.jit, static_argnames=("family", "num", "batch_size"))
