@@ -90,8 +90,8 @@ def span(rule: Rule, *named: str) -> Rule:
 
 
 FLAG = Rule("True or False", lambda v: isinstance(v, bool))
-NAME = Rule("a name", lambda v: isinstance(v, str) and v != "")
-FILE = Rule("a name or a file", lambda v: isinstance(v, str | os.PathLike) and v != "")
+NAME = Rule("a name", lambda v: isinstance(v, str) and 0 < len(v) <= 100)
+FILE = Rule("a name or a file", lambda v: isinstance(v, str | os.PathLike) and 0 < len(os.fspath(v)) <= 4096)
 STEPS = whole(1, 10**6)  # of a loop, or between two events in it
 STEPS_FROM_0 = whole(0, 10**6)
 DRAWS = whole(1, 10**6)  # random kernels

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from blindsr_jax import pickle_data
-from blindsr_jax.files import InputError, refuse
+from blindsr_jax.files import refuse
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of the older format
 _MOST_AXES = 32  # of a tensor
@@ -217,8 +217,8 @@ def read_tensors(path, data: bytes) -> dict[str, Any]:
         tree = _read_zip(data) if data.startswith(b"PK") else _read_legacy(data)
     except pickle_data.ForbiddenError as error:
         raise refuse(path, f"it asks for {error}, a file of tensors only was expected") from error
-    except InputError:
-        raise
+    except MemoryError as error:
+        raise refuse(path, "there is not enough memory for its tensors") from error
     except Exception as error:  # damaged files end in nearly every kind of error
         raise refuse(path, "it is not a complete file of torch.save, a dict of tensors was expected") from error
     if not isinstance(tree, dict):
