@@ -103,8 +103,8 @@ def check_name(config: ConfigDict, name: str) -> None:
 
 # Of the values that all methods share; those of the parts stand beside the arguments of their `build`.
 RULES = {
-    "boundary": rules.choice("valid", "circular"),
-    "kernel_center": rules.choice("aligned", "release"),
+    "boundary": rules.choice("circular", "valid"),
+    "kernel_center": rules.choice("release", "aligned"),
     "kernel_size": rules.optional(rules.whole(1, 1025)),
     "num_steps": rules.STEPS,
     "ssim_steps": rules.STEPS_FROM_0,
