@@ -41,8 +41,7 @@ def identity(document: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str
     versions |= {"blindsr_jax": blindsr_jax.__version__, "the files of blindsr_jax": _package_digest()}
     return {  # what says most comes first: few differences are shown
         "name of --config": document["config"],
-        "--scale": document["flags"]["scale"],
-        "--seed": document["flags"]["seed"],
+        **{f"--{name}": document["flags"].get(name) for name in ("scale", "seed", "white_level", "flip_kernel")},
         "SHA-256 of --kernel": document["kernel_sha256"],
         **{f"version of {name}": version for name, version in versions.items()},
         **{f"SHA-256 of {name}": resume.sha256(name) for name in sorted(files)},

@@ -179,8 +179,12 @@ def solve_batch(
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that a device has no memory left."""
-    return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+    """Whether an error says that a device, or the host, has no memory left."""
+    if isinstance(error, MemoryError):
+        return True
+    # A CPU's client says "INTERNAL: ... Out of memory allocating", an accelerator's "RESOURCE_EXHAUSTED".
+    words = str(error).lower()
+    return isinstance(error, jax.errors.JaxRuntimeError) and ("resource_exhausted" in words or "out of memory" in words)
 
 
 def solve_groups(

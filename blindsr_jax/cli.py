@@ -31,6 +31,11 @@ _COMPILATION_CACHE = flags.DEFINE_bool(
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 MAX_SEED = 2**32 - 1
 _LONGEST = 300  # characters of a message that another library wrote
+_REASONS = {  # what absl says, and what was expected
+    "invalid literal for int": "a whole number",
+    "could not convert": "a number",
+    r"\('Non-boolean": "True or False",
+}
 
 
 class UsageError(Exception):
@@ -48,14 +53,17 @@ def one_line(error: BaseException) -> str:
     return text or type(error).__name__
 
 
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + " ..."
+
+
 def failure(path: str | os.PathLike, error: Exception) -> str:
     """One sentence about the file that could not be finished; its traceback goes to the log at --verbosity=1."""
     absl_logging.vlog(1, "%s", path, exc_info=error)
     text = one_line(error)
     if isinstance(error, InputError):
         return text
-    text = text if len(text) <= _LONGEST else text[:_LONGEST] + " ..."
-    return f"cannot finish {str(path)!r}: {type(error).__name__}" + (f", {text}" if str(error) else "")
+    return f"cannot finish {str(path)!r}: {type(error).__name__}" + (f", {_shortened(text)}" if str(error) else "")
 
 
 def _fail(message: str, code: int = USAGE) -> None:
@@ -71,11 +79,11 @@ def _explain(error: Exception) -> str:
         return f"{' and '.join('--' + name for name in missing)} must be given, expected --name=value"
     if isinstance(error, flags.UnrecognizedFlagError):
         return text if error.args[0].endswith("?") else f"{text}, expected one of those that --help lists"
-    for reason, expected in (("invalid literal for int", "a whole number"), ("could not convert", "a number")):
+    for reason, expected in _REASONS.items():
         found = re.match(rf"flag (--.*): {reason}", text)
         if found:
-            return f"{found[1]} is not valid, expected {expected}"
-    return text
+            return f"{_shortened(found[1])} is not valid, expected {expected}"
+    return _shortened(text)
 
 
 def _check_config_flags(argv: list[str]) -> None:

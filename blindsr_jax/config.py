@@ -1,10 +1,12 @@
-"""The config that all configs start from, reading a config file, and the range of every value."""
+"""The config that all configs start from, reading a config file and its variant, and the range of shared values."""
 
-import math
 import runpy
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict, config_dict
+
+from blindsr_jax import rules
 
 
 def base_config() -> ConfigDict:
@@ -58,6 +60,30 @@ def load_config(path: str) -> ConfigDict:
     return config
 
 
+def read_variant(variant: str, **parts: Sequence[str] | range) -> dict[str, Any]:
+    """What stands behind the ':' of a config file, for its `get_config`: words joined by '-', each of another part.
+
+    Args:
+      variant: 'motion', '32-motion'.
+      **parts: name to the words that are known, or to a range of whole numbers.
+
+    Returns:
+      Name to word or number, for the parts that are named.
+
+    Raises:
+      ValueError: a word that is unknown, missing, or the second of its part; one sentence.
+    """
+    found: dict[str, Any] = {}
+    for word in variant.split("-"):
+        value = int(word) if word.isascii() and word.isdigit() and len(word) < 10 else word
+        name = next((name for name, known in parts.items() if value in known and name not in found), None)
+        if name is None:
+            known = (f"{x[0]} to {x[-1]}" if isinstance(x, range) else ", ".join(x) for x in parts.values())
+            raise ValueError(f"the variant is {variant!r}, expected one of {', or of '.join(known)}")
+        found[name] = value
+    return found
+
+
 def check_name(config: ConfigDict, name: str) -> None:
     """Checks that a dotted name can be set; options of a part that a config leaves at their defaults can.
 
@@ -75,104 +101,46 @@ def check_name(config: ConfigDict, name: str) -> None:
         node = node.get(part)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _whole(low: int):
-    return f"a whole number of at least {low}", lambda v: isinstance(v, int) and _is_number(v) and v >= low
-
-
-def _is_range(value: Any) -> bool:
-    return value is None or isinstance(value, str) or (len(value) == 2 and all(map(_is_number, value)))
-
-
-_FLAG = "True or False", lambda v: isinstance(v, bool)
-_POSITIVE = "a number above 0", lambda v: _is_number(v) and v > 0
-_NOT_NEGATIVE = "a number of at least 0", lambda v: _is_number(v) and v >= 0
-_OPTIONAL = "a number above 0, or None", lambda v: v is None or _is_number(v) and v > 0
-_SHARES = (
-    "numbers between 0 and 1",
-    lambda v: isinstance(v, tuple | list) and all(_is_number(x) and 0 < x < 1 for x in v),
-)
-_RANGE = "(low, high)", lambda v: isinstance(v, tuple | list | str | None) and _is_range(v)
-# By the last part of a name: an option means the same in every part that has it.
+# Of the values that all methods share; those of the parts stand beside the arguments of their `build`.
 RULES = {
-    "num_steps": _whole(1),
-    "chunk_steps": _whole(1),
-    "averaging": ("a number from 0 to below 1", lambda v: _is_number(v) and 0 <= v < 1),
-    "families": ("a tuple of names", lambda v: isinstance(v, tuple | list) and all(isinstance(n, str) for n in v)),
-    "weights": ("a name, or one number for each family", lambda v: isinstance(v, tuple | list | str | None)),
-    "variance_range": _RANGE,
-    "length_range": _RANGE,
-    "radius_range": _RANGE,
-    "major_variance_range": _RANGE,
-    "learning_rate": _POSITIVE,
-    "temperature": _POSITIVE,
-    "error_floor": _POSITIVE,
-    "gradient_weight": _NOT_NEGATIVE,
-    "redraw": _FLAG,
-    "prior_weight": _NOT_NEGATIVE,
-    "channels": _whole(2),  # the non-local blocks work on half of them
-    "num_points": _whole(32),
-    "batch_size": _whole(2),  # a variance needs two
-    **dict.fromkeys(("weight_decay", "smoothing"), _NOT_NEGATIVE),
-    "decay": ("a number above 0 and at most 1", lambda v: _is_number(v) and 0 < v <= 1),
-    "decay_at": _SHARES,
-    "normalize": _FLAG,
-    "half_precision": _FLAG,
-    "hidden_size": ("a whole number of at least 1, or None", lambda v: v is None or _whole(1)[1](v)),
-    **dict.fromkeys(("radius", "normalization"), _OPTIONAL),
-    **dict.fromkeys(("num_epochs", "kernels_per_epoch", "num_blocks", "sheet_every", "num_starts"), _whole(1)),
-    **dict.fromkeys(("ssim_steps", "first_nonlocal", "warmup_steps", "freeze_steps"), _whole(0)),
-    **dict.fromkeys(
-        ("kernel_steps", "samples", "tile", "iterations", "patch", "model_channels", "steps_per_epoch"), _whole(1)
-    ),
-    **dict.fromkeys(("patch_size", "validation_size", "validation_images", "validate_every"), _whole(1)),
-    **dict.fromkeys(("time_power", "clip", "step_size"), _POSITIVE),
-    "noise_std": _NOT_NEGATIVE,
-    "weight": _OPTIONAL,
-    "overlap": _whole(0),
-    "first_time": ("a whole number from 1 to 999", lambda v: _whole(1)[1](v) and v <= 999),
-    "eta": ("a number from 0 to 1", lambda v: _is_number(v) and 0 <= v <= 1),
-    **dict.fromkeys(("skip_channels", "levels", "num_samples", "prior_every", "data_every", "hidden"), _whole(1)),
+    "boundary": rules.choice("circular", "valid"),
+    "kernel_center": rules.choice("release", "aligned"),
+    "kernel_size": rules.optional(rules.whole(1, 1025)),
+    "num_steps": rules.STEPS,
+    "ssim_steps": rules.STEPS_FROM_0,
+    "chunk_steps": rules.STEPS,
+    "kernel_steps": rules.whole(1, 1000),
+    "averaging": rules.below(0, 1),
+    "image.name": rules.NAME,
+    "kernel.name": rules.NAME,
+    **dict.fromkeys(("kernel_init", "estimator", "restorer"), rules.optional(rules.NAME)),
+    "prior.families": rules.several(rules.NAME),
+    "prior.weights": rules.optional(rules.several(rules.WEIGHT)),
 }
 
 
 def check_config(config: ConfigDict) -> None:
-    """Checks that all shared names are there and no others, and that values are in the range of `RULES`.
+    """Checks that all shared names are there and no others, and that their values are in the range of `RULES`.
 
-    The names of halves and families and their options are checked where these are built.
+    Names and options of the parts are checked by `methods.check_options`.
 
     Raises:
       ValueError: one sentence that names the value and what was expected.
     """
     base = base_config()
-    prior = config.get("prior", {})
-    known_prior = {*base.prior, *(prior.get("families") or ())}  # each family may have its options there
-    for where, known, found in (("", base, config), ("prior.", known_prior, prior)):
-        for name in found:
-            if name not in known:
-                raise ValueError(f"config.{where}{name} is unknown, expected one of {', '.join(sorted(known))}")
+    _check_known(config, base, "")
     for name, default in base.items():
         if name not in config or isinstance(default, ConfigDict) and not isinstance(config[name], ConfigDict):
             raise ValueError(f"config.{name} is missing or of another kind, expected that of base_config()")
-    for part in ("image", "kernel"):
-        if not isinstance(config[part].get("name"), str):
-            raise ValueError(f"config.{part}.name is {config[part].get('name')!r}, expected the name of a file")
-    check_values(config, "config.")
+    shared: dict[str, Any] = {name: value for name, value in config.items() if name in RULES}
+    for name, *part in (rule.split(".") for rule in RULES):
+        if part:
+            shared.setdefault(name, {})[part[0]] = config[name].get(part[0])
+    rules.check(shared, RULES)
+    _check_known(config.prior, (*base.prior, *config.prior.families), "prior.")  # each family may have its options
 
 
-def check_values(config: ConfigDict, where: str) -> None:
-    """Checks that all values below `where`, such as 'config.', are in the range of `RULES`.
-
-    Raises:
-      ValueError: one sentence.
-    """
-    for name, value in config.items():
-        if isinstance(value, ConfigDict):
-            check_values(value, f"{where}{name}.")
-            continue
-        expected, is_valid = RULES.get(name, ("", lambda v: True))
-        if not is_valid(value):
-            raise ValueError(f"{where}{name} is {value!r}, expected {expected}")
+def _check_known(found: Iterable[str], known: Iterable[str], where: str) -> None:
+    for name in found:
+        if name not in known:
+            raise ValueError(f"config.{where}{name} is unknown, expected one of {', '.join(sorted(known))}")

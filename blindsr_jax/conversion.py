@@ -7,11 +7,12 @@ import io
 import math
 import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from blindsr_jax import rules
 from blindsr_jax.flows import weights
 from blindsr_jax.flows.model import NUM_BLOCKS, Flow, FlowParams, FlowStats, Mlp
 from blindsr_jax.kernels import geometry
@@ -108,7 +109,10 @@ def _guided(sign: str, config_of: str) -> Model:
         from blindsr_jax.diffusion import conversion
 
         config = getattr(conversion, config_of)(tensors)
-        return conversion.shapes_of(config)
+        try:
+            return conversion.shapes_of(config)
+        except Exception as error:  # sizes that no network can have end in many kinds of errors
+            raise ValueError(f"its tensors are those of no network: {type(error).__name__}") from error
 
     def convert(tensors):
         from blindsr_jax.diffusion import conversion
@@ -138,8 +142,8 @@ def is_archive(path: str | os.PathLike) -> bool:
     return {"scale", "log_scale.w0"} <= names or any(model.sign in names for model in MODELS.values())
 
 
-def _some(names) -> str:
-    names = sorted(map(str, names))
+def _some(names: Iterable[Any]) -> str:
+    names = sorted(rules.show(name) for name in names)
     rest = len(names) - _MOST_NAMED
     return ", ".join(names[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
@@ -171,7 +175,7 @@ def check(tensors: Mapping[str, Any], name: str | None = None) -> str:
             f"its keys ({_some(tensors)}) are of no known model" if name is None else f"the model {name!r} is unknown"
         )
         raise ValueError(f"{found}, expected one of {', '.join(MODELS)}")
-    shapes = MODELS[name].shapes(tensors)
+    shapes = MODELS[name].shapes({key: value for key, value in tensors.items() if isinstance(value, np.ndarray)})
     if missing := set(shapes) - set(tensors):
         raise ValueError(f"as {name} it lacks {_some(missing)}")
     if unknown := set(tensors) - set(shapes):

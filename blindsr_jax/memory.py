@@ -19,8 +19,7 @@ from blindsr_jax.problem import Problem
 from blindsr_jax.solve import Solver, chunk_length, run_chunk, start
 
 FACTOR = 1.15
-# No config of this project takes half of that: below, tracing the program first would be a waste of time.
-MOST_BYTES_A_PIXEL = 40_000
+SLACK = 2.0  # where one estimate stands for another shape
 _ELEMENTWISE = frozenset(
     "abs add add_any and broadcast_in_dim ceil clamp convert_element_type copy cos div eq exp exp2 expand_dims expm1 "
     "floor ge gt integer_pow iota is_finite le log log1p logistic lt max min mul ne neg not or pow reshape round rsqrt "
@@ -79,12 +78,13 @@ def estimate(
 
     Nothing is run or compiled, and `solve` need not trace the same program again.
     """
-    state = jax.eval_shape(lambda *args: start(*args, solver=solver), key, problem, kernel, solver.arrays)
+    started = start.trace(key, problem, kernel, solver.arrays, solver=solver)
+    state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), started.out_info)
     length = chunk_length(num_steps, chunk_steps)
     places = jnp.int32(0), solver.arrays, jnp.int32(length)
     traced = run_chunk.trace(key, state, problem, *places, solver=solver, length=length)
     held = sum(map(_size, jax.tree.leaves((state, problem.lr))))
-    return int(held + FACTOR * live_bytes(traced.jaxpr.jaxpr))
+    return int(max(held + FACTOR * live_bytes(traced.jaxpr.jaxpr), FACTOR * live_bytes(started.jaxpr.jaxpr)))
 
 
 def _number(path: str) -> float:

@@ -6,10 +6,11 @@ import pkgutil
 from collections.abc import Mapping
 from typing import Any
 
+from blindsr_jax import rules
 from blindsr_jax.compose import sequence, started_by
 from blindsr_jax.image_models.base import ImageModel
 from blindsr_jax.kernel_models.base import KernelModel
-from blindsr_jax.kernels.family import KernelFamily, load_family, mixture
+from blindsr_jax.kernels.family import KernelFamily, find_family, load_family, mixture
 from blindsr_jax.problem import Spec, make_spec
 from blindsr_jax.solve import Solver, joint
 
@@ -20,6 +21,8 @@ _PACKAGES = {
     "restorer": "restorers",
     "kernel_init": "estimators",
 }
+_HALVES = {"image": "image.name", "kernel": "kernel.name"}  # where the options of a part stand, and its name
+_STAGES = {"estimators": "estimator", "restorers": "restorer"}
 
 
 def _has_build(name: str) -> bool:
@@ -37,19 +40,62 @@ def _load(where: str, name: str, *, besides: tuple[str, ...] = ()):
     raise ValueError(f"config.{where} is {name!r}, expected one of {', '.join(known)}")
 
 
-def _call(function, where: str, *args, **options):
-    """Calls with options checked by name, so that a slip in a config is one sentence."""
-    parameters = inspect.signature(function).parameters.values()
-    known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):  # handed on to another function, which names what it lacks
-        try:
-            return function(*args, **options)
-        except TypeError as error:
-            raise ValueError(f"config.{where} does not fit: {error}") from error
-    for name in options:
-        if name not in known:
-            raise ValueError(f"config.{where}.{name} is unknown, expected one of {', '.join(known)}")
-    return function(*args, **options)
+def part_rules(where: str, name: str) -> dict[str, rules.Rule | None]:
+    """The options of a part that a config can set, each with its rule.
+
+    Args:
+      where: a key of `_PACKAGES`, which says what kind of part it is.
+      name: of the part.
+
+    Raises:
+      ValueError: there is no such part; one sentence.
+    """
+    found = rules.options_of(_load(where, name).build)
+    return found if where in _HALVES.values() else {**found, "num_steps": rules.STEPS}
+
+
+def family_rules(name: str) -> dict[str, rules.Rule | None]:
+    """The options of a kernel family, see `part_rules`."""
+    return rules.options_of(find_family(name))
+
+
+def check_options(config: Mapping[str, Any]) -> None:
+    """Checks the options of all parts that a config names, whether or not it uses them.
+
+    Raises:
+      ValueError: an unknown part or option, or a value out of range; one sentence.
+    """
+    for half, where in _HALVES.items():
+        options = {name: value for name, value in config[half].items() if name != "name"}
+        rules.check(options, part_rules(where, config[half]["name"]), f"{half}.")
+    for role, where in _STAGES.items():
+        for name, options in config.get(role, {}).items():
+            if options:
+                rules.check(options, part_rules(where, name), f"{role}.{name}.")
+    _check_families(config["prior"])
+
+
+def rate_options(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The learning rates of the parts that a config uses, as names below `config`: 'image.learning_rate'."""
+    if config.get("restorer") is None:
+        places = {half: part_rules(where, config[half]["name"]) for half, where in _HALVES.items()}
+    else:
+        chosen = {role: (where, config[where]) for role, where in _STAGES.items() if config[where] != "given"}
+        places = {f"{role}.{part[1]}": part_rules(*part) for role, part in chosen.items()}
+    return tuple(
+        f"{place}.{name}" for place, found in places.items() for name, rule in found.items() if rule is rules.RATE
+    )
+
+
+def _check_families(prior: Mapping[str, Any]) -> None:
+    for name, options in prior.items():
+        if name not in ("families", "weights"):
+            rules.check(_chosen(options), family_rules(name), f"prior.{name}.")
+
+
+def _chosen(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a family without those that are left to it."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def build_spec(config: Mapping[str, Any], scale: int) -> Spec:
@@ -68,17 +114,14 @@ def build_family(prior: Mapping[str, Any], spec: Spec) -> KernelFamily:
     Args:
       prior: `families` (names), `weights` (None or one a family), and for each family an optional mapping of options.
       spec: the problem's static part.
+
+    Raises:
+      ValueError: an unknown family or option, or a bad value; one sentence.
     """
     place = {"scale": spec.scale, "kernel_size": spec.kernel_size, "kernel_center": spec.kernel_center}
 
-    def load(name):
-        chosen = {key: value for key, value in dict(prior.get(name, {})).items() if value is not None}
-        try:
-            return load_family(name, **place, **chosen)
-        except TypeError as error:  # an option that this family does not have
-            raise ValueError(f"config.prior.{name} does not fit the family: {error}") from error
-
-    members = [load(name) for name in prior["families"]]
+    _check_families(prior)
+    members = [load_family(name, **place, **_chosen(prior.get(name, {}))) for name in prior["families"]]
     if not members:
         raise ValueError("config.prior.families is empty, expected at least one family")
     if len(members) == 1:
@@ -107,7 +150,7 @@ def build_image_model(config: Mapping[str, Any], spec: Spec, *, rate_factor: flo
     build = _load("image.name", options.pop("name")).build
     if "num_steps" in inspect.signature(build).parameters:
         options["num_steps"] = config["num_steps"]
-    return _call(build, "image", spec, **_scaled(build, options, rate_factor))
+    return build(spec, **_scaled(build, options, rate_factor))
 
 
 def build_kernel_model(config: Mapping[str, Any], spec: Spec, *, rate_factor: float = 1.0) -> KernelModel:
@@ -116,7 +159,7 @@ def build_kernel_model(config: Mapping[str, Any], spec: Spec, *, rate_factor: fl
     build = _load("kernel.name", options.pop("name")).build
     if "family" in inspect.signature(build).parameters:
         options["family"] = build_family(config["prior"], spec)
-    return _call(build, "kernel", spec, **_scaled(build, options, rate_factor))
+    return build(spec, **_scaled(build, options, rate_factor))
 
 
 def _build_stage(config: Mapping[str, Any], where: str, spec: Spec, num_steps: int) -> Solver:
@@ -130,7 +173,7 @@ def _build_stage(config: Mapping[str, Any], where: str, spec: Spec, num_steps: i
         options["num_steps"] = num_steps
     if "family" in parameters:
         options["family"] = build_family(config["prior"], spec)
-    return _call(build, f"{'restorers' if where == 'restorer' else 'estimators'}.{name}", spec, **options)
+    return build(spec, **options)
 
 
 def _default_steps(config: Mapping[str, Any], where: str) -> int:
@@ -148,8 +191,9 @@ def stage_steps(config: Mapping[str, Any]) -> tuple[int, int] | None:
     Chunks are of one length, so a stage of several steps takes some more, up to a whole number of chunks.
 
     Raises:
-      ValueError: an unknown name, or one of the two without the other.
+      ValueError: an unknown name or a bad value of any part, or one of the two without the other.
     """
+    check_options(config)
     estimator, restorer = config.get("estimator"), config.get("restorer")
     if estimator is None and restorer is None:
         return None

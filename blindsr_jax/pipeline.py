@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from blindsr_jax import cli, distributed, io, keeper, memory, resume, workdir
+from blindsr_jax import cli, distributed, io, keeper, memory, methods, resume, workdir
 from blindsr_jax.batch import Trial, has_another_try, is_out_of_memory, solve_group
 from blindsr_jax.flip_test import flip_test
 from blindsr_jax.keeper import Keeper, Kept
@@ -172,7 +172,18 @@ class Pipeline:
         return self._needed[shape]
 
     def _certainly_fits(self, trial: Trial, count: int, free: float) -> bool:
-        return count * math.prod(trial.problem.canvas_shape[:2]) * memory.MOST_BYTES_A_PIXEL < free
+        """Whether the estimate for another shape with as many colours says so: it spares tracing the program for each.
+
+        A part of what a solve takes grows with its pixels, the rest is the same for all.
+        """
+        shape, spec = trial.problem.lr.shape, self._run.spec
+        pixels = math.prod(spec.canvas_shape(shape))
+        bounds = [
+            needed * max(1.0, pixels / math.prod(spec.canvas_shape(other)))
+            for other, needed in self._needed.items()
+            if other[-1] == shape[-1]
+        ]
+        return count * memory.SLACK * min(bounds, default=math.inf) < free
 
     def _check_memory(self, item: Item) -> None:
         """Refuses an image that is too large, and says so where one nearly is."""
@@ -304,7 +315,8 @@ class Pipeline:
         try:
             with workdir.writing(folder):
                 resume.write_input(folder, record["name"], item.kept.job.path, record["sha256"])
-                workdir.write_result(folder, record, item.source, result)
+                told = {"second_try": item.trial.attempt > 0, "rates": methods.rate_options(self._run.config)}
+                workdir.write_result(folder, record, item.source, result, **told)
         except StoppedError:
             raise
         except Exception as error:

@@ -1,23 +1,23 @@
-"""Weights saved by PyTorch, read without it: the zip format and the older one, by an unpickler that makes tensors only.
+"""Weights saved by PyTorch, read without it: the zip format and the older one, by `pickle_data`.
 
-A pickle is a program. This one may build dicts, ordered dicts, lists, tuples, numbers, strings and tensors; any other
-name in it is refused before anything is called.
+Whatever a file claims, time and memory stay in proportion to its size.
 """
 
-import collections
 import io
 import math
-import pickle
 import struct
 import zipfile
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from blindsr_jax.files import InputError, refuse
+from blindsr_jax import pickle_data
+from blindsr_jax.files import refuse
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of the older format
-_MAX_PICKLE = 2**24  # bytes
+_MOST_AXES = 32  # of a tensor
+_MOST_COPIES = 4  # of the file's size: what all tensors may take, some of which share their numbers
+_DEEPEST = 20  # dicts and lists in one another
 _DTYPES = {
     "DoubleStorage": np.dtype("<f8"),
     "FloatStorage": np.dtype("<f4"),
@@ -44,88 +44,122 @@ class _Tensor(NamedTuple):
     strides: tuple
 
 
-class _RebuildTensor:
-    """Stands for the function that makes a tensor. Without attributes, so that no pickle can change it."""
-
-    __slots__ = ()
-
-    def __call__(self, storage, offset, shape, strides, *_):
-        numbers = (offset, *shape, *strides)
-        if not isinstance(storage, _Storage) or len(shape) != len(strides):
-            raise ValueError("a tensor without a storage")
-        if any(not isinstance(n, int) or not 0 <= n < 2**40 for n in numbers):
-            raise ValueError("a tensor of impossible shape")
-        last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
-        # Zero strides would let a small file claim a huge tensor.
-        if math.prod(shape) and (last >= storage.size or math.prod(shape) > storage.size):
-            raise ValueError("a tensor beyond its storage")
-        return _Tensor(storage, offset, tuple(shape), tuple(strides))
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and 0 <= value < 2**40
 
 
-class _RebuildParameter:
+def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _Tensor:
+    """Stands for the function that makes a tensor."""
+    if not isinstance(storage, _Storage) or not isinstance(shape, tuple) or not isinstance(strides, tuple):
+        raise ValueError("a tensor without a storage")
+    if len(shape) != len(strides) or len(shape) > _MOST_AXES or not all(map(_is_size, (offset, *shape, *strides))):
+        raise ValueError("a tensor of impossible shape")
+    last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
+    # Zero strides would let a small file claim a huge tensor.
+    if math.prod(shape) and (last >= storage.size or math.prod(shape) > storage.size):
+        raise ValueError("a tensor beyond its storage")
+    return _Tensor(storage, offset, shape, strides)
+
+
+def _rebuild_parameter(data: Any, *_: Any) -> Any:
     """Stands for the function that marks a tensor as a parameter."""
-
-    __slots__ = ()
-
-    def __call__(self, data, *_):
-        return data
+    return data
 
 
-class _Unpickler(pickle.Unpickler):
-    """Refuses every name but those of tensors; storages are noted, not loaded."""
-
-    _allowed = {
-        ("collections", "OrderedDict"): collections.OrderedDict,
-        ("torch._utils", "_rebuild_tensor_v2"): _RebuildTensor(),
-        ("torch._utils", "_rebuild_parameter"): _RebuildParameter(),
-        **{("torch", name): name for name in _DTYPES},
-    }
-
-    def find_class(self, module, name):
-        """The stand-in of an allowed name."""
-        if (module, name) not in self._allowed:
-            raise _ForbiddenError(f"{module}.{name}")
-        return self._allowed[module, name]
-
-    def persistent_load(self, pid):
-        """A storage by its description ('storage', type, key, device, size[, view])."""
-        kind, storage, key, _, size, *view = pid
-        if kind != "storage" or storage not in _DTYPES or not isinstance(size, int) or (view and view[0] is not None):
-            raise ValueError("an unknown storage")
-        return _Storage(_DTYPES[storage], str(key), size)
+def _ordered_dict() -> dict:
+    """Stands for an ordered dict, which is filled later."""
+    return {}
 
 
-class _ForbiddenError(Exception):
-    """A name that a file of tensors does not need."""
+def _find_storage(pid: Any) -> _Storage:
+    """A storage by its description ('storage', type, key, device, size[, view])."""
+    if not isinstance(pid, tuple) or len(pid) not in (5, 6):
+        raise ValueError("an unknown storage")
+    kind, dtype, key, _, size, *view = pid
+    if kind != "storage" or not isinstance(dtype, np.dtype) or not isinstance(key, str) or not _is_size(size):
+        raise ValueError("an unknown storage")
+    if view and view[0] is not None:
+        raise ValueError("a view of a storage")
+    return _Storage(dtype, key, size)
 
 
-def _arrays(tree: Any, storages: dict[str, bytes]) -> Any:
-    """The same tree with arrays for tensors."""
-    if isinstance(tree, _Tensor):
-        storage, data = tree.storage, storages[tree.storage.key]
-        flat = np.frombuffer(data, storage.dtype, storage.size)
-        strides = [step * storage.dtype.itemsize for step in tree.strides]
-        if not math.prod(tree.shape):
-            return np.zeros(tree.shape, storage.dtype)
-        return np.lib.stride_tricks.as_strided(flat[tree.offset :], tree.shape, strides, writeable=False).copy()
-    if isinstance(tree, dict):
-        return {key: _arrays(value, storages) for key, value in tree.items()}
-    if isinstance(tree, list | tuple) and not isinstance(tree, _Storage):
-        return [_arrays(value, storages) for value in tree]
-    return tree
+_NAMES = {
+    "collections.OrderedDict": _ordered_dict,
+    "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
+    "torch._utils._rebuild_parameter": _rebuild_parameter,
+    **{f"torch.{name}": dtype for name, dtype in _DTYPES.items()},
+}
 
 
-def _sizes(tree: Any, found: dict[str, int]) -> dict[str, int]:
-    """Bytes of each storage that the tensors of a tree need."""
-    if isinstance(tree, _Tensor):
-        found[tree.storage.key] = tree.storage.size * tree.storage.dtype.itemsize
-    elif isinstance(tree, dict):
-        for value in tree.values():
-            _sizes(value, found)
-    elif isinstance(tree, list | tuple) and not isinstance(tree, _Storage):
-        for value in tree:
-            _sizes(value, found)
-    return found
+def _load(file: io.BytesIO) -> Any:
+    return pickle_data.load(file, names=_NAMES, find=_find_storage)
+
+
+class _Tree:
+    """A pickled tree and what it takes to make arrays of its tensors; each part is visited once."""
+
+    def __init__(self, root: Any):
+        self.storages: dict[str, int] = {}  # key to bytes
+        self.num_bytes = 0  # of all tensors
+        self._root = root
+        self._made: dict[int, Any] = {}
+        self._visit(root, set(), 0)
+
+    def _visit(self, node: Any, seen: set[int], depth: int) -> None:
+        if id(node) in seen or not isinstance(node, dict | list | tuple):
+            return
+        if depth > _DEEPEST:
+            raise ValueError("too deep")
+        seen.add(id(node))
+        if isinstance(node, _Tensor):
+            storage = node.storage
+            self.num_bytes += math.prod(node.shape) * storage.dtype.itemsize
+            size = storage.size * storage.dtype.itemsize
+            if self.storages.setdefault(storage.key, size) != size:
+                raise ValueError("a storage of two sizes")
+            return
+        for value in node.values() if isinstance(node, dict) else node:
+            self._visit(value, seen, depth + 1)
+
+    def arrays(self, storages: dict[str, bytes]) -> Any:
+        """The same tree with arrays for tensors; tuples come back as lists."""
+
+        def make(node):
+            if not isinstance(node, dict | list | tuple):
+                return node
+            if id(node) not in self._made:
+                if isinstance(node, _Tensor):
+                    self._made[id(node)] = _array(node, storages[node.storage.key])
+                elif isinstance(node, dict):
+                    self._made[id(node)] = {key: make(value) for key, value in node.items()}
+                else:
+                    self._made[id(node)] = [make(value) for value in node]
+            return self._made[id(node)]
+
+        return make(self._root)
+
+
+def _array(tensor: _Tensor, data: bytes) -> np.ndarray:
+    dtype = tensor.storage.dtype
+    if not math.prod(tensor.shape):
+        return np.zeros(tensor.shape, dtype)
+    flat = np.frombuffer(data, dtype, tensor.storage.size)
+    strides = [step * dtype.itemsize for step in tensor.strides]
+    return np.lib.stride_tricks.as_strided(flat[tensor.offset :], tensor.shape, strides, writeable=False).copy()
+
+
+def _check_size(tree: _Tree, most: int) -> None:
+    """Refuses tensors that take far more than the file that they are in."""
+    if tree.num_bytes > _MOST_COPIES * most:
+        raise ValueError("tensors of more bytes than there are")
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """The bytes of a member, which torch never compresses: what it unpacks to is then not longer than the file."""
+    if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
+        raise ValueError("a compressed member")
+    with archive.open(info) as file:
+        return file.read(info.file_size)  # checks the CRC
 
 
 def _read_zip(data: bytes) -> Any:
@@ -135,33 +169,35 @@ def _read_zip(data: bytes) -> Any:
         if len(pickles) != 1:
             raise ValueError("no data.pkl")
         folder = pickles[0].removesuffix("data.pkl")
-        if members[pickles[0]].file_size > _MAX_PICKLE:
-            raise ValueError("too large")
-        tree = _Unpickler(io.BytesIO(archive.read(pickles[0]))).load()
-        storages = {}
-        for key, size in _sizes(tree, {}).items():
-            info = members[f"{folder}data/{key}"]
-            if info.file_size != size:
-                raise ValueError("a storage of another size")
-            storages[key] = archive.read(info)  # checks the CRC
-        return _arrays(tree, storages)
+        tree = _Tree(_load(io.BytesIO(_member(archive, members[pickles[0]]))))
+        _check_size(tree, len(data))
+        found = {key: members[f"{folder}data/{key}"] for key in tree.storages}
+        # Members can lie over one another.
+        if any(info.file_size != tree.storages[key] for key, info in found.items()):
+            raise ValueError("a storage of another size")
+        if sum(tree.storages.values()) > len(data):
+            raise ValueError("storages of more bytes than there are")
+        return tree.arrays({key: _member(archive, info) for key, info in found.items()})
 
 
 def _read_legacy(data: bytes) -> Any:
     file = io.BytesIO(data)
-    if _Unpickler(file).load() != _MAGIC or _Unpickler(file).load() != _PROTOCOL:
+    if _load(file) != _MAGIC or _load(file) != _PROTOCOL:
         raise ValueError("another format")
-    if not _Unpickler(file).load().get("little_endian"):
+    if not _load(file).get("little_endian"):
         raise ValueError("big endian")
-    tree, keys = _Unpickler(file).load(), _Unpickler(file).load()
-    sizes, storages = _sizes(tree, {}), {}
+    tree, keys = _Tree(_load(file)), _load(file)
+    _check_size(tree, len(data))
+    storages = {}
     for key in keys:
+        if not isinstance(key, str):
+            raise ValueError("a key that is no text")
         (count,) = struct.unpack("<q", file.read(8))
-        size = sizes[key]  # a storage that no tensor uses has an unknown width
+        size = tree.storages[key]  # a storage that no tensor uses has an unknown width
         storages[key] = file.read(size)
         if len(storages[key]) != size or size % count:
             raise ValueError("truncated")
-    return _arrays(tree, storages)
+    return tree.arrays(storages)
 
 
 def read_tensors(path, data: bytes) -> dict[str, Any]:
@@ -179,10 +215,10 @@ def read_tensors(path, data: bytes) -> dict[str, Any]:
     """
     try:
         tree = _read_zip(data) if data.startswith(b"PK") else _read_legacy(data)
-    except _ForbiddenError as error:
+    except pickle_data.ForbiddenError as error:
         raise refuse(path, f"it asks for {error}, a file of tensors only was expected") from error
-    except InputError:
-        raise
+    except MemoryError as error:
+        raise refuse(path, "there is not enough memory for its tensors") from error
     except Exception as error:  # damaged files end in nearly every kind of error
         raise refuse(path, "it is not a complete file of torch.save, a dict of tensors was expected") from error
     if not isinstance(tree, dict):

@@ -5,7 +5,7 @@ import errno
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -67,12 +67,30 @@ def add_note(record: dict[str, Any], *notes: str) -> None:
     record["message"] = "; ".join(filter(None, (record["message"], *notes)))
 
 
-def write_result(workdir: str, record: dict[str, Any], source: io.Image, result: Result) -> None:
-    """Writes what a solve found, with a sentence in the record unless all went well."""
+def write_result(
+    workdir: str,
+    record: dict[str, Any],
+    source: io.Image,
+    result: Result,
+    *,
+    second_try: bool = False,
+    rates: Sequence[str] = (),
+) -> None:
+    """Writes what a solve found, with a sentence in the record unless all went well.
+
+    Args:
+      workdir: folder of the results.
+      record: of the image.
+      source: the LR image.
+      result: what was found.
+      second_try: whether this is that of a second try.
+      rates: the learning rates that a config can set, see `methods.rate_options`.
+    """
     lost = "the losses stopped being finite or exploded"
     if result.status == "diverged":
-        message = f"{lost}, in a second try too, try a smaller --config.image.learning_rate"
-        write_failure(workdir, record, message, status="diverged")
+        again = ", in a second try too" if second_try else ""
+        advice = f", try a smaller {' or '.join(f'--config.{name}' for name in rates)}" if rates else ""
+        write_failure(workdir, record, lost + again + advice, status="diverged")
         return
     if result.status == "recovered":
         add_note(record, f"{lost}, a second try with smaller steps and other random numbers went well")

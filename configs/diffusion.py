@@ -9,12 +9,12 @@ default is for a CPU; `diffusion.py:gpu` is wider and sees more images.
 
 from ml_collections import ConfigDict
 
+from blindsr_jax.config import read_variant
+
 
 def get_config(variant: str = "cpu"):
     """`variant` is 'cpu' or 'gpu'."""
-    if variant not in ("cpu", "gpu"):
-        raise ValueError(f"the variant is {variant!r}, expected cpu or gpu")
-    gpu = variant == "gpu"
+    gpu = read_variant(variant, machine=("cpu", "gpu"))["machine"] == "gpu"
     return ConfigDict(
         {
             "network": {

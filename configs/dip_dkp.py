@@ -6,7 +6,7 @@ The kernel starts from the power spectrum of the photograph. The prior spans fro
 benchmarks' kernels; neither family nor range need be known. What each value does for the result: docs/quality.md.
 """
 
-from blindsr_jax.config import base_config
+from blindsr_jax.config import base_config, read_variant
 
 
 def get_config(kernel_init: str | None = None):
@@ -33,5 +33,6 @@ def get_config(kernel_init: str | None = None):
     config.prior.families = ("gaussian", "trajectory")
     config.prior.gaussian.variance_range = "wide"
     config.prior.trajectory.major_variance_range = "wide"
-    config.kernel_init = kernel_init
+    if kernel_init is not None:
+        config.kernel_init = read_variant(kernel_init, estimator=("kenet", "mean", "self_similarity"))["estimator"]
     return config

@@ -7,20 +7,19 @@ The SSIM phase lasts 405 of 1000 steps and the random kernels are wider than the
 kernels (which the released code cannot draw), `dip_dkp_release.py:32-motion` both.
 """
 
-from blindsr_jax.config import base_config
+from blindsr_jax.config import base_config, read_variant
 
 
 def get_config(variant: str = "128-gaussian"):
     """Every value is the release's, but for the width of the image network or the family of kernels, if asked for."""
-    words = variant.split("-")
-    width = next((int(word) for word in words if word.isdigit()), 128)
-    family = "trajectory" if "motion" in words else "gaussian"
+    found = read_variant(variant, width=range(8, 1025), family=("gaussian", "motion"))
+    width, family = found.get("width", 128), found.get("family", "gaussian")
     config = base_config()
     config.boundary = "circular"
     config.kernel_center = "release"
     config.ssim_steps = 405
     config.image.update({"channels": width, "skip_channels": width // 8, "levels": 5, "learning_rate": 5e-3})
     config.kernel.update({"num_samples": 5, "prior_every": 5, "data_every": 3, "learning_rate": 1e-4})
-    config.prior.families = (family,)
+    config.prior.families = ("trajectory" if family == "motion" else family,)
     config.prior.gaussian.variance_range = "release"
     return config

@@ -9,11 +9,13 @@ does not do.
 
 from ml_collections import ConfigDict
 
+from blindsr_jax.config import read_variant
 from configs.dip_dkp import get_config as dip_dkp
 
 
 def get_config(family: str = "gaussian"):
     """Gaussian kernels, or 'motion'."""
+    family = read_variant(family, family=("gaussian", "motion"))["family"]
     config = dip_dkp()
     config.kernel = ConfigDict(
         {

@@ -8,7 +8,7 @@ divided by their sum, as released: they sum to 0.6 to 1.25. `dip_fkp_release.py:
 
 from ml_collections import ConfigDict
 
-from blindsr_jax.config import base_config
+from blindsr_jax.config import base_config, read_variant
 
 
 def get_config(channels: str = "128"):
@@ -16,7 +16,7 @@ def get_config(channels: str = "128"):
     config = base_config()
     config.boundary = "circular"
     config.kernel_center = "release"
-    width = int(channels)
+    width = read_variant(channels, width=range(8, 1025))["width"]
     config.image.update({"channels": width, "skip_channels": width // 8, "levels": 5, "learning_rate": 5e-3})
     config.image.gradient_weight = 0.0
     config.kernel = ConfigDict(

@@ -9,14 +9,13 @@ narrow network for a CPU; `evidence.py:wide` is what an accelerator trains.
 
 from ml_collections import ConfigDict, config_dict
 
+from blindsr_jax.config import read_variant
 from configs.kenet import wide_prior
 
 
 def get_config(variant: str = "narrow"):
     """`variant` is 'narrow' or 'wide'."""
-    if variant not in ("narrow", "wide"):
-        raise ValueError(f"the variant is {variant!r}, expected narrow or wide")
-    wide = variant == "wide"
+    wide = read_variant(variant, name=("narrow", "wide"))["name"] == "wide"
     return ConfigDict(
         {
             "scale": config_dict.placeholder(int),  # 1 to 8

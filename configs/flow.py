@@ -10,12 +10,15 @@ ten times the rate reaches its likelihood in fewer. Motion kernels need more uni
 
 from ml_collections import ConfigDict, config_dict
 
+from blindsr_jax.config import read_variant
+from blindsr_jax.kernels.family import family_names
+
 
 def get_config(variant: str = "gaussian"):
     """`variant` is a family of `blindsr_jax/kernels`, 'release' for the release's schedule, or 'FAMILY-release'."""
-    words = variant.split("-")
-    family = next((word for word in words if word != "release"), "gaussian")
-    slow, simple = "release" in words, family == "gaussian"
+    found = read_variant(variant, family=family_names(), schedule=("release",))
+    family = found.get("family", "gaussian")
+    slow, simple = "schedule" in found, family == "gaussian"
     return ConfigDict(
         {
             "scale": config_dict.placeholder(int),  # 1 to 8

@@ -11,6 +11,8 @@ have variances of 0.2 to 4 px^2.
 
 from ml_collections import ConfigDict, config_dict
 
+from blindsr_jax.config import read_variant
+
 FAMILIES = {
     "wide": ("gaussian", "trajectory", "line", "disc", "impulse"),
     "both": ("gaussian", "trajectory"),
@@ -34,9 +36,8 @@ def wide_prior(weights):
 
 def get_config(variant: str = "both"):
     """`variant` is 'both', 'gaussian', 'motion', 'wide' or 'paper'."""
+    variant = read_variant(variant, name=(*FAMILIES, "paper"))["name"]
     paper, wide = variant == "paper", variant == "wide"
-    if not paper and variant not in FAMILIES:
-        raise ValueError(f"the variant is {variant!r}, expected one of {', '.join(FAMILIES)}, paper")
     narrow_prior = {
         "families": FAMILIES["gaussian" if paper else variant],
         "weights": config_dict.placeholder(tuple),

@@ -25,8 +25,8 @@ KERNELS = ("gaussian", "motion", "both")
 
 def get_config(names: str = "kenet+usrnet"):
     """`names` is 'ESTIMATOR+RESTORER' or 'ESTIMATOR+RESTORER+KERNELS'; each part has an empty set of options."""
-    estimator, restorer, kernels = (names + "++").split("+")[:3]
-    if not estimator or not restorer or kernels not in ("", *KERNELS):
+    estimator, restorer, kernels, *more = (*names.split("+"), "", "")
+    if not estimator or not restorer or any(more) or kernels not in ("", *KERNELS):
         raise ValueError(f"the parts are {names!r}, expected two names such as kenet+usrnet, or a third of {KERNELS}")
     config = base_config()
     config.estimator, config.restorer = estimator, restorer

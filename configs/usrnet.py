@@ -10,14 +10,13 @@ One network for all scales, kernels and noise levels that are named here; `usrne
 
 from ml_collections import ConfigDict, config_dict
 
+from blindsr_jax.config import read_variant
 from configs.kenet import wide_prior
 
 
 def get_config(variant: str = "gpu"):
     """`variant` is 'gpu' or 'cpu'."""
-    if variant not in ("cpu", "gpu"):
-        raise ValueError(f"the variant is {variant!r}, expected cpu or gpu")
-    gpu = variant == "gpu"
+    gpu = read_variant(variant, machine=("cpu", "gpu"))["machine"] == "gpu"
     return ConfigDict(
         {
             "scales": (1, 2, 3, 4),  # each step has one of them, drawn at random

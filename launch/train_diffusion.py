@@ -17,11 +17,10 @@ from absl import flags
 from ml_collections import config_flags
 
 from blindsr_jax import cli, io
-from blindsr_jax.config import check_values
 from blindsr_jax.diffusion import prior, weights
 from blindsr_jax.diffusion.training import make_task
 from blindsr_jax.networks.unet import UNetConfig
-from blindsr_jax.training import driver
+from blindsr_jax.training import driver, values
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The training: a file like configs/diffusion.py.")
 _INPUT = flags.DEFINE_string("input", None, "Training images: a quoted glob or a folder.")
@@ -33,7 +32,7 @@ flags.mark_flags_as_required(["config", "input", "validation", "workdir"])
 def network_of(config) -> UNetConfig:
     """The network that a config describes; whatever is wrong with it is a usage error."""
     try:
-        check_values(config, "config.")
+        values.check(config, values.DIFFUSION)
         options = {key: tuple(x) if isinstance(x, list) else x for key, x in config.network.items()}
         return UNetConfig(out_channels=6 if config.learn_variance else 3, **options)
     except (TypeError, ValueError, AttributeError) as error:

@@ -17,14 +17,13 @@ from absl import flags
 from ml_collections import config_flags
 
 from blindsr_jax import cli, io, methods
-from blindsr_jax.config import check_values
 from blindsr_jax.evidence import calibration, weights
 from blindsr_jax.evidence.training import Validation, make_task
 from blindsr_jax.kenet import corruption, synthesis
-from blindsr_jax.networks.evidence import LARGEST_REACH, SMALLEST_SIDE, Evidence, default_reach
-from blindsr_jax.networks.layers import PRECISIONS, Compute
+from blindsr_jax.networks.evidence import Evidence, default_reach
+from blindsr_jax.networks.layers import Compute
 from blindsr_jax.problem import make_spec
-from blindsr_jax.training import driver, kernel_pool
+from blindsr_jax.training import driver, kernel_pool, values
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The training: a file like configs/evidence.py.")
 _INPUT = flags.DEFINE_string("input", None, "Sharp images to train on: a quoted glob, a folder or a pack.")
@@ -37,18 +36,11 @@ def check(config):
     """What a config describes: spec, family, settings of the data, network; a ValueError where it is wrong."""
     if config.scale is None:
         raise ValueError("config.scale is not given, expected --config.scale=N with N from 1 to 8")
-    check_values(config, "config.")
-    if config.precision not in PRECISIONS:
-        raise ValueError(f"config.precision is {config.precision!r}, expected one of {', '.join(PRECISIONS)}")
-    if not SMALLEST_SIDE <= config.least_side <= config.lr_side:
-        raise ValueError(
-            f"config.least_side is {config.least_side}, expected at least {SMALLEST_SIDE} and at most config.lr_side, "
-            f"{config.lr_side}"
-        )
+    values.check(config, values.EVIDENCE)
+    if config.least_side > config.lr_side:
+        raise ValueError(f"config.least_side is {config.least_side}, expected at most config.lr_side, {config.lr_side}")
     spec = make_spec(scale=config.scale, kernel_size=config.kernel_size, kernel_center="release")
     reach = default_reach(spec.scale, spec.kernel_size) if config.reach is None else config.reach
-    if reach not in range(1, LARGEST_REACH + 1):
-        raise ValueError(f"config.reach is {reach}, expected a whole number from 1 to {LARGEST_REACH}")
     family = methods.build_family(config.prior, spec)
     settings = synthesis.Settings(config.scale, config.lr_side, corruption.from_config(config))
     sizes = spec.scale, spec.kernel_size, config.channels, config.hidden, config.features, reach

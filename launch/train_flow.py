@@ -19,12 +19,11 @@ from ml_collections import config_flags
 
 import blindsr_jax
 from blindsr_jax import cli, io, methods
-from blindsr_jax.config import check_values
 from blindsr_jax.flows import data as kernel_data
 from blindsr_jax.flows import model, sheets, weights
 from blindsr_jax.problem import Spec, make_spec
 from blindsr_jax.solve import Progress
-from blindsr_jax.training import driver
+from blindsr_jax.training import driver, values
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The training: a file like configs/flow.py.")
 flags.adopt_module_key_flags(driver)
@@ -82,7 +81,7 @@ def check(config):
     try:
         if config.scale is None:
             raise ValueError("config.scale is not given, expected --config.scale=N with N from 1 to 8")
-        check_values(config, "config.")
+        values.check(config, values.FLOW)
         spec = make_spec(scale=config.scale, kernel_size=config.kernel_size, kernel_center="release")
         settings = train.Settings(**{name: config[name] for name in train.Settings._fields})
         if settings.batch_size > settings.kernels_per_epoch:
@@ -126,7 +125,7 @@ def write_flow(run: Run, progress: Progress) -> None:
     place = os.path.join(run.folder, "flow.npz")
     io.write_bytes(place, weights.to_bytes(flow, run.spec.scale))
     flow = jax.tree.map(jnp.asarray, weights.read(place)[0])
-    values = progress.trace["validation"]
+    scores = progress.trace["validation"]
     config = driver.plain(run.config)
     note = {
         "scale": run.spec.scale,
@@ -135,7 +134,7 @@ def write_flow(run: Run, progress: Progress) -> None:
         "config": config,
         "data": config["kernels"] or config["prior"]["families"],
         "epochs": progress.step,
-        "best_epoch": int(np.nanargmax(values)) + 1,
+        "best_epoch": int(np.nanargmax(scores)) + 1,
         "validation_log_density": float(train.validate(flow, run.grid)),
         "seconds": float(progress.trace["seconds"].sum()),
         "versions": {"blindsr_jax": blindsr_jax.__version__, "jax": jax.__version__},

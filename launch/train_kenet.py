@@ -17,13 +17,12 @@ from absl import flags
 from ml_collections import config_flags
 
 from blindsr_jax import cli, io, methods
-from blindsr_jax.config import check_values
 from blindsr_jax.kenet import corruption, synthesis, weights
 from blindsr_jax.kenet.training import Validation, make_task, score_names
-from blindsr_jax.networks.kenet import LARGEST_REACH, SMALLEST_SIDE, KENet
-from blindsr_jax.networks.layers import PRECISIONS, Compute
+from blindsr_jax.networks.kenet import KENet
+from blindsr_jax.networks.layers import Compute
 from blindsr_jax.problem import make_spec
-from blindsr_jax.training import driver, kernel_pool
+from blindsr_jax.training import driver, kernel_pool, values
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The training: a file like configs/kenet.py.")
 _INPUT = flags.DEFINE_string("input", None, "Sharp images to train on: a quoted glob, a folder or a pack.")
@@ -38,13 +37,7 @@ def check(config):
     """What a config describes: spec, family, settings of the data, network; a ValueError where it is wrong."""
     if config.scale is None:
         raise ValueError("config.scale is not given, expected --config.scale=N with N from 1 to 8")
-    check_values(config, "config.")
-    if config.precision not in PRECISIONS:
-        raise ValueError(f"config.precision is {config.precision!r}, expected one of {', '.join(PRECISIONS)}")
-    if config.lr_side < SMALLEST_SIDE:
-        raise ValueError(f"config.lr_side is {config.lr_side}, expected at least {SMALLEST_SIDE}")
-    if config.reach not in range(LARGEST_REACH + 1):
-        raise ValueError(f"config.reach is {config.reach}, expected a whole number from 0 to {LARGEST_REACH}")
+    values.check(config, values.KENET)
     spec = make_spec(scale=config.scale, kernel_size=config.kernel_size, kernel_center="release")
     family = methods.build_family(config.prior, spec)
     settings = synthesis.Settings(config.scale, config.lr_side, corruption.from_config(config))

@@ -19,12 +19,11 @@ from absl import flags
 from ml_collections import config_flags
 
 from blindsr_jax import cli, io, methods, usrnet_weights
-from blindsr_jax.config import check_values
 from blindsr_jax.kenet import corruption
-from blindsr_jax.networks.layers import PRECISIONS, Compute
+from blindsr_jax.networks.layers import Compute
 from blindsr_jax.networks.usrnet import USRNet, UsrnetConfig
 from blindsr_jax.problem import make_spec
-from blindsr_jax.training import driver, kernel_pool
+from blindsr_jax.training import driver, kernel_pool, values
 from blindsr_jax.usrnet_training import Settings, Validation, make_task
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The training: a file like configs/usrnet.py.")
@@ -38,14 +37,8 @@ _SHARES = {"clean": 0.5, "wrong_kernel": 1.0, "kernel_error": 0.0, "other_center
 
 
 def network_of(config) -> USRNet:
-    """The network that a config describes; a ValueError where it is wrong."""
-    if config.precision not in PRECISIONS:
-        raise ValueError(f"config.precision is {config.precision!r}, expected one of {', '.join(PRECISIONS)}")
+    """The network that a config describes."""
     sizes = UsrnetConfig(tuple(config.widths), config.blocks, config.hidden, config.iterations, config.get("fold", 1))
-    numbers = (*sizes.widths, *sizes[1:], config.data_iterations)
-    if not sizes.widths or not all(isinstance(n, int) and n > 0 for n in numbers):
-        names = "widths, blocks, hidden, iterations, fold and data_iterations"
-        raise ValueError(f"the config's {names} are {numbers}, expected whole numbers of at least 1")
     return USRNet(sizes, Compute(precision=config.precision), config.data_iterations)
 
 
@@ -55,12 +48,7 @@ def settings_of(config) -> tuple[tuple[Settings, ...], float]:
     Raises:
       ValueError: a value is wrong.
     """
-    if not config.scales:
-        raise ValueError("config.scales is empty, expected at least one scale")
     shares = {name: config.get(name, default) for name, default in _SHARES.items()}
-    for name, value in shares.items():
-        if not 0 <= value <= 1:
-            raise ValueError(f"config.{name} is {value!r}, expected a share from 0 to 1")
     other_center, spoiled = shares.pop("other_center"), corruption.from_config(config)
     sizes = config.get("kernel_sizes") or [None] * len(config.scales)
     if len(sizes) != len(config.scales):
@@ -115,7 +103,7 @@ def main() -> int:
     """Goes on where an earlier run of the same working folder stands."""
     config = _CONFIG.value.copy_and_resolve_references()
     try:
-        check_values(config, "config.")
+        values.check(config, values.USRNET)
         network, (scales, other_center) = network_of(config), settings_of(config)
         task = make_task(network, scales, start=start_of(config, network))
     except (ValueError, TypeError) as error:

@@ -5,10 +5,11 @@ import os
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 
-from blindsr_jax.batch import Trial, solve_group, unstack
+from blindsr_jax.batch import Trial, is_out_of_memory, solve_group, unstack
 from tests import small
 from tests.test_recovery import descent
 
@@ -114,3 +115,18 @@ def test_no_device_waits_for_another(sharded):
 def test_four_devices_agree_with_one(sharded):
     """Three and five images on four devices."""
     assert sharded["float32"] < 1e-4 and sharded["float64"] < 1e-8
+
+
+@pytest.mark.parametrize(
+    "error, expected",
+    [
+        (jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes."), True),
+        (jax.errors.JaxRuntimeError("INTERNAL: Error: Out of memory allocating 48400000000 bytes."), True),
+        (MemoryError(), True),
+        (jax.errors.JaxRuntimeError("INTERNAL: a bug"), False),
+        (RuntimeError("out of memory"), False),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_what_devices_say_of_their_memory_is_understood(error, expected):
+    assert is_out_of_memory(error) is expected

@@ -56,5 +56,5 @@ def test_whole_numbers(value):
     bad = config.base_config()
     del bad["num_steps"]
     bad.num_steps = value
-    with pytest.raises(ValueError, match="config.num_steps is .*, expected a whole number of at least 1"):
+    with pytest.raises(ValueError, match="--config.num_steps=.* is not valid, expected a whole number from 1"):
         config.check_config(bad)

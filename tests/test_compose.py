@@ -89,5 +89,5 @@ def test_what_cannot_be_composed(names, words):
 def test_options_of_parts():
     config = pipeline(estimator="dkp", restorer="dip")
     config.restorers = {"dip": {"colour": 3}}
-    with pytest.raises(ValueError, match="config.restorers.dip does not fit"):
+    with pytest.raises(ValueError, match="config.restorers.dip.colour is unknown"):
         methods.build_solver(config, small.spec())

@@ -2,10 +2,13 @@
 
 import collections
 import io
+import json
 import os
 import pathlib
 import pickle
 import struct
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -15,7 +18,7 @@ from blindsr_jax import conversion
 from blindsr_jax.files import InputError
 from blindsr_jax.flows import weights
 from blindsr_jax.torch_files import read_tensors
-from tests import golden
+from tests import golden, hostile_weights
 
 _RELEASED = pathlib.Path(
     os.environ.get("BLINDSR_PRETRAINED") or pathlib.Path(__file__).parents[2] / "shared/pretrained"
@@ -171,3 +174,29 @@ def test_other_state_dicts_are_refused(change, message):
     change(tensors)
     with pytest.raises(ValueError, match=message):
         conversion.check(tensors)
+
+
+def test_small_files_cannot_ask_for_much_time_or_memory(tmp_path):
+    files = hostile_weights.files()
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+        assert len(data) < 2**24
+    paths = [tmp_path / name for name in files]
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.hostile_weights", *paths],
+        cwd=pathlib.Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr  # otherwise it ran into a limit of its time
+    for name, line in zip(files, run.stdout.splitlines(), strict=True):
+        found = json.loads(line)
+        assert found["said"] and "\n" not in found["said"] and len(found["said"]) < 500, (name, found)
+        assert "not a complete file" in found["said"] or "expected" in found["said"], (name, found)
+        assert found["grown"] < 150, (name, found)  # MB
+
+
+def test_a_network_of_impossibly_many_blocks_is_refused():
+    keys = ("output_blocks.0.0.in_layers.0.weight", "output_blocks.999999999.0")
+    with pytest.raises(ValueError, match="1000000000 blocks of one kind, at most"):
+        conversion.check(dict.fromkeys(keys, np.zeros(1, np.float32)))

@@ -1,14 +1,17 @@
 """Estimates of memory, and what is there."""
 
 import math
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from blindsr_jax import memory
+from blindsr_jax.batch import Trial
+from blindsr_jax.pipeline import Pipeline
 from blindsr_jax.problem import Problem
-from blindsr_jax.solve import run_chunk
+from blindsr_jax.solve import joint, run_chunk
 from tests import small
 
 STEPS = {"num_steps": 8, "chunk_steps": 4}
@@ -64,6 +67,33 @@ def test_the_estimate_grows_with_the_image_and_runs_nothing():
     small_one, large_one = of(1000), of(2000)
     np.testing.assert_allclose(large_one / small_one, 4, rtol=0.1)
     assert run_chunk._cache_size() == before
+
+
+def test_the_estimate_sees_what_does_not_grow_with_the_image():
+    key, problem = jax.random.key(0), small.problem()
+
+    def of(**options):
+        solver = joint(small.image_model(), small.kernel_model(**options), ssim_steps=4)
+        return memory.estimate(key, problem, solver, **STEPS)
+
+    usual = of()
+    assert of(hidden=10_000) > usual + 3 * 4 * 10_000 * 49  # a layer with its two moments
+    assert of(num_samples=100_000) > usual + 4 * 100_000 * 49
+    assert of(num_samples=100_000, redraw=False, data_every=3) > usual + 4 * 100_000 * 49
+
+
+def test_an_estimate_stands_for_other_shapes_with_room_to_spare():
+    spec = small.spec("circular")
+
+    def fits(shape, free, needed=None):
+        needed = {(10, 12, 3): 1000} if needed is None else needed
+        pipeline = SimpleNamespace(_run=SimpleNamespace(spec=spec), _needed=needed)
+        trial = Trial(None, Problem(jax.ShapeDtypeStruct(shape, jnp.float32), spec))
+        return Pipeline._certainly_fits(pipeline, trial, 1, free)
+
+    assert fits((20, 24, 3), 8001) and not fits((20, 24, 3), 8000)
+    assert fits((5, 6, 3), 2001) and not fits((5, 6, 3), 2000)  # a part may be the same for all
+    assert not fits((10, 12, 1), math.inf) and not fits((10, 12, 3), math.inf, {})  # not known
 
 
 def test_available(monkeypatch, tmp_path):

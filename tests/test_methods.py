@@ -5,7 +5,7 @@ import jax
 import pytest
 
 from blindsr_jax import methods
-from blindsr_jax.config import base_config
+from blindsr_jax.config import base_config, load_config
 
 ALL = sorted((pathlib.Path(__file__).parents[1] / "configs").glob("*.py"))
 # Of trainings, of a network that is no part of this project, of parts that are chosen by name.
@@ -60,11 +60,14 @@ def test_the_release_config_holds_the_released_settings():
     [
         ({"image": {"name": "nope"}}, "config.image.name is 'nope', expected one of diffusion, dip"),
         ({"kernel": {"name": "nope"}}, "expected one of dkp, fcn, flow, gaussian, given, softmax"),
-        ({"kernel": {"name": "dkp", "wings": 2}}, "kernel.wings is unknown, expected one of family, num_samples"),
+        ({"kernel": {"name": "dkp", "wings": 2}}, "config.kernel.wings is unknown, expected one of data_every"),
         ({"prior": {"families": ("nope",)}}, "unknown kernel family 'nope'"),
-        ({"prior": {"families": ("line",), "line": {"wings": 2}}}, "config.prior.line does not fit .*wings"),
+        ({"prior": {"families": ("line",), "line": {"wings": 2}}}, "config.prior.line.wings is unknown"),
         ({"prior": {"families": ()}}, "prior.families is empty"),
-        ({"prior": {"families": ("gaussian",), "gaussian": {"variance_range": "vast"}}}, "variance_range is 'vast'"),
+        (
+            {"prior": {"families": ("gaussian",), "gaussian": {"variance_range": "vast"}}},
+            "gaussian.variance_range=vast",
+        ),
     ],
 )
 def test_slips_in_a_config_are_one_sentence(change, message):
@@ -92,3 +95,24 @@ def test_the_second_try_takes_smaller_steps():
     config = base_config()
     solver = methods.build_solver(config, methods.build_spec(config, 2))
     assert solver.retry is not None and solver.retry.retry is None
+
+
+@pytest.mark.parametrize(
+    "file, expected",
+    {
+        "dip_dkp.py": ("image.learning_rate", "kernel.learning_rate"),
+        "diff_dkp.py": ("kernel.learning_rate",),
+        "pipeline.py:kenet+usrnet": (),
+        "pipeline.py:mean+cubic": (),
+        "pipeline.py:kernelgan_fkp+zssr": (
+            "estimators.kernelgan_fkp.code_rate",
+            "estimators.kernelgan_fkp.critic_rate",
+            "restorers.zssr.learning_rate",
+        ),
+    }.items(),
+)
+def test_the_learning_rates_that_a_method_has(file, expected):
+    config = load_config(str(ALL[0].parent / file))
+    assert methods.rate_options(config) == expected
+    methods.give_kernel(config)
+    assert methods.rate_options(config) == tuple(name for name in expected if name.startswith(("image", "restorers")))

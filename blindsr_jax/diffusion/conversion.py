@@ -27,6 +27,7 @@ Shapes = dict[str, tuple[int, ...]]
 Config = UNetConfig | ClassifierConfig
 
 CLASSIFIER_SIGN = "out.2.positional_embedding"  # a key that no other model has
+_MOST_BLOCKS, _MOST_LEVELS = 32, 8  # of an encoder or decoder; the largest released network has 21 and 7
 _HEAD_CHANNELS = 64  # cannot be told from the tensors; that of the releases
 _ONE_DIMENSIONAL = ("qkv", "proj_out", "qkv_proj", "c_proj")  # kept as convolutions of width 1
 _SUFFIXES = {"kernel": ".weight", "scale": ".weight", "bias": ".bias", "label_emb": "label_emb.weight"}
@@ -91,11 +92,16 @@ def _shape(tensors: Tensors, key: str, rank: int) -> tuple[int, ...]:
 
 def _count(tensors: Tensors, pattern: str) -> int:
     """One more than the largest number that the pattern finds among the keys, 0 without any."""
-    return max((int(found[1]) + 1 for key in tensors if (found := re.fullmatch(pattern, key))), default=0)
+    count = max((int(found[1]) + 1 for key in tensors if (found := re.fullmatch(pattern, key))), default=0)
+    if count > _MOST_BLOCKS:
+        raise ValueError(f"it has {count} blocks of one kind, at most {_MOST_BLOCKS} were expected")
+    return count
 
 
 def _encoder(tensors: Tensors, levels: int, num_res_blocks: int) -> dict[str, Any]:
     """What the first tensors of either network tell, given its depth."""
+    if levels > _MOST_LEVELS:
+        raise ValueError(f"it has {levels} levels, at most {_MOST_LEVELS} were expected")
     model_channels = _shape(tensors, "time_embed.0.weight", 2)[1]
     firsts = [1 + level * (num_res_blocks + 1) for level in range(levels)]
     channels = [_shape(tensors, f"input_blocks.{i}.0.out_layers.3.weight", 4)[0] for i in firsts]

@@ -7,7 +7,7 @@ import numpy as np
 from blindsr_jax.inference.self_similarity import Candidates, draw_candidates
 from blindsr_jax.kernel_models.base import round_kernel
 from blindsr_jax.kernels.analytic import analytic_x4_kernel
-from blindsr_jax.kernels.family import KernelFamily
+from blindsr_jax.kernels.family import KernelFamily, check_draws
 from blindsr_jax.kernels.postprocess import place
 from blindsr_jax.problem import Spec
 
@@ -44,7 +44,12 @@ def crop_side(lr_shape: tuple[int, ...], wanted: int) -> int:
 
 
 def candidates(family: KernelFamily, spec: Spec, *, num: int = 1024) -> Candidates:
-    """Random kernels for `self_similarity.mean_kernels`, the same for each image; arrays of NumPy."""
+    """Random kernels for `self_similarity.mean_kernels`, the same for each image; arrays of NumPy.
+
+    Raises:
+      ValueError: too many; one sentence.
+    """
+    check_draws("num_samples", num, spec.kernel_size)
     drawn = draw_candidates(jax.random.key(_CANDIDATES_KEY), family, spec, size=SIZE, num=num)
     return jax.tree.map(np.asarray, drawn)
 

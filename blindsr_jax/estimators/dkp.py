@@ -1,5 +1,8 @@
 """The kernel of a joint DIP-DKP solve, with the settings of configs/dip_dkp_fast.py (Yang et al. 2024)."""
 
+from typing import Annotated
+
+from blindsr_jax import rules
 from blindsr_jax.image_models import dip
 from blindsr_jax.kernel_models import dkp
 from blindsr_jax.kernels.family import KernelFamily
@@ -8,7 +11,12 @@ from blindsr_jax.solve import Solver, joint
 
 
 def build(
-    spec: Spec, *, family: KernelFamily, num_steps: int = 300, channels: int = 32, num_samples: int = 1024
+    spec: Spec,
+    *,
+    family: KernelFamily,
+    num_steps: Annotated[int, rules.STEPS] = 300,
+    channels: Annotated[int, rules.whole(2, 4096)] = 32,
+    num_samples: Annotated[int, rules.DRAWS] = 1024,
 ) -> Solver:
     """The estimator; its image is dropped.
 

@@ -1,10 +1,12 @@
 """KENet: the blur kernel in one pass of a network that was trained on many images and kernels (networks.kenet)."""
 
 import os
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 
+from blindsr_jax import rules
 from blindsr_jax.estimators import base
 from blindsr_jax.inference.windows import cut
 from blindsr_jax.kenet import weights as trained
@@ -26,9 +28,9 @@ def fit(kernel: jax.Array, spec: Spec) -> jax.Array:
 def build(
     spec: Spec,
     *,
-    weights: str | os.PathLike | None = None,
-    window: int | None = None,
-    precision: str = "float32",
+    weights: Annotated[str | os.PathLike | None, rules.optional(rules.FILE)] = None,
+    window: Annotated[int | None, rules.optional(rules.whole(SMALLEST_SIDE, 4096))] = None,
+    precision: Annotated[str, rules.choice(*PRECISIONS)] = "float32",
 ) -> Solver:
     """The estimator; its one step does all the work, further steps repeat it.
 

@@ -5,12 +5,13 @@ those of the LR image. The generator is one convolution (networks.kernelgan), wh
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from blindsr_jax import rules
 from blindsr_jax.degradation import correlate
 from blindsr_jax.estimators import base, crops, gan_losses
 from blindsr_jax.estimators.base import SIZE, SMALLEST_SIDE
@@ -126,15 +127,15 @@ def build(
     spec: Spec,
     *,
     family: KernelFamily | None = None,
-    pull: float = 1000.0,
-    learning_rate: float = 6e-4,
-    decay_every: int = 400,
-    crop: int = 48,
-    near: float = 0.02,
-    sum_weight: float = 5.0,
-    sparsity_weight: float = 5.0,
-    num_kept: int | None = None,
-    noise_std: tuple[float, float] = (2 / 255, 2 / 255),
+    pull: Annotated[float, rules.WEIGHT] = 1000.0,
+    learning_rate: Annotated[float, rules.RATE] = 6e-4,
+    decay_every: Annotated[int, rules.STEPS] = 400,
+    crop: Annotated[int, rules.whole(SMALLEST_SIDE, 4096)] = 48,
+    near: Annotated[float, rules.number(0, 4)] = 0.02,
+    sum_weight: Annotated[float, rules.WEIGHT] = 5.0,
+    sparsity_weight: Annotated[float, rules.WEIGHT] = 5.0,
+    num_kept: Annotated[int | None, rules.optional(rules.whole(1, SIZE**2))] = None,
+    noise_std: Annotated[tuple[float, float], rules.pair(rules.NOISE)] = (2 / 255, 2 / 255),
     recolour: bool = True,
     legacy: bool = False,
 ) -> Solver:

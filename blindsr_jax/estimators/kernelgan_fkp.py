@@ -4,12 +4,13 @@ The generator's only unknown is the flow's code, on a sphere; the discriminator 
 penalty (Gulrajani et al. 2017).
 """
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from blindsr_jax import rules
 from blindsr_jax.degradation import correlate
 from blindsr_jax.estimators import base, crops, gan_losses
 from blindsr_jax.flows import model
@@ -83,17 +84,17 @@ def build(
     spec: Spec,
     *,
     family: KernelFamily | None = None,
-    pull: float = 100.0,
-    weights: str = "gaussian",
-    batch: int = 4,
-    moves: int = 3,
-    crop: int = 48,
-    code_rate: float = 1e-3,
-    critic_rate: float = 5e-4,
-    radius: float | None = None,
+    pull: Annotated[float, rules.WEIGHT] = 100.0,
+    weights: Annotated[str, rules.FILE] = "gaussian",
+    batch: Annotated[int, rules.whole(1, 1024)] = 4,
+    moves: Annotated[int, rules.whole(1, 1000)] = 3,
+    crop: Annotated[int, rules.whole(1, 4096)] = 48,
+    code_rate: Annotated[float, rules.RATE] = 1e-3,
+    critic_rate: Annotated[float, rules.RATE] = 5e-4,
+    radius: Annotated[float | None, rules.optional(rules.above(0, 1e6))] = None,
     per_pixel: bool = True,
     normalize: bool = True,
-    num_starts: int = 256,
+    num_starts: Annotated[int, rules.DRAWS] = 256,
     recolour: bool = True,
 ) -> Solver:
     """One step is `moves` steps of the critic and then as many of the code, all on one batch of crops.

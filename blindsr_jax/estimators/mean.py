@@ -1,19 +1,22 @@
 """The mean kernel of a family, whatever the image: what an estimator has to beat."""
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax import rules
 from blindsr_jax.estimators import base
 from blindsr_jax.kernels import geometry
-from blindsr_jax.kernels.family import KernelFamily, sample_kernels
+from blindsr_jax.kernels.family import KernelFamily, check_draws, sample_kernels
 from blindsr_jax.problem import Problem, Spec
 from blindsr_jax.solve import Solver, State
 
 _KEY = 2025
 
 
-def build(spec: Spec, *, family: KernelFamily, num_samples: int = 2048) -> Solver:
+def build(spec: Spec, *, family: KernelFamily, num_samples: Annotated[int, rules.DRAWS] = 2048) -> Solver:
     """The estimator; its one step has nothing left to do.
 
     Args:
@@ -22,10 +25,11 @@ def build(spec: Spec, *, family: KernelFamily, num_samples: int = 2048) -> Solve
       num_samples: draws whose mean is the estimate.
 
     Raises:
-      ValueError: fewer than one draw.
+      ValueError: fewer than one draw, or too many to be held.
     """
     if num_samples < 1:
         raise ValueError(f"the estimator mean has num_samples {num_samples}, expected at least 1")
+    check_draws("num_samples", num_samples, spec.kernel_size)
     draws = sample_kernels(jax.random.key(_KEY), family, num_samples)
     mean = np.asarray(geometry.normalize(jnp.mean(draws, 0)))
 

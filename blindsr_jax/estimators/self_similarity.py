@@ -1,7 +1,10 @@
 """The kernel under which the LR image, once more made smaller, has its own spectrum (inference.self_similarity)."""
 
+from typing import Annotated
+
 import jax.numpy as jnp
 
+from blindsr_jax import rules
 from blindsr_jax.estimators import base
 from blindsr_jax.inference import self_similarity
 from blindsr_jax.kernels import geometry
@@ -14,8 +17,8 @@ def build(
     spec: Spec,
     *,
     family: KernelFamily,
-    num_samples: int = 1024,
-    temperature: float = self_similarity.TEMPERATURE,
+    num_samples: Annotated[int, rules.DRAWS] = 1024,
+    temperature: Annotated[float, rules.above(0, 1e6)] = self_similarity.TEMPERATURE,
 ) -> Solver:
     """The estimator; its one step does all the work: no network, no training.
 

@@ -6,13 +6,13 @@ next step is added. Images are in [0, 1] here; the network's range is known to `
 """
 
 import functools
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from blindsr_jax import proximal
+from blindsr_jax import proximal, rules
 from blindsr_jax.degradation import adjoint, degrade
 from blindsr_jax.diffusion import prior, steps, weights
 from blindsr_jax.diffusion.schedule import NUM_STEPS, make_schedule
@@ -56,19 +56,19 @@ def build(
     spec: Spec,
     *,
     num_steps: int,
-    weights: str = "small",
-    first_time: int = NUM_STEPS - 1,
-    method: str = "ddpm",
-    eta: float = 1.0,
-    data: str = "exact",
-    weight: float | None = None,
-    noise_std: float = 0.01,
-    step_size: float = 1.0,
-    iterations: int = 20,
-    samples: int = 1,
-    label: int | None = None,
-    tile: int = 256,
-    overlap: int = 64,
+    weights: Annotated[str, rules.FILE] = "small",
+    first_time: Annotated[int, rules.whole(1, NUM_STEPS - 1)] = NUM_STEPS - 1,
+    method: Annotated[str, rules.choice(*steps.METHODS)] = "ddpm",
+    eta: Annotated[float, rules.number(0, 1)] = 1.0,
+    data: Annotated[str, rules.choice(*DATA)] = "exact",
+    weight: Annotated[float | None, rules.optional(rules.above(0, 1e9))] = None,
+    noise_std: Annotated[float, rules.above(0, 1)] = 0.01,
+    step_size: Annotated[float, rules.above(0, 10)] = 1.0,
+    iterations: Annotated[int, rules.whole(1, 1000)] = 20,
+    samples: Annotated[int, rules.whole(1, 1024)] = 1,
+    label: Annotated[int | None, rules.optional(rules.whole(0, 10**6))] = None,
+    tile: Annotated[int, rules.whole(_SMALLEST_SIDE, 4096)] = 256,
+    overlap: Annotated[int, rules.whole(0, 4095)] = 64,
 ) -> ImageModel:
     """A diffusion image half.
 
@@ -100,8 +100,8 @@ def build(
         raise ValueError(f"config.image.noise_std is {noise_std!r}, expected a number above 0")
     if num_steps > first_time:
         raise ValueError(f"num_steps is {num_steps}, expected at most config.image.first_time = {first_time}")
-    if overlap >= tile:
-        raise ValueError(f"config.image.overlap is {overlap}, expected less than config.image.tile = {tile}")
+    if 2 * overlap > tile:  # many tiles that are hardly new
+        raise ValueError(f"config.image.overlap is {overlap}, expected at most half of config.image.tile = {tile}")
     network, arrays = _load(weights)
     if label is not None and not (network.num_classes and 0 <= label < network.num_classes):
         raise ValueError(f"config.image.label is {label}, expected None or a class of the {network.num_classes or 0}")

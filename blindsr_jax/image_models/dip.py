@@ -3,11 +3,12 @@
 Ulyanov et al. 2018; loss and settings of DIP-DKP (Yang et al. 2024).
 """
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import optax
 
+from blindsr_jax import rules
 from blindsr_jax.degradation import degrade
 from blindsr_jax.image_models.base import ImageInfo, ImageModel
 from blindsr_jax.losses import data_loss, hyper_laplacian, mse
@@ -28,14 +29,14 @@ class DipState(NamedTuple):
 def build(
     spec: Spec,
     *,
-    channels: int = 128,
-    skip_channels: int = 16,
-    levels: int = 5,
-    first_nonlocal: int = 2,
-    learning_rate: float = 5e-3,
-    gradient_weight: float = 2e-4,
-    conv: str = "auto",
-    precision: str = "float32",
+    channels: Annotated[int, rules.whole(2, 4096)] = 128,
+    skip_channels: Annotated[int, rules.whole(1, 4096)] = 16,
+    levels: Annotated[int, rules.whole(1, 10)] = 5,
+    first_nonlocal: Annotated[int, rules.whole(0, 10)] = 2,
+    learning_rate: Annotated[float, rules.RATE] = 5e-3,
+    gradient_weight: Annotated[float, rules.WEIGHT] = 2e-4,
+    conv: Annotated[str, rules.choice(*METHODS)] = "auto",
+    precision: Annotated[str, rules.choice(*PRECISIONS)] = "float32",
     checkpoint: bool = False,
 ) -> ImageModel:
     """A DIP image half; the defaults are those of the DIP-DKP release.

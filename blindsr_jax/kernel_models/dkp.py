@@ -5,16 +5,17 @@ a small network turns a fixed code into a kernel (PKE); network-based Langevin d
 """
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from blindsr_jax import rules
 from blindsr_jax.degradation import degrade
 from blindsr_jax.inference import langevin, quadratic, rks, spectrum
 from blindsr_jax.kernel_models.base import KernelInfo, KernelModel, Tick
-from blindsr_jax.kernels.family import KernelFamily, sample_kernels
+from blindsr_jax.kernels.family import KernelFamily, check_draws, sample_kernels
 from blindsr_jax.losses import data_loss, mse
 from blindsr_jax.networks.fcn import CODE_SIZE, KernelFCN
 from blindsr_jax.problem import Problem, Spec
@@ -67,21 +68,21 @@ def build(
     spec: Spec,
     *,
     family: KernelFamily,
-    num_samples: int = 5,
-    likelihood: str = "direct",
-    weights: str = "release",
-    temperature: float = 0.1,
-    error_floor: float = 1e-4,
-    prior_weight: float = 1.0,
-    prior_every: int = 5,
+    num_samples: Annotated[int, rules.DRAWS] = 5,
+    likelihood: Annotated[str, rules.choice(*LIKELIHOODS)] = "direct",
+    weights: Annotated[str, rules.choice(*WEIGHTS)] = "release",
+    temperature: Annotated[float, rules.above(0, 1e6)] = 0.1,
+    error_floor: Annotated[float, rules.above(0, 1e6)] = 1e-4,
+    prior_weight: Annotated[float, rules.WEIGHT] = 1.0,
+    prior_every: Annotated[int, rules.STEPS] = 5,
     redraw: bool = True,
-    data_every: int = 3,
-    start: str = "random",
-    warmup_steps: int = 200,
-    freeze_steps: int = 0,
-    learning_rate: float = 1e-4,
-    hidden: int = 1000,
-    form: str = "sequential",
+    data_every: Annotated[int, rules.STEPS] = 3,
+    start: Annotated[str, rules.choice(*STARTS)] = "random",
+    warmup_steps: Annotated[int, rules.STEPS_FROM_0] = 200,
+    freeze_steps: Annotated[int, rules.STEPS_FROM_0] = 0,
+    learning_rate: Annotated[float, rules.RATE] = 1e-4,
+    hidden: Annotated[int, rules.whole(1, 65536)] = 1000,
+    form: Annotated[str, rules.choice(*langevin.FORMS)] = "sequential",
 ) -> KernelModel:
     """A DKP kernel half; the defaults are those of the release.
 
@@ -108,12 +109,13 @@ def build(
         'summed' takes one step each time, along the data gradient plus, where kernels are drawn, the prior gradient.
 
     Raises:
-      ValueError: an unknown choice, or 'summed' with gradients that wait for a data step.
+      ValueError: an unknown choice, too many random kernels, or 'summed' with gradients that wait for a data step.
     """
     choices = (("weights", weights, WEIGHTS), ("likelihood", likelihood, LIKELIHOODS), ("start", start, STARTS))
     for name, value, known in (*choices, ("form", form, langevin.FORMS)):
         if value not in known:
             raise ValueError(f"config.kernel.{name} is {value!r}, expected one of {', '.join(known)}")
+    check_draws("num_samples", num_samples, spec.kernel_size)
     if form == "summed" and data_every != 1:
         raise ValueError(f"config.kernel.data_every is {data_every}, expected 1 with form 'summed'")
     dkp = _Dkp(

@@ -1,12 +1,13 @@
 """A kernel network without a prior of its own: Double-DIP (Gandelsman et al. 2019; SelfDeblur, Ren et al. 2020)."""
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from blindsr_jax.kernel_models.base import DescentState, KernelModel, check_start, descent, round_kernel
+from blindsr_jax import rules
+from blindsr_jax.kernel_models.base import STARTS, DescentState, KernelModel, check_start, descent, round_kernel
 from blindsr_jax.losses import mse
 from blindsr_jax.networks.fcn import CODE_SIZE, KernelFCN
 from blindsr_jax.problem import Problem, Spec
@@ -24,11 +25,11 @@ class FcnParams(NamedTuple):
 def build(
     spec: Spec,
     *,
-    learning_rate: float = 1e-4,
-    hidden: int = 1000,
-    warmup_steps: int = 400,
-    freeze_steps: int = 0,
-    start: str = "uniform",
+    learning_rate: Annotated[float, rules.RATE] = 1e-4,
+    hidden: Annotated[int, rules.whole(1, 65536)] = 1000,
+    warmup_steps: Annotated[int, rules.STEPS_FROM_0] = 400,
+    freeze_steps: Annotated[int, rules.STEPS_FROM_0] = 0,
+    start: Annotated[str, rules.choice(*STARTS)] = "uniform",
 ) -> KernelModel:
     """Starts from a nearly uniform kernel, or from a given one; the defaults are those of the FKP release.
 

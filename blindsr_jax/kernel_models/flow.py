@@ -3,15 +3,19 @@
 FKP, Liang et al. 2021 (DIP-FKP). The flow is the plain jax.numpy one: distrax is needed for training only.
 """
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 import optax
 
+from blindsr_jax import rules
 from blindsr_jax.flows import model
 from blindsr_jax.flows import weights as flow_weights
 from blindsr_jax.inference import spectrum, sphere
 from blindsr_jax.kernel_models.base import DescentState, KernelModel, check_start, descent
 from blindsr_jax.kernels import geometry
+from blindsr_jax.kernels.family import check_draws
 from blindsr_jax.problem import Problem, Spec
 
 STARTS = ("random", "mean", "spectrum")
@@ -27,13 +31,13 @@ def _place(kernel: jax.Array, scale: int, source: str, target: str, size: int) -
 def build(
     spec: Spec,
     *,
-    weights: str = "gaussian",
-    learning_rate: float = 0.5,
-    radius: float | None = None,
-    freeze_steps: int = 76,
+    weights: Annotated[str, rules.FILE] = "gaussian",
+    learning_rate: Annotated[float, rules.RATE] = 0.5,
+    radius: Annotated[float | None, rules.optional(rules.above(0, 1e6))] = None,
+    freeze_steps: Annotated[int, rules.STEPS_FROM_0] = 76,
     normalize: bool = True,
-    start: str = "random",
-    num_starts: int = 256,
+    start: Annotated[str, rules.choice(*STARTS)] = "random",
+    num_starts: Annotated[int, rules.DRAWS] = 256,
 ) -> KernelModel:
     """A flow half; learning rate, radius and freeze are those of the release.
 
@@ -51,9 +55,10 @@ def build(
       num_starts: how many codes 'mean' and 'spectrum' look at.
 
     Raises:
-      ValueError: there is no such flow, or an unknown start; one sentence.
+      ValueError: there is no such flow, an unknown start, or too many codes; one sentence.
     """
     check_start(start, STARTS)
+    check_draws("num_starts", num_starts, spec.kernel_size)
     flow = flow_weights.load(weights, spec.scale)
     size = model.kernel_size(flow)
     radius = size - 1.0 if radius is None else radius

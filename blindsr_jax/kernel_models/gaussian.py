@@ -1,12 +1,13 @@
 """An explicit Gaussian: two variances and an angle, the simplest prior there is."""
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
+from blindsr_jax import rules
 from blindsr_jax.kernel_models.base import DescentState, KernelModel, descent
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.gaussian import data_variance_range, gaussian_kernel
@@ -32,7 +33,12 @@ def from_moments(kernel: jax.Array) -> GaussianParams:
     return GaussianParams(jnp.log(variances), jnp.arctan2(mixed, half_gap) / 2)
 
 
-def build(spec: Spec, *, learning_rate: float = 0.02, freeze_steps: int = 0) -> KernelModel:
+def build(
+    spec: Spec,
+    *,
+    learning_rate: Annotated[float, rules.RATE] = 0.02,
+    freeze_steps: Annotated[int, rules.STEPS_FROM_0] = 0,
+) -> KernelModel:
     """A Gaussian with its centre fixed where the spec puts it.
 
     Starts in the middle of the range of the FKP data, or with the covariance of a given kernel.

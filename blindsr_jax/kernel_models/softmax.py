@@ -1,16 +1,25 @@
 """Free logits: every entry of the kernel is unknown, a softmax keeps it a kernel (DIP-Softmax, Liang et al. 2021)."""
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 import optax
 
-from blindsr_jax.kernel_models.base import DescentState, KernelModel, check_start, descent, round_kernel
+from blindsr_jax import rules
+from blindsr_jax.kernel_models.base import STARTS, DescentState, KernelModel, check_start, descent, round_kernel
 from blindsr_jax.problem import Spec
 
 _SMALLEST = 1e-6  # entry of a start kernel, so that its logit is finite
 
 
-def build(spec: Spec, *, learning_rate: float = 0.5, freeze_steps: int = 76, start: str = "uniform") -> KernelModel:
+def build(
+    spec: Spec,
+    *,
+    learning_rate: Annotated[float, rules.RATE] = 0.5,
+    freeze_steps: Annotated[int, rules.STEPS_FROM_0] = 76,
+    start: Annotated[str, rules.choice(*STARTS)] = "uniform",
+) -> KernelModel:
     """Starts from the uniform kernel, or from a given one; the defaults are those of the FKP release.
 
     Nothing keeps the kernel in its place: it may drift, and the image with it.

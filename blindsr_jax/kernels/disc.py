@@ -1,11 +1,12 @@
 """Defocus: uniform discs with an antialiased edge."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from blindsr_jax import rules
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.family import KernelFamily, cached, check_range, uniform_log_density
 
@@ -58,7 +59,7 @@ def family(
     scale: int,
     kernel_size: int | None = None,
     kernel_center: str = "release",
-    radius_range: Sequence[float] | str | None = None,
+    radius_range: Annotated[Sequence[float] | str | None, rules.span(rules.number(0, 4096), "wide")] = None,
 ) -> KernelFamily:
     """Discs with a uniform radius, exactly centred.
 

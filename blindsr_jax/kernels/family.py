@@ -18,6 +18,7 @@ Latent = Any  # a pytree
 _ALIASES = {"motion": "trajectory"}
 # Below this many draws per member the shares of a mixture are drawn at random rather than fixed.
 _STRATIFY_FROM = 16
+MOST_ENTRIES = 2**29  # of the random kernels of a solver: 2 GiB
 
 
 class KernelFamily(NamedTuple):
@@ -76,6 +77,17 @@ def _mixture(families: tuple, weights: tuple) -> KernelFamily:
     return KernelFamily(name, sample, render, log_prior, families, weights)
 
 
+def check_draws(option: str, num: int, kernel_size: int) -> None:
+    """Refuses more random kernels than can be held at once; for whoever takes their number from a config.
+
+    Raises:
+      ValueError: one sentence.
+    """
+    most = MOST_ENTRIES // kernel_size**2
+    if num > most:
+        raise ValueError(f"{option} is {num}, expected at most {most} kernels of {kernel_size} x {kernel_size}")
+
+
 @functools.partial(jax.jit, static_argnames=("family", "num", "batch_size"))
 def sample_kernels(key: jax.Array, family: KernelFamily, num: int, *, batch_size: int = 512) -> jax.Array:
     """Draws `num` kernels (num, k, k) in one compiled call, `batch_size` at a time to bound the memory.
@@ -106,19 +118,28 @@ def _shares(num: int, weights: tuple) -> list[int]:
     return shares
 
 
-def load_family(name: str, **options) -> KernelFamily:
-    """Builds the family of module `blindsr_jax.kernels.NAME` ('motion' stands for 'trajectory').
+def family_names() -> tuple[str, ...]:
+    """All names that `find_family` knows, in alphabetical order."""
+    found = [n for n in _module_names() if callable(getattr(_import(n), "family", None))]
+    return tuple(sorted(found + list(_ALIASES)))
+
+
+def find_family(name: str) -> Callable[..., KernelFamily]:
+    """The function `family` of module `blindsr_jax.kernels.NAME` ('motion' stands for 'trajectory').
 
     Raises:
       ValueError: where there is no such family; the message lists those there are.
     """
     module = _ALIASES.get(name, name)
-    known = _module_names()
-    build = getattr(_import(module), "family", None) if module in known else None
+    build = getattr(_import(module), "family", None) if module in _module_names() else None
     if not callable(build):
-        found = [n for n in known if callable(getattr(_import(n), "family", None))]
-        raise ValueError(f"unknown kernel family {name!r}; known: {', '.join(sorted(found + list(_ALIASES)))}")
-    return build(**options)
+        raise ValueError(f"unknown kernel family {name!r}; known: {', '.join(family_names())}")
+    return build
+
+
+def load_family(name: str, **options) -> KernelFamily:
+    """Builds a family; raises ValueError as `find_family` does."""
+    return find_family(name)(**options)
 
 
 def cached(build: Callable[..., KernelFamily]) -> Callable[..., KernelFamily]:

@@ -6,12 +6,13 @@ in (column, row) coordinates with rows pointing down: covariance = R(angle) diag
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax import rules
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.family import KernelFamily, cached, check_range, uniform_box, uniform_log_density
 
@@ -106,7 +107,9 @@ def family(
     scale: int,
     kernel_size: int | None = None,
     kernel_center: str = "release",
-    variance_range: Sequence[float] | str | None = None,
+    variance_range: Annotated[
+        Sequence[float] | str | None, rules.span(rules.VARIANCE, "data", "wide", "release")
+    ] = None,
     exact_release: bool = False,
 ) -> KernelFamily:
     """Gaussian kernels with independent uniform variances and angle ~ U(0, pi) (FKP, Liang et al. 2021).

@@ -1,7 +1,9 @@
 """Nearly no blur: Gaussians narrower than those of `gaussian`, down to a single point."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
+from blindsr_jax import rules
 from blindsr_jax.kernels import gaussian
 from blindsr_jax.kernels.family import KernelFamily, cached
 
@@ -12,7 +14,7 @@ def family(
     scale: int,
     kernel_size: int | None = None,
     kernel_center: str = "release",
-    variance_range: Sequence[float] | None = None,
+    variance_range: Annotated[Sequence[float] | None, rules.span(rules.VARIANCE)] = None,
 ) -> KernelFamily:
     """Gaussian kernels from a point (a point between pixels fills those around it) to where 'wide' ones begin.
 

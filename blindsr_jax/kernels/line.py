@@ -1,12 +1,13 @@
 """Linear motion kernels: the released variant of DKP (Yang et al. 2024) and an exactly centred continuous one."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax import rules
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.family import KernelFamily, cached, check_range, uniform_box, uniform_log_density
 
@@ -90,7 +91,7 @@ def family(
     scale: int,
     kernel_size: int | None = None,
     kernel_center: str = "release",
-    length_range: Sequence[float] | str | None = None,
+    length_range: Annotated[Sequence[float] | str | None, rules.span(rules.number(0, 4096), "wide")] = None,
     release: bool = False,
 ) -> KernelFamily:
     """Linear motion with uniform length and direction, exactly centred.

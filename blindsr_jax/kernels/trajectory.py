@@ -5,12 +5,13 @@ reversed by an impulse. The path is then scaled to a wanted blur, centred and sp
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax import rules
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.family import KernelFamily, cached, check_range, uniform_box, uniform_log_density
 
@@ -100,8 +101,8 @@ def family(
     scale: int,
     kernel_size: int | None = None,
     kernel_center: str = "release",
-    major_variance_range: Sequence[float] | str | None = None,
-    num_points: int = 256,
+    major_variance_range: Annotated[Sequence[float] | str | None, rules.span(rules.VARIANCE, "wide")] = None,
+    num_points: Annotated[int, rules.whole(32, 10**5)] = 256,
 ) -> KernelFamily:
     """Camera-shake kernels with a uniform major variance, exactly centred (Boracchi & Foi 2012; Kupyn et al. 2018).
 

@@ -1,12 +1,16 @@
 """Non-blind diffusion: the image half 'diffusion' under a kernel that is known."""
 
+from typing import Annotated
+
+from blindsr_jax import rules
 from blindsr_jax.image_models import diffusion
 from blindsr_jax.kernel_models import given
 from blindsr_jax.problem import Spec
 from blindsr_jax.solve import Solver, joint
 
 
-def build(spec: Spec, *, num_steps: int = 30, **options) -> Solver:
+@rules.with_options_of(diffusion.build)
+def build(spec: Spec, *, num_steps: Annotated[int, rules.whole(1, 999)] = 30, **options) -> Solver:
     """The restorer.
 
     Args:

@@ -1,18 +1,22 @@
 """Non-blind deep image prior: the image half 'dip' under a kernel that is known."""
 
+from typing import Annotated
+
+from blindsr_jax import rules
 from blindsr_jax.image_models import dip
 from blindsr_jax.kernel_models import given
 from blindsr_jax.problem import Spec
 from blindsr_jax.solve import Solver, joint
 
 
+@rules.with_options_of(dip.build)
 def build(
     spec: Spec,
     *,
-    num_steps: int = 500,
-    ssim_steps: int | None = None,
-    averaging: float = 0.9,
-    channels: int = 32,
+    num_steps: Annotated[int, rules.STEPS] = 500,
+    ssim_steps: Annotated[int | None, rules.optional(rules.STEPS_FROM_0)] = None,
+    averaging: Annotated[float, rules.below(0, 1)] = 0.9,
+    channels: Annotated[int, rules.whole(2, 4096)] = 32,
     **options,
 ) -> Solver:
     """The restorer.

@@ -1,13 +1,15 @@
 """USRNet: six data steps with a trained denoiser after each, in one pass (Zhang et al. 2020; networks.usrnet)."""
 
 import os
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax import usrnet_weights
+from blindsr_jax import rules, usrnet_weights
 from blindsr_jax.degradation import degrade
 from blindsr_jax.losses import mse
+from blindsr_jax.networks.conv import METHODS
 from blindsr_jax.networks.layers import PRECISIONS, Compute
 from blindsr_jax.networks.usrnet import COLOURS, USRNet
 from blindsr_jax.problem import Problem, Spec
@@ -17,11 +19,11 @@ from blindsr_jax.solve import Solver, State, Weights
 def build(
     spec: Spec,
     *,
-    weights: str | os.PathLike | None = None,
-    noise_std: float = 0.0,
-    data_iterations: int = 10,
-    precision: str = "float32",
-    conv: str = "auto",
+    weights: Annotated[str | os.PathLike | None, rules.optional(rules.FILE)] = None,
+    noise_std: Annotated[float, rules.NOISE] = 0.0,
+    data_iterations: Annotated[int, rules.whole(1, 1000)] = 10,
+    precision: Annotated[str, rules.choice(*PRECISIONS)] = "float32",
+    conv: Annotated[str, rules.choice(*METHODS)] = "auto",
 ) -> Solver:
     """The restorer; its one step does all the work, further steps repeat it.
 

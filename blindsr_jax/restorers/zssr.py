@@ -4,14 +4,16 @@ The LR image is blurred and downsampled once more with the given kernel, and the
 takes the step from the LR image to the unknown one. As used after KernelGAN (Bell-Kligler et al. 2019).
 """
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from blindsr_jax import rules
 from blindsr_jax.degradation import add_noise, correlate, degrade
 from blindsr_jax.losses import mse
+from blindsr_jax.networks.conv import METHODS
 from blindsr_jax.networks.zssr import ZssrNet, in_strips
 from blindsr_jax.problem import Problem, Spec
 from blindsr_jax.resize import imresize
@@ -168,15 +170,15 @@ class _Method(NamedTuple):
 def build(
     spec: Spec,
     *,
-    num_steps: int = 1000,
-    channels: int = 32,
-    layers: int = 8,
-    side: int = 128,
-    learning_rate: float = 1e-3,
-    noise_std: float = 0.0,
-    back_projections: int = 4,
+    num_steps: Annotated[int, rules.STEPS] = 1000,
+    channels: Annotated[int, rules.whole(1, 1024)] = 32,
+    layers: Annotated[int, rules.whole(1, 64)] = 8,
+    side: Annotated[int, rules.whole(2, 4096)] = 128,
+    learning_rate: Annotated[float, rules.RATE] = 1e-3,
+    noise_std: Annotated[float, rules.NOISE] = 0.0,
+    back_projections: Annotated[int, rules.whole(0, 64)] = 4,
     augment: bool = True,
-    conv: str = "auto",
+    conv: Annotated[str, rules.choice(*METHODS)] = "auto",
 ) -> Solver:
     """One step is one step of Adam on one random patch of the LR image.
 

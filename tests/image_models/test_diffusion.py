@@ -87,7 +87,7 @@ def test_an_unknown_choice_is_one_sentence(prior):
         ({"data": "both"}, "config.image.data is 'both', expected one of exact, gradient"),
         ({"method": "euler"}, "config.image.method is 'euler'"),
         ({"first_time": 3}, "num_steps is 4, expected at most config.image.first_time = 3"),
-        ({"tile": 16, "overlap": 16}, "config.image.overlap is 16, expected less than config.image.tile = 16"),
+        ({"tile": 16, "overlap": 16}, "config.image.overlap is 16, expected at most half of config.image.tile = 16"),
         ({"label": 3}, "config.image.label is 3"),
         ({"noise_std": 0.0}, "config.image.noise_std is 0.0"),
         ({"weights": "nothing"}, "there is no diffusion prior 'nothing'"),

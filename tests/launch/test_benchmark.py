@@ -20,7 +20,7 @@ WRONG = {
     "--scale=9": ("--scale=9", "[1, 8]"),
     "--steps=0": ("--steps=0", "positive"),
     "--compare=missing.py": ("missing.py", "configs/"),
-    "--config.image.channels=1": ("config.image.channels", "at least 2"),
+    "--config.image.channels=1": ("config.image.channels", "from 2 to"),
     "--estimator": ("config.estimator is None", "an estimator of one step"),
     "--json={}": ("--json=", "a folder"),
     "--json={}/file/a.json": ("--json=", "writable folder"),

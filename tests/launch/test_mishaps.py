@@ -22,7 +22,8 @@ io.read_image = read_image
 BAD = {
     "b_empty": "the file is empty",
     "b_nan": "NaN",
-    "b_numbers": "stopped being finite or exploded, in a second try too",
+    "b_numbers": "stopped being finite or exploded, in a second try too, try a smaller --config.image.learning_rate or "
+    "--config.kernel.learning_rate",
     "b_small": "too few",
     "b_text": "not an image",
 }
@@ -77,20 +78,25 @@ EXHAUSTED = """
 import jax
 from blindsr_jax import pipeline
 def solve_group(*args, **options):
-    raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes.")
+    raise jax.errors.JaxRuntimeError("%s: Out of memory allocating 123 bytes.")
 pipeline.solve_group = solve_group
 """
 
 
-@pytest.mark.parametrize("code", [LITTLE, EXHAUSTED], ids=["before", "on the way"])
-def test_an_image_too_large_for_memory_says_so(tmp_path, cached, code):
+@pytest.mark.parametrize(
+    "code, flags",
+    [
+        (LITTLE, ()),
+        (LITTLE.replace("1e5", "1e8"), ("--config.kernel.num_samples=400000",)),
+        (EXHAUSTED % "RESOURCE_EXHAUSTED", ()),
+        (EXHAUSTED % "INTERNAL: error", ()),
+    ],
+    ids=["before", "random kernels", "on the way", "on a CPU's way"],
+)
+def test_an_image_too_large_for_memory_says_so(tmp_path, cached, code, flags):
     gray(0).save(tmp_path / "a.png")
-    (run,) = cached(
-        {
-            "argv": command("solve", TINY, f"--input={tmp_path}/a.png", "--scale=2", f"--workdir={tmp_path}/out"),
-            "before": code,
-        }
-    )
+    words = f"--input={tmp_path}/a.png", "--scale=2", f"--workdir={tmp_path}/out"
+    (run,) = cached({"argv": command("solve", TINY, *words, *flags), "before": code})
     assert run.code == 1 and run.err.count("\n") == 1, run
     message = read_json(tmp_path, "out/records/a.json")["message"]
     for part in (
@@ -100,3 +106,13 @@ def test_an_image_too_large_for_memory_says_so(tmp_path, cached, code):
         "--config.image.channels (now 4)",
     ):
         assert part in message, message
+
+
+def test_a_method_without_rates_and_second_try_is_told_of_neither(tmp_path, cached):
+    gray(0).save(tmp_path / "b_numbers.png")
+    words = "--config=configs/pipeline.py:mean+cubic+gaussian", "--config.estimators.mean.num_samples=16", "--scale=2"
+    argv = command("solve", *words, f"--input={tmp_path}/*.png", f"--workdir={tmp_path}/out")
+    (run,) = cached({"argv": argv, "before": BEFORE})
+    assert run.code == 1, run
+    (record,) = read_json(tmp_path, "out/results.json")
+    assert record["status"] == "diverged" and record["message"] == "the losses stopped being finite or exploded"

@@ -83,7 +83,7 @@ def test_refusals(train):
         "config.patch_size is 15, expected a multiple of 2",
         "no image has sides of at least 64 pixels",
         "wings",
-        "config.learning_rate is -1.0, expected a number above 0",
+        "--config.learning_rate=-1.0 is not valid, expected a number above 0",
         "no file matches 'nothing/*.png'",
     )
     for message, part in zip(messages, expected, strict=True):

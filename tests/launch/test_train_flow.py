@@ -63,7 +63,7 @@ def test_refusals(runs, train, tmp_path):
     expected = (
         "it holds a training with other values of config.num_epochs, expected the same ones",
         "config.scale is not given, expected --config.scale=N",
-        "config.decay_at is (0.5, 2.0), expected numbers between 0 and 1",
+        "--config.decay_at=(0.5, 2.0) is not valid, expected a tuple",
         "config.batch_size is 50, expected at most config.kernels_per_epoch (40)",
         f"cannot read '{tmp_path}/bad.npy'",
         f"cannot use the kernel '{tmp_path}/wide.npy': ",

@@ -71,11 +71,11 @@ def test_refusals(run, train):
     assert [answer.code for answer in refused] == [2] * len(commands) and not (train.place / "new").exists()
     expected = (
         "it holds a training with other values of config.num_epochs, expected the same ones",
-        "loss is 'l2', expected one of l1, attention",
-        "config.jpeg_quality is (90, 20), expected (low, high) between 1 and 100",
-        "config.lr_side is 4, expected at least 8",
+        "--config.loss=l2 is not valid, expected one of l1, attention",
+        "--config.jpeg_quality=(90, 20) is not valid, expected (low, high)",
+        "--config.lr_side=4 is not valid, expected a whole number from 8",
         f"--input={train.place}/train: no image has sides of at least 131 pixels",
-        "config.precision is 'half', expected one of float32, tf32, bfloat16",
+        "--config.precision=half is not valid, expected one of float32, tf32, bfloat16",
     )
     for answer, part in zip(refused, expected, strict=True):
         assert part in answer.err and answer.err.count("\n") == 1

@@ -66,7 +66,7 @@ def test_refusals(run, train):
         "scale is 9, expected a whole number from 1 to 8": train("new", "--config.scales=(2,9)"),
         "config.side is 5, expected at least 7 at scale 1": train("new", "--config.side=5"),
         f"--input={train.place}/train: no image has sides of at least": train("new", "--config.side=32"),
-        "config.precision is 'half', expected one of": train("new", "--config.precision=half"),
+        "--config.precision=half is not valid, expected one of": train("new", "--config.precision=half"),
         "config.clean is 2.0, expected a share from 0 to 1": train("new", "--config.clean=2.0"),
         "config.kernel_sizes has 1 entries": train("new", "--config.kernel_sizes=(7,)"),
         "config.jpeg is 1.5, expected a share from 0 to 1": train("new", "--config.jpeg=1.5"),
