@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -85,5 +86,6 @@ def settle(paths: Iterable[str]) -> dict[str, Contents]:
 def size(path: str | os.PathLike) -> int:
     """Bytes of a regular file; 0 where there is none."""
     with contextlib.suppress(OSError, ValueError):
-        return os.path.getsize(path) if os.path.isfile(path) else 0
+        found = os.stat(path)
+        return found.st_size if stat.S_ISREG(found.st_mode) else 0
     return 0

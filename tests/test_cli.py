@@ -4,7 +4,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from blindsr_jax import cli, config
+from blindsr_jax import cli, config, pipeline
 from blindsr_jax.files import InputError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -58,3 +58,11 @@ def test_whole_numbers(value):
     bad.num_steps = value
     with pytest.raises(ValueError, match="--config.num_steps=.* is not valid, expected a whole number from 1"):
         config.check_config(bad)
+
+
+def test_what_would_move_the_cursor_of_a_terminal_is_escaped(capsys):
+    text = "a\x1b[2Jb\r\u2028\udce9é"
+    assert cli.printable(text) == "a\\x1b[2Jb\\r\\u2028\\udce9é"
+    assert cli.one_line(ValueError("a\nb\x1b\ud800")) == "a b\\x1b\\ud800"
+    pipeline.say(text)
+    assert capsys.readouterr().out == "a\\x1b[2Jb\\r\\u2028\\udce9é\n"

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from blindsr_jax import io
+from blindsr_jax import io, names
 from tests.file_samples import levels, save
 
 
@@ -91,3 +91,10 @@ def test_stems_that_cannot_be_names_of_results():
     assert io.unique_stems(["a\nb.png", "a\tb.png", "a\udcffb.png"]) == ["a_b", "a_b_2", "a_b_3"]
     names = io.unique_stems(["\u00e4" * 125 + "x.png", "\u00e4" * 125 + "y.png"])
     assert names == ["\u00e4" * 100, "\u00e4" * 100 + "_2"]
+
+
+def test_a_name_of_ours_has_neither_folders_nor_what_is_no_text():
+    for name in ("a", "größe", "\u3000", "a b", "..", "x" * 255, *names.unique_stems(["a\nb.png", "caf\udce9.png"])):
+        assert names.is_clean(name), name
+    for name in ("", "a/b", "../../a", "a\nb", "a\0", "\udce9", "\ud800", "x" * 256, "ö" * 128):
+        assert not names.is_clean(name), name
