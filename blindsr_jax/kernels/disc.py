@@ -66,10 +66,11 @@ def family(
       scale: s.
       kernel_size: odd k, None for `geometry.default_kernel_size`.
       kernel_center: 'release' or 'aligned'.
-      radius_range: (low, high) pixels, None for `default_radius_range`, 'wide' for `wide_radius_range`.
+      radius_range: (low, high) pixels, None for `default_radius_range`, 'wide' for `wide_radius_range`. The window
+        cuts what is larger.
 
     Raises:
-      ValueError: on an even size, an unknown centre, or radii that are empty or do not fit the window.
+      ValueError: on an even size, an unknown centre or an empty range.
     """
     window = geometry.window(scale, kernel_size, kernel_center)
     if radius_range is None or isinstance(radius_range, str):
@@ -78,8 +79,6 @@ def family(
             raise ValueError(f"radius_range is {radius_range!r}, expected (low, high) or 'wide'")
         radius_range = named[radius_range](scale, window.half_width)
     low, high = check_range("radius_range", radius_range)
-    if high > window.half_width:
-        raise ValueError(f"a radius of {high} px does not fit: the window has room for {window.half_width} px")
 
     def sample(key):
         return DiscLatent(jax.random.uniform(key, minval=low, maxval=high))

@@ -41,7 +41,7 @@ def test_impulses_are_narrower_than_wide_gaussians():
     assert narrow.name == "impulse" and wide.name == "gaussian"
 
 
-@pytest.mark.parametrize("options", [{"radius_range": "large"}, {"radius_range": (3, 2)}, {"radius_range": (1, 90)}])
+@pytest.mark.parametrize("options", [{"radius_range": "large"}, {"radius_range": (3, 2)}])
 def test_ranges_that_cannot_be(options):
     with pytest.raises(ValueError, match="radius"):
         load_family("disc", scale=2, **options)

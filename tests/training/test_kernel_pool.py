@@ -17,9 +17,9 @@ def family(weights):
 
 
 def test_members_have_their_shares():
-    pool = kernel_pool.draw(jax.random.key(0), family((0.5, 0.0, 0.001)), 40)
-    assert pool.kernels.shape == (21, 11, 11)
-    np.testing.assert_array_equal(np.bincount(pool.categories, minlength=3), [20, 0, 1])
+    pool = kernel_pool.draw(jax.random.key(0), family((1, 0, 0.001)), 40)
+    assert pool.kernels.shape == (41, 11, 11)
+    np.testing.assert_array_equal(np.bincount(pool.categories, minlength=3), [40, 0, 1])
     single = kernel_pool.draw(jax.random.key(0), load_family("disc", scale=2), 7)
     assert single.kernels.shape == (7, 11, 11) and not single.categories.any()
 
