@@ -10,7 +10,7 @@ from blindsr_jax.evidence.calibration import Scored
 from blindsr_jax.inference.evidence import make_prior, shapes
 from blindsr_jax.kernels.family import load_family, sample_kernels
 
-NUMBER, NOISE = 400, 0.5
+NUMBER, NOISE = 800, 0.1
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ CONFIG = (
     "--config.kernel_sizes=(7,11)",
     "--config.prior.families=('gaussian',)",
     "--config.kernel_pool=8",
+    "--config.jpeg=0.0",
     "--config.widths=(4,6)",
     "--config.blocks=1",
     "--config.hidden=4",
