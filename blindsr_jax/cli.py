@@ -15,7 +15,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 
 from blindsr_jax import compilation
-from blindsr_jax.config import check_name, load_config
+from blindsr_jax.config import check_name, load_config, make_configs_importable
 from blindsr_jax.files import InputError
 from blindsr_jax.names import UNPRINTABLE
 from blindsr_jax.ownership import NotOursError
@@ -120,8 +120,7 @@ def run(main: Callable[[], int]) -> None:
     logging.getLogger("jax._src.xla_bridge").setLevel(logging.ERROR)
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text; stderr escapes what is none already
         sys.stdout.reconfigure(errors="backslashreplace")
-    # One config may build on another: `from configs.dip_dkp import get_config`.
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[0]))))
+    make_configs_importable()
 
     def call(argv):
         del argv

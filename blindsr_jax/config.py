@@ -1,7 +1,10 @@
 """The config that all configs start from, reading a config file and its variant, and the range of shared values."""
 
 import runpy
+import sys
+import types
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict, config_dict
@@ -49,6 +52,7 @@ def load_config(path: str) -> ConfigDict:
       ValueError: the file is missing or does not give a config; one sentence.
     """
     file, *argument = path.split(":", 1)
+    make_configs_importable()
     try:
         get_config = runpy.run_path(file).get("get_config")
         config = get_config(*argument) if callable(get_config) else None
@@ -82,6 +86,47 @@ def read_variant(variant: str, **parts: Sequence[str] | range) -> dict[str, Any]
             raise ValueError(f"the variant is {variant!r}, expected one of {', or of '.join(known)}")
         found[name] = value
     return found
+
+
+def folder_beside_package(name: str) -> Path:
+    """The folder `configs` or `launch`: beside the package in a checkout, inside it where a wheel is installed.
+
+    Raises:
+      ValueError: there is none.
+    """
+    package = Path(__file__).resolve().parent
+    for folder in (package.parent / name, package / name):
+        if (folder / ("solve.py" if name == "launch" else "dip_dkp.py")).is_file():
+            return folder
+    raise ValueError(f"the folder {name!r} is not there, expected it beside or inside {str(package)!r}")
+
+
+def config_folder() -> Path:
+    """The folder of the configs, see `folder_beside_package`."""
+    return folder_beside_package("configs")
+
+
+def make_configs_importable() -> None:
+    """Lets a config build on another, `from configs.dip_dkp import get_config`, wherever the package is installed."""
+    if "configs" not in sys.modules:
+        module = types.ModuleType("configs")
+        module.__path__ = [str(config_folder())]
+        sys.modules["configs"] = module
+
+
+def load_method(name: str) -> ConfigDict:
+    """The config of a method: 'NAME' or 'NAME:ARGUMENT' of a file of configs/, or the path of a config file.
+
+    Raises:
+      ValueError: there is no such method; it lists what there is.
+    """
+    stem, *argument = name.split(":", 1)
+    known = {path.stem: path for path in config_folder().glob("[a-z]*.py")}
+    if stem in known:
+        return load_config(":".join([str(known[stem]), *argument]))
+    if stem.endswith(".py"):
+        return load_config(name)
+    raise ValueError(f"method is {name!r}, expected one of {', '.join(sorted(known))} or the path of a config file")
 
 
 def check_name(config: ConfigDict, name: str) -> None:

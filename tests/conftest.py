@@ -1,4 +1,8 @@
-"""Compiled programs of one run of the tests are kept in a folder of that run: nothing touches the user's cache."""
+"""Compiled programs of the tests: made quickly rather than to run quickly, and kept while one run of the tests lasts.
+
+Nothing touches the user's cache. Programs run for milliseconds here, so optimising them is most of the time of a test,
+and several files and processes need the same ones.
+"""
 
 import os
 import shutil
@@ -11,4 +15,6 @@ def pytest_configure(config):
     folder = tempfile.mkdtemp(prefix="blindsr_jax_tests_")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     os.environ["XDG_CACHE_HOME"] = folder
-    os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)  # jax reads it when it is imported, which is later
+    # jax reads these when it is imported, which is later.
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = os.path.join(folder, "programs")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")

@@ -42,7 +42,7 @@ def test_make_workdir(tmp_path):
         cli.make_workdir(str(tmp_path / "file"), flag="results")
 
 
-TRAININGS = {"flow", "diffusion", "kenet", "usrnet"}
+TRAININGS = {"flow", "diffusion", "kenet", "usrnet", "evidence"}
 METHODS = sorted(path for path in CONFIGS.glob("*.py") if path.stem not in TRAININGS)
 
 

@@ -8,6 +8,7 @@ import pytest
 from blindsr_jax import distributed, leading, workdir
 from blindsr_jax.distributed import Peers
 from blindsr_jax.resume import Job
+from tests import small
 from tests.small_peers import all_closed, at_once, two_peers  # noqa: F401
 
 
@@ -18,7 +19,8 @@ def jobs(tmp_path):
         (tmp_path / kind).mkdir()
     jobs = [Job(Path("c.png"), "c", None)]
     for name, status in (("b", "diverged"), ("a", "ok")):
-        record = {"name": name, "status": status, "message": "so it is", "config": "x", "scale": 2, "input": name}
+        record = workdir.new_record(name, spec=small.spec(), config="x", seed=0)
+        record |= {"status": status, "message": "so it is", "input": name}
         workdir.write_record(str(tmp_path), record)
         jobs.insert(0, Job(Path(f"{name}.png"), name, record))
     return jobs

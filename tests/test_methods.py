@@ -9,7 +9,7 @@ from blindsr_jax.config import base_config, load_config
 
 ALL = sorted((pathlib.Path(__file__).parents[1] / "configs").glob("*.py"))
 # Of trainings, of a network that is no part of this project, of parts that are chosen by name.
-OTHERS = {"flow", "diffusion", "kenet", "usrnet", "diff_dkp_imagenet", "pipeline"}
+OTHERS = {"flow", "diffusion", "kenet", "usrnet", "evidence", "diff_dkp_imagenet", "pipeline"}
 CONFIGS = [path for path in ALL if path.stem not in OTHERS]
 
 

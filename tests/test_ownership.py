@@ -7,6 +7,7 @@ import pytest
 
 from blindsr_jax import checkpoints, ownership, resume, workdir
 from blindsr_jax.ownership import NotOursError
+from tests import small
 from tests.test_checkpoints import make
 from tests.trees import lost, snapshot
 
@@ -213,9 +214,13 @@ def test_a_plan_refuses_before_it_writes_or_forgets(tmp_path):
     assert lost(before, snapshot(tmp_path)) == []
 
 
+def new_record(name, **values):
+    return workdir.new_record(name, spec=small.spec(), config="x", seed=0) | values
+
+
 def test_a_failure_deletes_nothing_that_no_record_names(tmp_path):
     folder, image = str(tmp_path), write(tmp_path / "images/a.png")
-    record = {"name": "a", "message": "", "status": "ok"}
+    record = new_record("a", status="ok")
     for _ in range(2):  # the second time there is a record, but of a failure
         workdir.write_failure(folder, record, "cannot read it")
         assert image.read_text() == "mine"
@@ -228,7 +233,7 @@ def test_a_failure_deletes_nothing_that_no_record_names(tmp_path):
 
 def test_what_stands_where_a_failed_image_has_no_output_is_not_ours(tmp_path):
     folder, given = tmp_path / "out", write(tmp_path / "in/a.png")
-    workdir.write_failure(str(folder), {"name": "a", "message": "", "input": str(given), "sha256": "x"}, "bad")
+    workdir.write_failure(str(folder), new_record("a", input=str(given), sha256="x"), "bad")
     write(folder / "config.json", CONFIG)
     assert resume.plan(str(folder), CONFIG, [given])[0].record is None
     write(folder / "images/a.png")

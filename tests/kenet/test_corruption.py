@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from blindsr_jax.config import load_method
 from blindsr_jax.kenet.corruption import Corruption, corrupt, from_config
+from blindsr_jax.training import values
 
 GRAY = jnp.asarray([False] * 96 + [True] * 32)
 
@@ -62,5 +64,9 @@ def test_configs_that_know_less_train_as_before():
     [("noise_max", -1.0), ("noise_max", float("nan")), ("gray", 1.5), ("noisy", -0.1), ("jpeg_quality", (90, 20))],
 )
 def test_a_value_that_cannot_be_is_named(name, value):
-    with pytest.raises(ValueError, match=f"config.{name} is"):
-        from_config({"jpeg_quality": (40, 100), name: value})
+    config = load_method("kenet:wide")
+    config.scale = 2
+    values.check(config, values.KENET)
+    config[name] = value
+    with pytest.raises(ValueError, match=f"config.{name}="):
+        values.check(config, values.KENET)

@@ -1,0 +1,60 @@
+import subprocess
+import sys
+
+import pytest
+
+from blindsr_jax.config import config_folder
+from blindsr_jax.main import commands, expand
+from tests.launch.commands import ENV, ROOT, read_json
+from tests.launch.conftest import levels
+
+SWITCHES = {"restart", "memory_check"}
+
+
+def test_each_launch_is_a_command():
+    assert set(commands()) == {path.stem for path in (ROOT / "launch").glob("*.py")}
+
+
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        (["photo.jpg", "--scale", "3"], ["--config=PIPELINE", "--workdir=W", "--input=photo.jpg", "--scale=3"]),
+        (["photo.jpg"], ["--config=PIPELINE", "--scale=2", "--workdir=W", "--input=photo.jpg"]),
+        (["--restart", "a.png"], ["--config=PIPELINE", "--scale=2", "--workdir=W", "--input=a.png", "--restart"]),
+        (["--nomemory_check", "a.png"], ["--config=PIPELINE", "--scale=2", "--workdir=W", "--input=a.png"]),
+        (["--config=own.py", "--input=*.png"], ["--scale=2", "--workdir=W", "--config=own.py", "--input=*.png"]),
+        (["a.png", "--config", "pipeline:mean+cubic"], ["--scale=2", "--workdir=W", "--input=a.png"]),
+    ],
+)
+def test_words_become_flags(words, expected):
+    pipeline = config_folder() / "pipeline.py"
+    known = {"PIPELINE": str(pipeline), "W": "blindsr_results"}
+    expected = [word.replace("=PIPELINE", f"={known['PIPELINE']}").replace("=W", f"={known['W']}") for word in expected]
+    found = expand("solve", words, SWITCHES)
+    assert found[: len(expected)] == expected
+    if "pipeline:mean+cubic" in words:
+        assert found[-1] == f"--config={pipeline}:mean+cubic"
+
+
+def blindsr(*words, cwd):
+    code = "from blindsr_jax.main import main; main()"
+    env = ENV | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code, *words], cwd=cwd, env=env, capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_one_photograph_is_one_short_line(tmp_path):
+    import PIL.Image
+
+    PIL.Image.fromarray(levels(3, (24, 26))).save(tmp_path / "photo.png")
+    small = "--config.estimators.mean.num_samples=16"
+    code, out, err = blindsr("solve", "photo.png", "--config", "pipeline:mean+cubic", small, cwd=tmp_path)
+    assert code == 0, err
+    record = read_json(tmp_path, "blindsr_results", "records", "photo.json")
+    assert record["status"] == "ok" and record["scale"] == 2
+    assert PIL.Image.open(tmp_path / "blindsr_results/images/photo.png").size == (52, 48)
+
+
+def test_what_is_no_command_is_named(tmp_path):
+    code, out, err = blindsr("slove", cwd=tmp_path)
+    assert code == 2 and "'slove'" in err and "solve" in err and err.count("\n") == 1
