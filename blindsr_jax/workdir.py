@@ -157,10 +157,8 @@ def remove_outputs(workdir: str, name: str) -> None:
 
 def owns_outputs(workdir: str, name: str) -> bool:
     """Whether outputs of an image are ours: it is noted, or has a record, which of a failure promises none."""
-    path = output_path(workdir, "records", name, ".json")
-    record = documents.read(path, schemas.RECORD)
-    is_failure = record is not None and record["status"] in FAILURES
-    return ownership.is_noted(workdir, name) or os.path.isfile(path) and not is_failure
+    record = documents.read(output_path(workdir, "records", name, ".json"), schemas.RECORD)
+    return ownership.is_noted(workdir, name) or record is not None and record["status"] not in FAILURES
 
 
 def output_paths(workdir: str, name: str) -> list[str]:

@@ -11,7 +11,7 @@ from tests import small
 from tests.test_checkpoints import make
 from tests.trees import lost, snapshot
 
-CONFIG = {"config": "c", "num_steps": 4, "image": {"name": "dip"}, "kernel": {"name": "dkp"}}
+CONFIG = {"config": "c", "flags": {}, "num_steps": 4, "image": {"name": "dip"}, "kernel": {"name": "dkp"}}
 
 
 def write(path, text="mine"):
@@ -215,7 +215,7 @@ def test_a_plan_refuses_before_it_writes_or_forgets(tmp_path):
 
 
 def new_record(name, **values):
-    return workdir.new_record(name, spec=small.spec(), config="x", seed=0) | values
+    return workdir.new_record(name, spec=small.spec(), config="x", seed=0) | {"input": "a.png"} | values
 
 
 def test_a_failure_deletes_nothing_that_no_record_names(tmp_path):

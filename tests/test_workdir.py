@@ -16,7 +16,7 @@ def test_failure_replaces_what_an_earlier_run_left(tmp_path):
     for kind, name in (("images", "a.png"), ("kernels", "a.npy"), ("kernels", "a.png"), ("images", "b.png")):
         (tmp_path / kind).mkdir(exist_ok=True)
         (tmp_path / kind / name).write_bytes(b"old")
-    record = new_record() | {"status": "ok", "message": "a note"}
+    record = new_record() | {"status": "ok", "message": "a note", "input": "/a.png"}
     workdir.write_record(str(tmp_path), record)
     workdir.write_failure(str(tmp_path), record, "cannot read it")
     assert record["status"] == "failed" and record["message"] == "a note; cannot read it"

@@ -52,7 +52,8 @@ def test_one_photograph_is_one_short_line(tmp_path):
     assert code == 0, err
     record = read_json(tmp_path, "blindsr_results", "records", "photo.json")
     assert record["status"] == "ok" and record["scale"] == 2
-    assert PIL.Image.open(tmp_path / "blindsr_results/images/photo.png").size == (52, 48)
+    with PIL.Image.open(tmp_path / "blindsr_results/images/photo.png") as result:
+        assert result.size == (52, 48)
 
 
 def test_what_is_no_command_is_named(tmp_path):
