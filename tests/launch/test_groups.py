@@ -39,8 +39,8 @@ LOST = """
 import numpy as np
 from blindsr_jax import io
 read = io.read_image
-def read_image(path):
-    image = read(path)
+def read_image(path, **options):
+    image = read(path, **options)
     return image._replace(pixels=image.pixels + np.float32("nan")) if path.stem == "b" else image
 io.read_image = read_image
 """

@@ -44,10 +44,10 @@ VANISH = """
 import os
 from blindsr_jax import io
 read = io.read_image
-def read_image(path):
+def read_image(path, **options):
     if os.path.exists({path!r}):
         os.remove({path!r})
-    return read(path)
+    return read(path, **options)
 io.read_image = read_image
 """
 

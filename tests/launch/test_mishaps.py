@@ -14,8 +14,8 @@ import numpy as np
 from blindsr_jax import io, report
 report.write_figure = lambda path, **_: io.write_bytes(path, b"figure")
 read = io.read_image
-def read_image(path):
-    image = read(path)
+def read_image(path, **options):
+    image = read(path, **options)
     return image._replace(pixels=image.pixels + np.float32("nan")) if path.stem == "b_numbers" else image
 io.read_image = read_image
 """

@@ -97,7 +97,7 @@ REFUSED = {
         "manifest.json",
     ),
     "degrade, new name": (
-        lambda p: texts(p, {"manifest.json": [{"name": "x"}], "hr/p0.png": VICTIM}),
+        lambda p: texts(p, {"manifest.json": [LINE], "hr/p0.png": VICTIM}),
         degrade,
         "hr/p0.png",
     ),

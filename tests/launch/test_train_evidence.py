@@ -86,10 +86,10 @@ def calibrate(train, *flags):
 def test_calibration_fits_on_one_half_and_reports_on_the_other(run, train):
     assert run.code == 0, run
     both = f"--input={train.place}/[tv]*/image.png"
-    done = forked(calibrate(train, both), calibrate(train, both, "--lr_side=12", "--gain=1"))
+    done = forked(calibrate(train, both), calibrate(train, both, "--lr_side=9", "--gain=1"))
     assert [answer.code for answer in done] == [0, 0], done
     found = read_json(train.place, "calibration", "calibration.json")
-    assert found["lr_side"] == 12 and found["gain"] == 1 and found["temperature"] > 0
+    assert found["lr_side"] == 9 and found["gain"] == 1 and found["temperature"] > 0
     for name in ("plain", "fitted"):
         scores = found[name]["all"]
         assert scores["number"] == 8 and len(scores["coverage"]["width"]) == 3 and 0 <= scores["ece"] <= 1

@@ -64,13 +64,15 @@ def test_refusals(run, train):
     start = f"--config.start={train.place}/one/usrnet.npz"
     cases = {
         "it holds a training with other values of config.num_epochs": train("one", "--config.num_epochs=4"),
-        "scale is 9, expected a whole number from 1 to 8": train("new", "--config.scales=(2,9)"),
+        "9) is not valid, expected a tuple of 1 to 64 values, each a whole number from 1 to 8": train(
+            "new", "--config.scales=(2,9)"
+        ),
         "config.side is 5, expected at least 7 at scale 1": train("new", "--config.side=5"),
         f"--input={train.place}/train: no image has sides of at least": train("new", "--config.side=32"),
         "--config.precision=half is not valid, expected one of": train("new", "--config.precision=half"),
-        "config.clean is 2.0, expected a share from 0 to 1": train("new", "--config.clean=2.0"),
+        "--config.clean=2.0 is not valid, expected a number from 0 to 1": train("new", "--config.clean=2.0"),
         "config.kernel_sizes has 1 entries": train("new", "--config.kernel_sizes=(7,)"),
-        "config.jpeg is 1.5, expected a share from 0 to 1": train("new", "--config.jpeg=1.5"),
+        "--config.jpeg=1.5 is not valid, expected a number from 0 to 1": train("new", "--config.jpeg=1.5"),
         "iterations=1, fold=2), UsrnetConfig(widths=(4, 6), blocks=2,": train("new", start, "--config.blocks=2"),
     }
     for part, answer in zip(cases, forked(*cases.values()), strict=True):
