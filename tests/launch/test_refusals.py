@@ -28,6 +28,21 @@ from tests.launch.prepared import (
 )
 from tests.trees import added, lost, snapshot
 
+# A line of a manifest of ours, of another image.
+LINE = {
+    "name": "x",
+    "source": "/x.png",
+    "family": "gaussian",
+    "parameters": {},
+    "seed": 1,
+    "scale": 2,
+    "kernel_size": 11,
+    "noise_std": 0.0,
+    "boundary": "circular",
+    "kernel_center": "release",
+    "sha256": "0",
+}
+
 
 def folder_of_links(place):
     image(place / "photos/p0.png")
