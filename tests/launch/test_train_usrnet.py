@@ -69,7 +69,7 @@ def test_refusals(run, train):
         f"--input={train.place}/train: no image has sides of at least": train("new", "--config.side=32"),
         "--config.precision=half is not valid, expected one of": train("new", "--config.precision=half"),
         "--config.clean=2.0 is not valid, expected a number from 0 to 1": train("new", "--config.clean=2.0"),
-        "config.kernel_sizes has 1 entries": train("new", "--config.kernel_sizes=(7,)"),
+        "config.kernel_sizes has 3 entries": train("new", "--config.kernel_sizes=(7,)"),
         "--config.jpeg=1.5 is not valid, expected a number from 0 to 1": train("new", "--config.jpeg=1.5"),
         "iterations=1, fold=2), UsrnetConfig(widths=(4, 6), blocks=2,": train("new", start, "--config.blocks=2"),
     }
