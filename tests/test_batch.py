@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from blindsr_jax.batch import Trial, is_out_of_memory, solve_group, unstack
+from blindsr_jax.pace import Pace
 from tests import small
 from tests.test_recovery import descent
 
@@ -36,9 +37,12 @@ def test_a_group_that_is_filled_up_gives_the_bits_of_a_full_one():
 
 def test_a_group_goes_on_from_the_states_of_its_images():
     seen = []
-    full = solve_group(trials(3), descent(), save=lambda progress: seen.append(unstack(progress, 3)), **STEPS)
-    assert [[one.step for one in stack] for stack in seen] == [[4] * 3, [8] * 3]
-    left = [trial._replace(progress=seen[0][i]) for i, trial in enumerate(trials(3))][1:]
+    patient = Pace(seconds=1e9)  # one step to see how long it takes, then whole chunks
+    full = solve_group(
+        trials(3), descent(), save=lambda progress: seen.append(unstack(progress, 3)), pace=patient, **STEPS
+    )
+    assert [[one.step for one in stack] for stack in seen] == [[1] * 3, [4] * 3, [8] * 3]
+    left = [trial._replace(progress=seen[1][i]) for i, trial in enumerate(trials(3))][1:]
     assert {trial.place[1:] for trial in left} == {(small.spec(), 0, 4)}
     for found, wanted in zip(solve_group(left, descent(), width=3, **STEPS), full[1:], strict=True):
         same(found, wanted)

@@ -1,5 +1,7 @@
 """Running the launches as a user does."""
 
+import atexit
+import functools
 import json
 import os
 import subprocess
@@ -34,15 +36,49 @@ def python(*args, env=ENV, **options) -> Run:
     return Run(done.returncode, done.stdout, done.stderr)
 
 
+class Server:
+    """One process that has imported jax, and runs each command in a fork of itself."""
+
+    def __init__(self, env=ENV):
+        words = [sys.executable, "tests/launch/forked.py"]
+        self._process = subprocess.Popen(words, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+    def run(self, commands) -> list[Run]:
+        """The runs of some commands, one after another."""
+        self._process.stdin.write(json.dumps(commands).encode() + b"\n")
+        self._process.stdin.flush()
+        return [Run(*answer) for answer in json.loads(self._process.stdout.readline())]
+
+    def close(self) -> None:
+        """Ends the process."""
+        with self._process:
+            self._process.stdin.close()
+
+
+@functools.cache
+def _server() -> Server:
+    server = Server()
+    atexit.register(server.close)
+    return server
+
+
 def launch(name, *flags) -> Run:
-    return python(*command(name, *flags))
+    """Runs a launch, without the imports that all of them have; see `python` for all that a user waits for."""
+    return forked(command(name, *flags))[0]
 
 
 def forked(*commands, env=None) -> list[Run]:
     """Runs commands one after another; see forked.py for what a command can be."""
-    done = python("tests/launch/forked.py", input=json.dumps(commands), env=ENV | (env or {}))
-    assert done.code == 0, done.err
-    return [Run(*answer) for answer in json.loads(done.out)]
+    if not env:
+        return _server().run(commands)
+    with Server(ENV | env) as server:
+        return server.run(commands)
 
 
 def usage_error(run: Run) -> str:

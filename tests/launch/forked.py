@@ -1,11 +1,14 @@
-"""Runs command lines (JSON on stdin) in forks of one process, so that importing jax is paid once; answers in JSON.
+"""Runs command lines in forks of one process, so that importing jax is paid once.
 
-A command line is a list of words, or {"argv": words, "before": code to run first, "kill_after": seconds until a signal,
-"signal": its name, by default SIGKILL}; {"together": command lines} runs them at the same time.
+A line of stdin is a list of them in JSON, and is answered by a line: code, output and errors of each. A command line is
+a list of words, or {"argv": words, "before": code to run first, "kill_after": seconds until a signal, "signal": its
+name, by default SIGKILL}; {"together": command lines} runs them at the same time.
 """
 
+import importlib
 import json
 import os
+import pkgutil
 import runpy
 import signal
 import sys
@@ -14,18 +17,18 @@ import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 
-# All that the launches import, but nothing that starts jax: a fork would not survive that.
+import imageio.v3  # noqa: F401
+import matplotlib.pyplot  # noqa: F401
+import scipy.ndimage  # noqa: F401
 from ml_collections import config_flags  # noqa: F401
 from tqdm import tqdm  # noqa: F401
 
-import blindsr_jax.degradation
-import blindsr_jax.image_models.dip
-import blindsr_jax.keeper
-import blindsr_jax.kernel_models.dkp
-import blindsr_jax.leading
-import blindsr_jax.methods
-import blindsr_jax.pipeline
-import blindsr_jax.workdir  # noqa: F401
+import blindsr_jax
+
+# All that the launches import, but nothing that starts jax: a fork would not survive that.
+for module in pkgutil.walk_packages(blindsr_jax.__path__, "blindsr_jax."):
+    if module.name != "blindsr_jax.training.driver":  # it defines flags
+        importlib.import_module(module.name)
 
 
 def main(path):
@@ -73,9 +76,10 @@ def run(command):
 
 
 if __name__ == "__main__":
-    answers = []
-    for command in json.load(sys.stdin):
-        together = command["together"] if "together" in command else [command]
-        with ThreadPoolExecutor(len(together)) as pool:
-            answers += pool.map(run, together)
-    print(json.dumps(answers))
+    for line in sys.stdin:
+        answers = []
+        for command in json.loads(line):
+            together = command["together"] if "together" in command else [command]
+            with ThreadPoolExecutor(len(together)) as pool:
+                answers += pool.map(run, together)
+        print(json.dumps(answers), flush=True)

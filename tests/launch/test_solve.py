@@ -1,6 +1,7 @@
 """Solves: the files of the contract, bad input beside good, reproducibility, known kernels."""
 
 import csv
+import json
 import os
 import pty
 import re
@@ -12,7 +13,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from blindsr_jax import io
+from blindsr_jax import io, workdir
+from blindsr_jax.problem import make_spec
 from tests.launch.commands import ENV, ROOT, TINY, command, launch, python, read_json
 from tests.launch.conftest import BAD, GOOD, KINDS, KINDS_16, H, W
 
@@ -175,7 +177,8 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def test_any_exception_fails_one_image_but_an_interrupt_passes(tmp_path, verbosity):
     for name in "abcd":
         (tmp_path / f"{name}.png").write_bytes(b"any")
-    for kind, name, text in (("images", "a.png", "of an earlier run"), ("records", "a.json", '{"name": "a"}')):
+    record = workdir.new_record("a", spec=make_spec(scale=2), config="any", seed=0) | {"status": "ok"}
+    for kind, name, text in (("images", "a.png", "of an earlier run"), ("records", "a.json", json.dumps(record))):
         (tmp_path / "out" / kind).mkdir(parents=True)
         (tmp_path / "out" / kind / name).write_text(text)
     flags = [TINY, f"--input={tmp_path}/*.png", "--scale=2", f"--workdir={tmp_path}/out", f"--verbosity={verbosity}"]
