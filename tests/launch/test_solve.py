@@ -177,11 +177,15 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def test_any_exception_fails_one_image_but_an_interrupt_passes(tmp_path, verbosity):
     for name in "abcd":
         (tmp_path / f"{name}.png").write_bytes(b"any")
-    record = workdir.new_record("a", spec=make_spec(scale=2), config="any", seed=0) | {"status": "ok"}
+    record = workdir.new_record("a", spec=make_spec(scale=2), config="any", seed=0) | {
+        "status": "ok",
+        "input": f"{tmp_path}/a.png",
+    }
     for kind, name, text in (("images", "a.png", "of an earlier run"), ("records", "a.json", json.dumps(record))):
         (tmp_path / "out" / kind).mkdir(parents=True)
         (tmp_path / "out" / kind / name).write_text(text)
     flags = [TINY, f"--input={tmp_path}/*.png", "--scale=2", f"--workdir={tmp_path}/out", f"--verbosity={verbosity}"]
+    flags.append("--restart")  # of the run whose record stands there
     run = python("-c", PATCHED, *command("solve", *flags))
     assert run.code == 130 and run.err.endswith("solve.py: interrupted\n"), run
     assert ("Traceback" in run.err) == bool(verbosity)
