@@ -29,6 +29,7 @@ import blindsr_jax
 for module in pkgutil.walk_packages(blindsr_jax.__path__, "blindsr_jax."):
     if module.name != "blindsr_jax.training.driver":  # it defines flags
         importlib.import_module(module.name)
+STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(path):
@@ -60,15 +61,18 @@ def wait(child, kill_after, number):
 def run(command):
     command = command if isinstance(command, dict) else {"argv": command}
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # until the child is ready for them
         child = os.fork()
         if not child:
             os.dup2(out.fileno(), 1)
             os.dup2(err.fileno(), 2)
-            for number in (signal.SIGINT, signal.SIGTERM):  # as a launch does before its imports, which are done here
+            for number in STOPS:  # as a launch does before its imports, which are done here
                 signal.signal(number, lambda number, frame: os._exit(128 + number))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
             sys.argv = command["argv"]
             exec(command.get("before", ""), {})
             os._exit(main(sys.argv[0]))  # taking jax down in order would cost more than the run
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         number = getattr(signal, command.get("signal", "SIGKILL"))
         code = wait(child, command.get("kill_after"), number)
         texts = [os.pread(file.fileno(), 10**7, 0).decode() for file in (out, err)]
