@@ -12,14 +12,11 @@ setup(
     description="Blind image super-resolution in JAX: estimate the blur kernel and the sharp image.",
     license="Apache-2.0",
     python_requires=">=3.11",
-    # In a wheel, configs/ and launch/ lie inside the package; see `folder_beside_package` in blindsr_jax/config.py.
+    # In a wheel, configs/ and launch/ lie inside the package; see `folder_beside_package` in blindsr_jax/config.
     packages=[*find_packages(include=["blindsr_jax", "blindsr_jax.*"]), "blindsr_jax.configs", "blindsr_jax.launch"],
     package_dir={"blindsr_jax.configs": "configs", "blindsr_jax.launch": "launch"},
-    entry_points={"console_scripts": ["blindsr = blindsr_jax.main:main"]},
-    package_data={
-        f"blindsr_jax.{part}": ["weights/*.npz", "weights/*.json"]
-        for part in ("flows", "diffusion", "kenet", "evidence", "restorers")
-    },
+    entry_points={"console_scripts": ["blindsr = blindsr_jax.runs.main:main"]},
+    package_data={"blindsr_jax.weights": ["files/*/*"]},
     install_requires=[
         f"jax{JAX}",
         "flax>=0.12,<0.13",

@@ -27,15 +27,20 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from blindsr_jax import benchmarks, cli, form_timing, io, methods, metrics, ownership, rates, timing
-from blindsr_jax.batch import is_out_of_memory, solve_groups
+from blindsr_jax import io
+from blindsr_jax.benchmarks import conv_forms, throughput, timing
+from blindsr_jax.benchmarks import programs as benchmark_programs
 from blindsr_jax.config import load_config
-from blindsr_jax.degradation import degrade
-from blindsr_jax.kenet import weights as kenet_weights
+from blindsr_jax.evaluation import metrics
+from blindsr_jax.evaluation.tables import mean_interval
+from blindsr_jax.imaging.degradation import degrade
+from blindsr_jax.imaging.problem import Problem
 from blindsr_jax.kernels.family import sample_kernels
+from blindsr_jax.methods import build
 from blindsr_jax.networks.kenet import KENet
-from blindsr_jax.problem import Problem
-from blindsr_jax.tables import mean_interval
+from blindsr_jax.runs import cli, ownership
+from blindsr_jax.solvers.batch import is_out_of_memory, solve_groups
+from blindsr_jax.weights import kenet as kenet_weights
 
 _WORKDIR = flags.DEFINE_string("workdir", "out/gpu", "Folder of the report; made where missing.")
 _BUDGET = flags.DEFINE_float("budget_seconds", 520.0, "The run ends by then.", lower_bound=1.0)
@@ -126,7 +131,7 @@ def read(name: str, **image: Any) -> Any:
         config.image.update(TINY)
         config.kernel.update({"num_samples": 32, "warmup_steps": 2, "hidden": 16})
     config.image.update(image)
-    methods.build_image_model(config, methods.build_spec(config, SCALE))
+    build.build_image_model(config, build.build_spec(config, SCALE))
     return config
 
 
@@ -140,34 +145,34 @@ def together() -> bool | None:
     return True if _SMALL.value else None
 
 
-def bench(name: str, config: Any, hr_size: int, steps: int) -> benchmarks.Bench:
+def bench(name: str, config: Any, hr_size: int, steps: int) -> benchmark_programs.Bench:
     """The programs of a config at one size."""
-    case = benchmarks.make_case(config, hr_size=hr_size, scale=SCALE, vectorize=together())
-    return benchmarks.make_bench(name, case, steps=steps)
+    case = benchmark_programs.make_case(config, hr_size=hr_size, scale=SCALE, vectorize=together())
+    return benchmark_programs.make_bench(name, case, steps=steps)
 
 
 def speed(benches: Callable, name: str, sizes: tuple[int, ...], plan: Plan, rate, *, parts=False) -> Iterator[list]:
     """Records of a config, one batch size after another."""
     for size in sizes:
-        yield benchmarks.measure([benches(name)], size, steps=plan.steps, rounds=2, rate=rate, parts=parts)
+        yield benchmark_programs.measure([benches(name)], size, steps=plan.steps, rounds=2, rate=rate, parts=parts)
 
 
 def forms(plan: Plan, rate: Callable) -> Iterator[list[dict]]:
     """Each form of the convolution in turn with the one that is chosen."""
     auto = bench("auto", fastest("dip_dkp_release"), plan.hr_size, plan.steps)
-    for name in form_timing.FORMS:
+    for name in conv_forms.FORMS:
         config = fastest("dip_dkp_release")
         config.image.conv = name
         other = bench(name, config, plan.hr_size, plan.steps)
         options = {"steps": plan.steps, "rounds": 2, "rate": rate, "parts": False}
-        yield benchmarks.measure([auto, other], plan.form_batch, **options)
+        yield benchmark_programs.measure([auto, other], plan.form_batch, **options)
 
 
 def memory(plan: Plan, rate: Callable) -> Iterator[list[dict]]:
     """One large image, few steps."""
     for side in plan.large:
         programs = bench("dip_dkp_release", fastest("dip_dkp_release"), side, 2)
-        yield benchmarks.measure([programs], 1, steps=2, rounds=1, rate=rate, parts=False)
+        yield benchmark_programs.measure([programs], 1, steps=2, rounds=1, rate=rate, parts=False)
 
 
 def photographs() -> Iterator[np.ndarray]:
@@ -182,7 +187,7 @@ def photographs() -> Iterator[np.ndarray]:
 
 def make_cases(config: Any, plan: Plan) -> tuple[Problem, np.ndarray]:
     """LR images as one stacked problem, and the HR images (n, H, H, 3)."""
-    spec = methods.build_spec(config, SCALE)
+    spec = build.build_spec(config, SCALE)
     lr_shape = (plan.study_size // SCALE, plan.study_size // SCALE, 3)
     rows, columns = spec.canvas_shape(lr_shape)
     canvases = []
@@ -194,14 +199,14 @@ def make_cases(config: Any, plan: Plan) -> tuple[Problem, np.ndarray]:
         corners = [(int(a * room[0]), int(b * room[1])) for a, b in CROPS]
         canvases += [pixels[top : top + rows, left : left + columns] for top, left in corners]
     stack = jnp.asarray(np.stack(canvases), jnp.float32)
-    kernels = sample_kernels(jax.random.key(6), methods.build_family(config.prior, spec), len(stack))
+    kernels = sample_kernels(jax.random.key(6), build.build_family(config.prior, spec), len(stack))
     blur = jax.vmap(lambda x, k: degrade(x, k, scale=SCALE, boundary=spec.boundary))
     return Problem(blur(stack, kernels), spec), np.asarray(spec.crop(stack, lr_shape))
 
 
 def solved_psnr(config: Any, problems: Problem, hr: np.ndarray, plan: Plan) -> np.ndarray:
     """PSNR-Y (cases, seeds); all are solved at once where memory allows."""
-    solver = methods.build_solver(config, problems.spec)
+    solver = build.build_solver(config, problems.spec)
     n, keys = len(hr), []
     for seed in range(plan.seeds):
         keys += [jax.random.fold_in(jax.random.key(seed), case) for case in range(n)]
@@ -236,11 +241,11 @@ def precisions(plan: Plan) -> Iterator[list[dict]]:
 def whole(name: str, plan: Plan) -> Iterator[list[dict]]:
     """A solve of all images from its start to its end, which the seconds of a step only promise."""
     config, clock = fastest(name), cli.CompileClock()
-    spec, n = methods.build_spec(config, SCALE), plan.batch_sizes[0]
+    spec, n = build.build_spec(config, SCALE), plan.batch_sizes[0]
     steps = plan.study_steps or config.num_steps
     lr = jax.random.uniform(jax.random.key(7), (n, plan.hr_size // SCALE, plan.hr_size // SCALE, 3))
     keys = jax.random.split(jax.random.key(8), n)
-    solver = methods.build_solver(config, spec)
+    solver = build.build_solver(config, spec)
     jax.block_until_ready((lr, keys))
     begin, before = time.perf_counter(), clock.seconds()
     solve_groups(keys, Problem(lr, spec), solver, num_steps=steps, chunk_steps=config.chunk_steps, vectorize=together())
@@ -258,7 +263,7 @@ def table(rows: list[dict]) -> str:
             lines.append(f"| {r['config']} | {r['images']} | {r['steps']} | {times} |")
         return "\n".join(lines)
     if "precision" not in rows[0]:
-        return benchmarks.table(rows)
+        return benchmark_programs.table(rows)
     lines = ["| precision | cases x seeds | PSNR-Y | in float32 | difference (95 %) |", "|---|---|---|---|---|"]
     for row in rows:
         difference = f"{row['difference']:+.3f} ± {row['half_width_95']:.3f} dB"
@@ -312,7 +317,7 @@ def estimator(plan: Plan) -> Iterator[list[dict]]:
         io.write_bytes(paper, kenet_weights.to_bytes(params, scale=SCALE, families=("gaussian",)))
         for weights in (None, paper):
             config.estimators.kenet.update({"weights": weights, "precision": "bfloat16"})
-            for row in rates.estimator_rates(config, plan.patches, hr_size=64 * SCALE, scale=SCALE):
+            for row in throughput.estimator_rates(config, plan.patches, hr_size=64 * SCALE, scale=SCALE):
                 yield [{"network": "shipped" if weights is None else "paper's size", **row}]
 
 

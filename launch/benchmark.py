@@ -34,8 +34,10 @@ from absl import flags
 from ml_collections import config_flags
 from tqdm import tqdm
 
-from blindsr_jax import benchmarks, cli, form_timing, io, ownership, rates, timing
+from blindsr_jax import io
+from blindsr_jax.benchmarks import conv_forms, programs, throughput, timing
 from blindsr_jax.config import check_config, load_config
+from blindsr_jax.runs import cli, ownership
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "The method: a file of configs/.", lock_config=False, accept_new_attributes=True
@@ -80,12 +82,12 @@ def _name(path: str) -> str:
     return os.path.basename(path).replace(".py", "", 1)
 
 
-def make_cases() -> dict[str, benchmarks.Case]:
+def make_cases() -> dict[str, programs.Case]:
     """The configs at the size of the flags; whatever is wrong with these is a usage error."""
     check_size()
     hr_size, scale = _HR_SIZE.value, _SCALE.value
     try:
-        cases = {name: benchmarks.make_case(c, hr_size=hr_size, scale=scale) for name, c in read_configs().items()}
+        cases = {name: programs.make_case(c, hr_size=hr_size, scale=scale) for name, c in read_configs().items()}
     except (ValueError, TypeError) as error:
         raise cli.UsageError(cli.one_line(error)) from error
     check_json()
@@ -109,14 +111,14 @@ def is_records(path: str) -> bool:
     return isinstance(rows, list) and all(isinstance(row, dict) and any(k <= row.keys() for k in keys) for row in rows)
 
 
-def measure_forms(case: benchmarks.Case, sizes: list[int]) -> int:
+def measure_forms(case: programs.Case, sizes: list[int]) -> int:
     """Times the forms of the convolution, prints a table, writes a row a layer and batch size."""
     rows = []
-    for row in tqdm(form_timing.measure_forms(case, sizes, steps=_STEPS.value, rounds=_ROUNDS.value), disable=None):
+    for row in tqdm(conv_forms.measure_forms(case, sizes, steps=_STEPS.value, rounds=_ROUNDS.value), disable=None):
         rows.append(row)
         if _JSON.value is not None:
             io.write_json(_JSON.value, rows)
-    print(form_timing.table(rows))
+    print(conv_forms.table(rows))
     return cli.OK
 
 
@@ -133,7 +135,7 @@ def measure_estimator(sizes: list[int]) -> int:
     records = []
     try:
         config = next(iter(read_configs().values()))
-        for record in rates.estimator_rates(
+        for record in throughput.estimator_rates(
             config, sizes, hr_size=_HR_SIZE.value, scale=_SCALE.value, rounds=_ROUNDS.value
         ):
             records.append(record)
@@ -141,7 +143,7 @@ def measure_estimator(sizes: list[int]) -> int:
                 io.write_json(_JSON.value, records)
     except (ValueError, TypeError) as error:
         raise cli.UsageError(cli.one_line(error)) from error
-    print(rates.table(records))
+    print(throughput.table(records))
     return cli.OK
 
 
@@ -153,14 +155,14 @@ def main() -> int:
     cases = make_cases()
     if _FORMS.value:
         return measure_forms(next(iter(cases.values())), sizes)
-    benches = [benchmarks.make_bench(name, case, steps=_STEPS.value) for name, case in cases.items()]
+    benches = [programs.make_bench(name, case, steps=_STEPS.value) for name, case in cases.items()]
     rate, records = cache(timing.matmul_rate), []
     options = {"steps": _STEPS.value, "rounds": _ROUNDS.value, "parts": _BREAKDOWN.value}
     for size in tqdm(sizes, unit="size", disable=None, leave=False):
-        records += benchmarks.measure(benches, size, rate=rate, **options)
+        records += programs.measure(benches, size, rate=rate, **options)
         if _JSON.value is not None:
             io.write_json(_JSON.value, records)
-    print(benchmarks.table(records))
+    print(programs.table(records))
     for record in records:
         if "message" in record:
             print(f"batch size {record['batch_size']}: {record['message']}", file=sys.stderr)

@@ -16,13 +16,15 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from blindsr_jax import cli, io, methods
-from blindsr_jax.evidence import calibration, figure, weights
+from blindsr_jax import io
+from blindsr_jax.evaluation import calibration, calibration_figure
+from blindsr_jax.imaging.problem import make_spec
 from blindsr_jax.inference import evidence
-from blindsr_jax.kenet import corruption, synthesis
+from blindsr_jax.methods import build
 from blindsr_jax.networks.evidence import SMALLEST_SIDE
-from blindsr_jax.problem import make_spec
-from blindsr_jax.training import bank, driver, kernel_pool, packs
+from blindsr_jax.runs import cli
+from blindsr_jax.training import corruption, driver, kernel_pool, packs, patches, synthesis
+from blindsr_jax.weights import evidence as evidence_weights
 
 _SCALE = flags.DEFINE_integer("scale", None, "Reduction.", lower_bound=1, upper_bound=8)
 _INPUT = flags.DEFINE_string("input", None, "Sharp images, at least two: a quoted glob or a folder.")
@@ -40,7 +42,7 @@ flags.declare_key_flag("workdir")
 flags.mark_flags_as_required(["scale", "input", "workdir"])
 
 
-def make_data(trained: weights.Trained):
+def make_data(trained: evidence_weights.Trained):
     """The family of the prior, the settings of the data: those of the training, but for the side of a patch.
 
     Raises:
@@ -55,7 +57,7 @@ def make_data(trained: weights.Trained):
     spec = make_spec(scale=trained.scale, kernel_size=trained.kernel_size, kernel_center="release")
     side = _LR_SIDE.value or trained.window
     return (
-        methods.build_family(config["prior"], spec),
+        build.build_family(config["prior"], spec),
         synthesis.Settings(trained.scale, side, corruption.from_config(config)),
     )
 
@@ -68,7 +70,7 @@ def read_halves(least: int) -> list[np.ndarray]:
     try:
         if len(images) < 2:
             raise ValueError("one image was found, at least two were expected")
-        return [bank.cut(images[first::2], least=least) for first in (0, 1)]
+        return [patches.cut(images[first::2], least=least) for first in (0, 1)]
     except ValueError as error:
         raise cli.UsageError(f"--input={_INPUT.value}: {error}") from error
 
@@ -81,7 +83,7 @@ class Half(NamedTuple):
     scored: calibration.Scored
 
 
-def score_patches(key, trained: weights.Trained, prior: evidence.Prior, pool, pieces, settings) -> Half:
+def score_patches(key, trained: evidence_weights.Trained, prior: evidence.Prior, pool, pieces, settings) -> Half:
     """Makes half of the patches, and scores the draws of the prior on them."""
     network = trained.network()
 
@@ -107,7 +109,7 @@ def report(folder: str, half: Half, prior: evidence.Prior, names: tuple[str, ...
     title = (
         f"x{note['scale']}, {found['number']} patches of {note['lr_side']} px, temperature {note['temperature']:.2f}"
     )
-    figure.write(os.path.join(folder, "calibration.png"), judged, found, title)
+    calibration_figure.write(os.path.join(folder, "calibration.png"), judged, found, title)
     shown = {name: round(found[name], 3) for name in ("ece", "brier", "brier_base", "log_score", "cov_error")}
     print(f"{title}: {shown}, width {[round(x, 2) for x in found['coverage']['width']]}")
 
@@ -115,7 +117,7 @@ def report(folder: str, half: Half, prior: evidence.Prior, names: tuple[str, ...
 def main() -> int:
     """Fits on one half of the images, reports on the other."""
     try:
-        trained = weights.load(_WEIGHTS.value, _SCALE.value)
+        trained = evidence_weights.load(_WEIGHTS.value, _SCALE.value)
         family, settings = make_data(trained)
     except (ValueError, TypeError, KeyError) as error:
         raise cli.UsageError(cli.one_line(error)) from error

@@ -10,13 +10,13 @@ import os
 
 from absl import flags
 
-from blindsr_jax import cli, conversion, files, ownership, torch_files
+from blindsr_jax.io import files
+from blindsr_jax.runs import cli, ownership
+from blindsr_jax.weights import convert, torch_reader
 
 _INPUT = flags.DEFINE_string("input", None, "Weights saved by torch.save (.pt, .pth).")
 _OUTPUT = flags.DEFINE_string("output", None, "File to write (.npz).")
-_MODEL = flags.DEFINE_enum(
-    "model", None, list(conversion.MODELS), "Which model it is; recognised by its keys if absent."
-)
+_MODEL = flags.DEFINE_enum("model", None, list(convert.MODELS), "Which model it is; recognised by its keys if absent.")
 flags.mark_flags_as_required(["input", "output"])
 
 
@@ -26,14 +26,14 @@ def main() -> int:
     if not output.endswith(".npz"):
         raise cli.UsageError(f"--output={output}: the name of a .npz file was expected")
     kind = "an archive of converted weights"
-    ownership.check_file(output, flag="output", kind=kind, is_ours=conversion.is_archive, inputs=[path])
+    ownership.check_file(output, flag="output", kind=kind, is_ours=convert.is_archive, inputs=[path])
     try:
-        tensors = conversion.unwrap(torch_files.read_tensors(path, files.read_bytes(path)))
+        tensors = convert.unwrap(torch_reader.read_tensors(path, files.read_bytes(path)))
     except files.InputError as error:
         raise cli.UsageError(f"--input={path}: {error}") from error
     try:
-        name = conversion.check(tensors, _MODEL.value)
-        data = conversion.MODELS[name].convert(tensors)
+        name = convert.check(tensors, _MODEL.value)
+        data = convert.MODELS[name].convert(tensors)
     except ValueError as error:
         raise cli.UsageError(f"--input={path}: {error}") from error
     try:

@@ -13,10 +13,13 @@ import jax
 import numpy as np
 from absl import flags
 
-from blindsr_jax import cli, degradation, documents, io, ownership, schemas
+from blindsr_jax import io
+from blindsr_jax.imaging import degradation
+from blindsr_jax.imaging.problem import make_spec
+from blindsr_jax.io import documents
 from blindsr_jax.kernels.family import load_family, mixture
-from blindsr_jax.problem import make_spec
-from blindsr_jax.workdir import output_path
+from blindsr_jax.runs import cli, ownership, schemas
+from blindsr_jax.runs.workdir import output_path
 
 _INPUT = flags.DEFINE_string("input", None, "Sharp images: a file or a quoted glob.")
 _SCALE = flags.DEFINE_integer("scale", None, "Reduction.", lower_bound=1, upper_bound=8)

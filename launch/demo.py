@@ -11,7 +11,9 @@ import time
 import skimage.data
 from absl import flags
 
-from blindsr_jax import cli, documents, io, ownership, report, schemas, workdir
+from blindsr_jax import io
+from blindsr_jax.io import documents
+from blindsr_jax.runs import cli, ownership, report, schemas, workdir
 
 _WORKDIR = flags.DEFINE_string("workdir", "out/demo", "Folder of the results; made where missing.")
 

@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from blindsr_jax import cli, documents, durable, io, metrics, ownership, schemas, workdir
+from blindsr_jax import io
+from blindsr_jax.evaluation import metrics
+from blindsr_jax.io import documents, durable
+from blindsr_jax.runs import cli, ownership, schemas, workdir
 
 _RESULTS = flags.DEFINE_string("results", None, "Workdir of a solve; scores.json is written there.")
 _HR = flags.DEFINE_string("hr", None, "Folder of the sharp images, matched by stem.")

@@ -27,8 +27,9 @@ from typing import NamedTuple
 import jax
 from absl import flags
 
-from blindsr_jax import cli, io
-from blindsr_jax.stopping import Stopper
+from blindsr_jax import io
+from blindsr_jax.runs import cli
+from blindsr_jax.runs.signals import Stopper
 
 _WORKDIR = flags.DEFINE_string("workdir", "out/gpu", "Folder of all results; made where missing.")
 _DATA = flags.DEFINE_string("data", "out/data.zip", "Images to train on: a file of launch/pack_data.py.")

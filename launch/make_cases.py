@@ -15,10 +15,12 @@ import jax
 import numpy as np
 from absl import flags
 
-from blindsr_jax import cli, degradation, io, ownership
+from blindsr_jax import io
+from blindsr_jax.imaging import degradation
+from blindsr_jax.imaging.problem import make_spec
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.family import load_family, sample_kernels
-from blindsr_jax.problem import make_spec
+from blindsr_jax.runs import cli, ownership
 
 _INPUT = flags.DEFINE_string("input", None, "Sharp images: a file or a quoted glob.")
 _SCALE = flags.DEFINE_integer("scale", None, "Reduction.", lower_bound=1, upper_bound=8)

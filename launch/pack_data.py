@@ -10,7 +10,8 @@ import os
 
 from absl import flags
 
-from blindsr_jax import cli, io
+from blindsr_jax import io
+from blindsr_jax.runs import cli
 from blindsr_jax.training import packs
 
 _INPUT = flags.DEFINE_multi_string("input", None, "Sharp images to train on: a quoted glob; may be repeated.")

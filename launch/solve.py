@@ -18,12 +18,15 @@ import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
-from blindsr_jax import agreement, cli, distributed, io, leading, locks, methods, metrics, ownership, resume, workdir
+from blindsr_jax import io
 from blindsr_jax.config import check_config
-from blindsr_jax.flip_test import turn
+from blindsr_jax.evaluation import metrics
+from blindsr_jax.inference.kernel_flip import turn
 from blindsr_jax.kernels import geometry
-from blindsr_jax.pipeline import Run
-from blindsr_jax.stopping import Stopper
+from blindsr_jax.methods import build
+from blindsr_jax.runs import agreement, cli, distributed, leading, locks, ownership, resume, workdir
+from blindsr_jax.runs.pipeline import Run
+from blindsr_jax.runs.signals import Stopper
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "The method: a file of configs/.", lock_config=False, accept_new_attributes=True
@@ -96,7 +99,7 @@ def known_kernel(config) -> io.KnownKernel | None:
             name = "estimator" if config.estimator == "given" else "kernel.name"
             raise ValueError(f"config.{name} is 'given', expected --kernel=FILE with it")
         return None
-    methods.give_kernel(config)
+    build.give_kernel(config)
     offset = geometry.center_offset(_SCALE.value, config.kernel_center)
     known = io.load_kernel(_KERNEL.value, signed=_SIGNED_KERNEL.value, offset=offset)
     if config.kernel_size is None:
@@ -124,9 +127,9 @@ def prepare(config):
         if _WHITE_LEVEL.value is not None and math.isnan(_WHITE_LEVEL.value):
             raise ValueError("--white_level=nan is not a number, expected the value of white")
         known = known_kernel(config)
-        config.num_steps = methods.num_steps(config)
-        spec = methods.build_spec(config, _SCALE.value)
-        solver, paths = methods.build_solver(config, spec), io.find_inputs(_INPUT.value)
+        config.num_steps = build.num_steps(config)
+        spec = build.build_spec(config, _SCALE.value)
+        solver, paths = build.build_solver(config, spec), io.find_inputs(_INPUT.value)
         kernel, notes = (None, ()) if known is None else fit_kernel(known, spec)
         return spec, solver, paths, kernel, notes
     except (ValueError, TypeError) as error:

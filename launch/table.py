@@ -23,11 +23,15 @@ import numpy as np
 from absl import flags
 from ml_collections import ConfigDict
 
-from blindsr_jax import cli, documents, io, methods, metrics, ownership, schemas, tables
+from blindsr_jax import io
 from blindsr_jax.config import check_config, load_config
-from blindsr_jax.problem import Problem
-from blindsr_jax.solve import solve
-from blindsr_jax.workdir import FAILURES
+from blindsr_jax.evaluation import metrics, tables
+from blindsr_jax.imaging.problem import Problem
+from blindsr_jax.io import documents
+from blindsr_jax.methods import build
+from blindsr_jax.runs import cli, ownership, schemas
+from blindsr_jax.runs.workdir import FAILURES
+from blindsr_jax.solvers.loop import solve
 
 _CASES = flags.DEFINE_string("cases", None, "Folder of the cases.")
 _CONFIGS = flags.DEFINE_list(
@@ -88,9 +92,9 @@ def read_config(name: str) -> tuple[str, ConfigDict]:
         config = load_config(":".join([str(path), *argument]))
         config.boundary, config.kernel_center = _BOUNDARY.value, _CENTER.value
         if is_ceiling:
-            methods.give_kernel(config)
+            build.give_kernel(config)
         check_config(config)
-        config.num_steps = methods.num_steps(config)
+        config.num_steps = build.num_steps(config)
     except ValueError as error:
         raise cli.UsageError(f"--configs: {cli.one_line(error)}") from error
     return ":".join([path.stem, *argument]) + (tables.CEILING if is_ceiling else ""), config
@@ -112,8 +116,8 @@ class Solvers:
     def get(self, name: str, config, scale: int):
         """Spec and solver."""
         if (name, scale) not in self._made:
-            spec = methods.build_spec(config, scale)
-            self._made[name, scale] = spec, methods.build_solver(config, spec)
+            spec = build.build_spec(config, scale)
+            self._made[name, scale] = spec, build.build_solver(config, spec)
         return self._made[name, scale]
 
 

@@ -16,11 +16,13 @@ import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
-from blindsr_jax import cli, io
-from blindsr_jax.diffusion import prior, weights
-from blindsr_jax.diffusion.training import make_task
+from blindsr_jax import io
+from blindsr_jax.diffusion import denoiser
 from blindsr_jax.networks.unet import UNetConfig
+from blindsr_jax.runs import cli
 from blindsr_jax.training import driver, values
+from blindsr_jax.training.diffusion import make_task
+from blindsr_jax.weights import diffusion
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The training: a file like configs/diffusion.py.")
 _INPUT = flags.DEFINE_string("input", None, "Training images: a quoted glob or a folder.")
@@ -80,7 +82,7 @@ def non_local_means(clean: np.ndarray, sets) -> dict[str, float] | None:
 
 def make_validate(network: UNetConfig, clean: np.ndarray, sets):
     """Parameters -> PSNR at each noise level."""
-    denoise = jax.jit(prior.denoise, static_argnums=0)
+    denoise = jax.jit(denoiser.denoise, static_argnums=0)
 
     def validate(params):
         return {
@@ -96,13 +98,13 @@ def make_write(network: UNetConfig, clean: np.ndarray, sets, baseline):
 
     def write(folder, params, note):
         place = os.path.join(folder, "prior.npz")
-        io.write_bytes(place, weights.to_bytes(network, params))
-        params = weights.read(place)[1]
+        io.write_bytes(place, diffusion.to_bytes(network, params))
+        params = diffusion.read(place)[1]
         note["data"] = driver.data_name(_INPUT.value, "input")
         note["non_local_means"] = baseline
         io.write_json(os.path.join(folder, "prior.json"), note)
         std, noisy = list(sets.values())[len(sets) // 2]
-        found = prior.denoise(network, params, jnp.asarray(noisy[:4]), std)
+        found = denoiser.denoise(network, params, jnp.asarray(noisy[:4]), std)
         rows = [np.concatenate(list(x[:4]), 1) for x in (clean, noisy, np.asarray(found))]
         sheet = np.clip(np.concatenate(rows), 0, 1).astype(np.float32)
         io.write_image(os.path.join(folder, "denoised.png"), io.Image(sheet))

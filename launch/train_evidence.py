@@ -16,14 +16,16 @@ import jax.numpy as jnp
 from absl import flags
 from ml_collections import config_flags
 
-from blindsr_jax import cli, io, methods
-from blindsr_jax.evidence import calibration, weights
-from blindsr_jax.evidence.training import Validation, make_task
-from blindsr_jax.kenet import corruption, synthesis
+from blindsr_jax import io
+from blindsr_jax.evaluation import calibration
+from blindsr_jax.imaging.problem import make_spec
+from blindsr_jax.methods import build
 from blindsr_jax.networks.evidence import Evidence, default_reach
 from blindsr_jax.networks.layers import Compute
-from blindsr_jax.problem import make_spec
-from blindsr_jax.training import driver, kernel_pool, values
+from blindsr_jax.runs import cli
+from blindsr_jax.training import corruption, driver, kernel_pool, synthesis, values
+from blindsr_jax.training.evidence import Validation, make_task
+from blindsr_jax.weights import evidence
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The training: a file like configs/evidence.py.")
 _INPUT = flags.DEFINE_string("input", None, "Sharp images to train on: a quoted glob, a folder or a pack.")
@@ -41,7 +43,7 @@ def check(config):
         raise ValueError(f"config.least_side is {config.least_side}, expected at most config.lr_side, {config.lr_side}")
     spec = make_spec(scale=config.scale, kernel_size=config.kernel_size, kernel_center="release")
     reach = default_reach(spec.scale, spec.kernel_size) if config.reach is None else config.reach
-    family = methods.build_family(config.prior, spec)
+    family = build.build_family(config.prior, spec)
     settings = synthesis.Settings(config.scale, config.lr_side, corruption.from_config(config))
     sizes = spec.scale, spec.kernel_size, config.channels, config.hidden, config.features, reach
     return spec, family, settings, Evidence(*sizes, Compute(precision=config.precision))
@@ -57,9 +59,9 @@ def make_write(config, network, families, validation):
         note |= {"temperature": calibration.fit_temperature(scored), "scores": validation.summary(scored)}
         note["data"] = {flag.name: driver.data_name(flag.value, flag.name) for flag in (_INPUT, _VALIDATION)}
         options = {"window": config.lr_side, "families": families, "note": note}
-        data = weights.to_bytes(params, network, **options)
+        data = evidence.to_bytes(params, network, **options)
         io.write_bytes(place, data)
-        weights.read(place)
+        evidence.read(place)
         io.write_json(os.path.join(folder, "evidence.json"), note | {"sha256": hashlib.sha256(data).hexdigest()})
 
     return write

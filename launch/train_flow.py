@@ -18,12 +18,15 @@ from absl import flags
 from ml_collections import config_flags
 
 import blindsr_jax
-from blindsr_jax import cli, io, methods
-from blindsr_jax.flows import data as kernel_data
-from blindsr_jax.flows import model, sheets, weights
-from blindsr_jax.problem import Spec, make_spec
-from blindsr_jax.solve import Progress
-from blindsr_jax.training import driver, values
+from blindsr_jax import io
+from blindsr_jax.imaging.problem import Spec, make_spec
+from blindsr_jax.methods import build
+from blindsr_jax.networks import kernel_flow
+from blindsr_jax.runs import cli
+from blindsr_jax.solvers.loop import Progress
+from blindsr_jax.training import driver, flow_sheets, values
+from blindsr_jax.training import flow_data as kernel_data
+from blindsr_jax.weights import flow as flow_weights
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The training: a file like configs/flow.py.")
 flags.adopt_module_key_flags(driver)
@@ -62,7 +65,7 @@ def choose_data(config, spec: Spec) -> kernel_data.Data:
     """Own kernels, or those of the families."""
     if config.kernels is not None:
         return kernel_data.from_kernels(own_kernels(config.kernels, spec))
-    family = methods.build_family(config.prior, spec)
+    family = build.build_family(config.prior, spec)
     if (
         family.name == "gaussian"
         and config.prior.gaussian.get("variance_range") in (None, "data")
@@ -75,7 +78,7 @@ def choose_data(config, spec: Spec) -> kernel_data.Data:
 def check(config):
     """The spec and the settings of a training; whatever is wrong with them is a usage error."""
     try:
-        from blindsr_jax.flows import train
+        from blindsr_jax.training import flow as flow_training
     except ImportError as error:
         raise cli.UsageError(f"training needs distrax, which cannot be imported ({cli.one_line(error)})") from error
     try:
@@ -83,7 +86,7 @@ def check(config):
             raise ValueError("config.scale is not given, expected --config.scale=N with N from 1 to 8")
         values.check(config, values.FLOW)
         spec = make_spec(scale=config.scale, kernel_size=config.kernel_size, kernel_center="release")
-        settings = train.Settings(**{name: config[name] for name in train.Settings._fields})
+        settings = flow_training.Settings(**{name: config[name] for name in flow_training.Settings._fields})
         if settings.batch_size > settings.kernels_per_epoch:
             raise ValueError(
                 f"config.batch_size is {settings.batch_size}, expected at most config.kernels_per_epoch "
@@ -96,35 +99,37 @@ def check(config):
 
 def new_state(run: Run):
     """The state before the first epoch."""
-    from blindsr_jax.flows import train
+    from blindsr_jax.training import flow as flow_training
 
-    hidden = run.config.hidden_size or model.hidden_size(run.spec.scale)
+    hidden = run.config.hidden_size or kernel_flow.hidden_size(run.spec.scale)
     size, blocks = run.spec.kernel_size**2, run.config.num_blocks
-    return train.init(jax.random.fold_in(run.key, 2**31), run.settings, size=size, hidden=hidden, num_blocks=blocks)
+    return flow_training.init(
+        jax.random.fold_in(run.key, 2**31), run.settings, size=size, hidden=hidden, num_blocks=blocks
+    )
 
 
 def one_epoch(run: Run, number: int, state) -> tuple[Any, dict[str, float]]:
     """Trains, validates and keeps the best flow so far; `number` epochs were done before."""
-    from blindsr_jax.flows import train
+    from blindsr_jax.training import flow as flow_training
 
     normalization = jnp.asarray(run.normalization, run.grid.dtype)
     key = jax.random.fold_in(run.key, number)
-    state, loss = train.run_epoch(key, state, normalization, data=run.data, settings=run.settings)
-    value = train.validate(model.Flow(state.params, state.stats, normalization), run.grid)
-    return train.keep_best(state, value), {"loss": float(loss), "validation": float(value)}
+    state, loss = flow_training.run_epoch(key, state, normalization, data=run.data, settings=run.settings)
+    value = flow_training.validate(kernel_flow.Flow(state.params, state.stats, normalization), run.grid)
+    return flow_training.keep_best(state, value), {"loss": float(loss), "validation": float(value)}
 
 
 def write_flow(run: Run, progress: Progress) -> None:
     """The best flow, what it was made from, and what it makes."""
-    from blindsr_jax.flows import train
+    from blindsr_jax.training import flow as flow_training
 
     state = progress.state
-    flow = model.Flow(state.best_params, state.best_stats, np.float32(run.normalization))
+    flow = kernel_flow.Flow(state.best_params, state.best_stats, np.float32(run.normalization))
     if run.config.half_precision:
-        flow = weights.halve(flow)
+        flow = flow_weights.halve(flow)
     place = os.path.join(run.folder, "flow.npz")
-    io.write_bytes(place, weights.to_bytes(flow, run.spec.scale))
-    flow = jax.tree.map(jnp.asarray, weights.read(place)[0])
+    io.write_bytes(place, flow_weights.to_bytes(flow, run.spec.scale))
+    flow = jax.tree.map(jnp.asarray, flow_weights.read(place)[0])
     scores = progress.trace["validation"]
     config = driver.plain(run.config)
     note = {
@@ -135,15 +140,15 @@ def write_flow(run: Run, progress: Progress) -> None:
         "data": config["kernels"] or config["prior"]["families"],
         "epochs": progress.step,
         "best_epoch": int(np.nanargmax(scores)) + 1,
-        "validation_log_density": float(train.validate(flow, run.grid)),
+        "validation_log_density": float(flow_training.validate(flow, run.grid)),
         "seconds": float(progress.trace["seconds"].sum()),
         "versions": {"blindsr_jax": blindsr_jax.__version__, "jax": jax.__version__},
     }
     io.write_json(os.path.join(run.folder, "flow.json"), note)
     key = jax.random.fold_in(run.key, 2**31 + 1)
-    real = run.data.draw(key, sheets.ROWS * sheets.COLUMNS)
-    io.kernel_sheet(os.path.join(run.folder, "samples.png"), sheets.samples(key, flow, real))
-    io.kernel_sheet(os.path.join(run.folder, "interpolation.png"), sheets.interpolations(key, flow))
+    real = run.data.draw(key, flow_sheets.ROWS * flow_sheets.COLUMNS)
+    io.kernel_sheet(os.path.join(run.folder, "samples.png"), flow_sheets.samples(key, flow, real))
+    io.kernel_sheet(os.path.join(run.folder, "interpolation.png"), flow_sheets.interpolations(key, flow))
 
 
 def show(bar, progress: Progress) -> None:

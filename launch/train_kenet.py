@@ -16,13 +16,15 @@ import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
-from blindsr_jax import cli, io, methods
-from blindsr_jax.kenet import corruption, synthesis, weights
-from blindsr_jax.kenet.training import Validation, make_task, score_names
+from blindsr_jax import io
+from blindsr_jax.imaging.problem import make_spec
+from blindsr_jax.methods import build
 from blindsr_jax.networks.kenet import KENet
 from blindsr_jax.networks.layers import Compute
-from blindsr_jax.problem import make_spec
-from blindsr_jax.training import driver, kernel_pool, values
+from blindsr_jax.runs import cli
+from blindsr_jax.training import corruption, driver, kernel_pool, synthesis, values
+from blindsr_jax.training.kenet import Validation, make_task, score_names
+from blindsr_jax.weights import kenet
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The training: a file like configs/kenet.py.")
 _INPUT = flags.DEFINE_string("input", None, "Sharp images to train on: a quoted glob, a folder or a pack.")
@@ -39,7 +41,7 @@ def check(config):
         raise ValueError("config.scale is not given, expected --config.scale=N with N from 1 to 8")
     values.check(config, values.KENET)
     spec = make_spec(scale=config.scale, kernel_size=config.kernel_size, kernel_center="release")
-    family = methods.build_family(config.prior, spec)
+    family = build.build_family(config.prior, spec)
     settings = synthesis.Settings(config.scale, config.lr_side, corruption.from_config(config))
     categories = len(synthesis.category_names(family))
     sizes = spec.kernel_size, config.channels, config.hidden, categories, config.reach
@@ -52,8 +54,8 @@ def make_write(config, family, validation):
     def write(folder, params, note):
         place = os.path.join(folder, "kenet.npz")
         names = synthesis.category_names(family)
-        io.write_bytes(place, weights.to_bytes(params, scale=config.scale, families=names, reach=config.reach))
-        found = weights.read(place)  # the scores of what is stored
+        io.write_bytes(place, kenet.to_bytes(params, scale=config.scale, families=names, reach=config.reach))
+        found = kenet.read(place)  # the scores of what is stored
         note |= {"scale": config.scale, "families": names, "kernel_size": found.kernel_size}
         note |= {"stored": validation.scores(found.params), "mean_kernel": validation.baseline}
         note["data"] = {flag.name: driver.data_name(flag.value, flag.name) for flag in (_INPUT, _VALIDATION)}

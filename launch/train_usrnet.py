@@ -18,13 +18,15 @@ import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
-from blindsr_jax import cli, io, methods, usrnet_weights
-from blindsr_jax.kenet import corruption
+from blindsr_jax import io
+from blindsr_jax.imaging.problem import make_spec
+from blindsr_jax.methods import build
 from blindsr_jax.networks.layers import Compute
 from blindsr_jax.networks.usrnet import USRNet, UsrnetConfig
-from blindsr_jax.problem import make_spec
-from blindsr_jax.training import driver, kernel_pool, values
-from blindsr_jax.usrnet_training import Settings, Validation, make_task
+from blindsr_jax.runs import cli
+from blindsr_jax.training import corruption, driver, kernel_pool, values
+from blindsr_jax.training.usrnet import Settings, Validation, make_task
+from blindsr_jax.weights import usrnet
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The training: a file like configs/usrnet.py.")
 _INPUT = flags.DEFINE_string("input", None, "Sharp images to train on: a quoted glob, a folder or a pack.")
@@ -58,7 +60,7 @@ def settings_of(config) -> tuple[tuple[Settings, ...], float]:
         spec = make_spec(scale=scale, kernel_size=size, boundary=config.boundary, kernel_center=config.kernel_center)
         if config.side < spec.kernel_size:
             raise ValueError(f"config.side is {config.side}, expected at least {spec.kernel_size} at scale {scale}")
-        found.append(Settings(spec, methods.build_family(config.prior, spec), config.side, spoiled, **shares))
+        found.append(Settings(spec, build.build_family(config.prior, spec), config.side, spoiled, **shares))
     return tuple(found), other_center
 
 
@@ -78,7 +80,7 @@ def start_of(config, network: USRNet):
     """The parameters that a config wants to start from, or None."""
     if config.start is None:
         return None
-    trained = usrnet_weights.read(config.start)
+    trained = usrnet.read(config.start)
     if trained.config != network.config:
         raise ValueError(f"config.start={config.start} is {trained.config}, {network.config} was expected")
     return trained.params
@@ -89,7 +91,7 @@ def make_write(validation: Validation):
 
     def write(folder, params, note):
         place = os.path.join(folder, "usrnet.npz")
-        io.write_bytes(place, usrnet_weights.to_bytes(params))
+        io.write_bytes(place, usrnet.to_bytes(params))
         note |= {"stored": validation.scores(params), "nearest": validation.baseline}
         note["data"] = {flag.name: driver.data_name(flag.value, flag.name) for flag in (_INPUT, _VALIDATION)}
         io.write_json(os.path.join(folder, "usrnet.json"), note)

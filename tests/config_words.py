@@ -7,8 +7,9 @@ import pytest
 from absl import flags
 from ml_collections import config_flags
 
-from blindsr_jax import cli, methods
 from blindsr_jax.config import check_config
+from blindsr_jax.methods import build as methods
+from blindsr_jax.runs import cli
 
 
 def parse(file, *words):

@@ -71,7 +71,7 @@ def files():
         "old_nested_lists": legacy(nested(24)),
         "nested_key": zipped(b"\x80\x02})q\x000" + key + b"h\x3cN" + END),
         "list_of_itself": zipped(DICT + b"]q\x00h\x00a" + END),
-        "memo": zipped(DICT + b"Nr\xff\xff\xff\x0f" + END),
+        "residuals": zipped(DICT + b"Nr\xff\xff\xff\x0f" + END),
         "memo_in_text": zipped(DICT + b"Np268435455\n" + END),
         "views": zipped(views(many, 10_000), bytes(4 * many)),
         "inflated": zipped(views(big // 4, 1), bytes(big), zipfile.ZIP_DEFLATED),
@@ -85,7 +85,7 @@ def files():
 
 
 def main(paths):
-    from blindsr_jax import conversion, torch_files
+    from blindsr_jax.weights import convert, torch_reader
 
     with open("/proc/self/statm") as file:
         used = int(file.read().split()[0]) * resource.getpagesize()
@@ -96,7 +96,7 @@ def main(paths):
             data = file.read()
         before = resource.getrusage(resource.RUSAGE_SELF)
         try:
-            conversion.check(conversion.unwrap(torch_files.read_tensors(path, data)))
+            convert.check(convert.unwrap(torch_reader.read_tensors(path, data)))
             said = None
         except ValueError as error:
             said = str(error)

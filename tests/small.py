@@ -5,12 +5,12 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.degradation import degrade
-from blindsr_jax.image_models import dip
-from blindsr_jax.kernel_models import dkp
+from blindsr_jax.imaging.degradation import degrade
+from blindsr_jax.imaging.problem import Problem, make_spec
 from blindsr_jax.kernels import gaussian
-from blindsr_jax.problem import Problem, make_spec
-from blindsr_jax.solve import joint
+from blindsr_jax.methods.image_models import dip
+from blindsr_jax.methods.joint import joint
+from blindsr_jax.methods.kernel_models import dkp
 
 LR_SHAPE = (10, 12, 3)
 

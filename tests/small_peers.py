@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from blindsr_jax.channels import Channel
-from blindsr_jax.distributed import Peers
+from blindsr_jax.runs.channels import Channel
+from blindsr_jax.runs.distributed import Peers
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,8 @@ import pytest
 
 import blindsr_jax
 from blindsr_jax.config import load_method
-from blindsr_jax.methods import build_solver
-from blindsr_jax.problem import Problem, make_spec
+from blindsr_jax.imaging.problem import Problem, make_spec
+from blindsr_jax.methods.build import build_solver
 from tests import small
 
 CUBIC = {"method": "pipeline:mean+cubic", "overrides": {"estimators.mean.num_samples": 16}}

@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax.imaging.problem import Spec
 from blindsr_jax.inference.windows import cut
 from blindsr_jax.kernels import geometry
 from blindsr_jax.networks.evidence import Evidence, score
-from blindsr_jax.problem import Spec
 
 LEVELS = (0.5, 0.8, 0.95)  # of the intervals
 TOLERANCE = 0.25  # of the covariance error: what `confidence` asks for

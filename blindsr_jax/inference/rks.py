@@ -8,8 +8,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.degradation import degrade
-from blindsr_jax.problem import Problem
+from blindsr_jax.imaging.degradation import degrade
+from blindsr_jax.imaging.problem import Problem
 
 
 class Target(NamedTuple):

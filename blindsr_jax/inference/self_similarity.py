@@ -9,11 +9,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.degradation import correlate
+from blindsr_jax.imaging.degradation import correlate
+from blindsr_jax.imaging.problem import Spec
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.family import KernelFamily, sample_kernels
 from blindsr_jax.networks.kenet import autocorrelation, log_spectrum
-from blindsr_jax.problem import Spec
 
 REACH = 5  # lags of the autocorrelation, in pixels of the smaller image
 STEP = 2  # the LR image is made smaller by it

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from blindsr_jax.problem import Problem
+from blindsr_jax.imaging.problem import Problem
 
 # Rounding to 8 bits, as the variance of a uniform error: no photograph has less noise.
 _ROUNDING = (1 / 255) ** 2 / 12

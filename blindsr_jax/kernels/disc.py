@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax import rules
+from blindsr_jax.config import rules
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.family import KernelFamily, cached, check_range, uniform_log_density
 

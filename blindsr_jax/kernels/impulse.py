@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from blindsr_jax import rules
+from blindsr_jax.config import rules
 from blindsr_jax.kernels import gaussian
 from blindsr_jax.kernels.family import KernelFamily, cached
 

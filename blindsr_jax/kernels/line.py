@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from blindsr_jax import rules
+from blindsr_jax.config import rules
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.family import KernelFamily, cached, check_range, uniform_box, uniform_log_density
 

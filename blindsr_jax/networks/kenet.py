@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from blindsr_jax.networks.conv import conv2d
+from blindsr_jax.imaging.conv import conv2d
 from blindsr_jax.networks.layers import Compute
 
 SMALLEST_SIDE = 8  # three halvings

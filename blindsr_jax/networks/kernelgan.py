@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from blindsr_jax.networks.conv import conv2d
+from blindsr_jax.imaging.conv import conv2d
 from blindsr_jax.networks.layers import batch_norm, uniform_fan_in
 
 GENERATOR_SIZES = (7, 5, 3, 1, 1, 1)

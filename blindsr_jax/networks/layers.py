@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from blindsr_jax.networks.conv import conv2d
+from blindsr_jax.imaging.conv import conv2d
 
 PRECISIONS = {"float32": "highest", "tf32": "tensorfloat32", "bfloat16": "highest"}
 
@@ -117,20 +117,6 @@ class BatchNorm(nn.Module):
         scale = self.param("scale", first, x.shape[-1:], dtype)
         bias = self.param("bias", nn.initializers.zeros, x.shape[-1:], dtype)
         return batch_norm(x, scale, bias, self.epsilon)
-
-
-def _upsample_axis(x: jax.Array, axis: int) -> jax.Array:
-    """Doubles one axis: 3/4 of the nearest sample and 1/4 of the next one, edges clamped."""
-    n = x.shape[axis]
-    before = jnp.concatenate([lax.slice_in_dim(x, 0, 1, axis=axis), lax.slice_in_dim(x, 0, n - 1, axis=axis)], axis)
-    after = jnp.concatenate([lax.slice_in_dim(x, 1, n, axis=axis), lax.slice_in_dim(x, n - 1, n, axis=axis)], axis)
-    pair = jnp.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis + 1)
-    return pair.reshape(x.shape[:axis] + (2 * n,) + x.shape[axis + 1 :])
-
-
-def upsample(x: jax.Array) -> jax.Array:
-    """Bilinear enlargement by two with half-pixel centres: (H, W, C) -> (2 H, 2 W, C)."""
-    return _upsample_axis(_upsample_axis(x, 0), 1)
 
 
 def max_pool(x: jax.Array) -> jax.Array:

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from blindsr_jax.networks.layers import BatchNorm, Compute, Conv, center_crop, max_pool, upsample
+from blindsr_jax.imaging.resize import upsample
+from blindsr_jax.networks.layers import BatchNorm, Compute, Conv, center_crop, max_pool
 
 
 class ConvBlock(nn.Module):

@@ -13,7 +13,7 @@ import numpy as np
 from flax import linen as nn
 from jax import lax
 
-from blindsr_jax.networks.conv import conv2d
+from blindsr_jax.imaging.conv import conv2d
 from blindsr_jax.networks.layers import uniform_fan_in
 
 PRECISIONS = ("float32", "bfloat16")

@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from blindsr_jax.networks.conv import conv2d
+from blindsr_jax.imaging.conv import conv2d
+from blindsr_jax.imaging.problem import Spec
+from blindsr_jax.imaging.proximal import solve_data
 from blindsr_jax.networks.layers import Compute, uniform_fan_in
-from blindsr_jax.problem import Spec
-from blindsr_jax.proximal import solve_data
 
 _SMALLEST_PARAMETER = 1e-6  # of the data step's weight and of the noise level that the denoiser is told
 COLOURS = 3

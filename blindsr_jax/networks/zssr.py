@@ -8,7 +8,7 @@ from flax import linen as nn
 from flax.linen.initializers import variance_scaling
 from jax import lax
 
-from blindsr_jax.networks.conv import conv2d
+from blindsr_jax.imaging.conv import conv2d
 
 _VARIANCE = 0.1  # of the first weights, times the inputs of a unit
 

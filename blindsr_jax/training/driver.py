@@ -18,10 +18,13 @@ from absl import flags
 from tqdm import tqdm
 
 import blindsr_jax
-from blindsr_jax import batch, checkpoints, cli, documents, io, locks, ownership, schemas
-from blindsr_jax.solve import Progress
-from blindsr_jax.stopping import Stopper
-from blindsr_jax.training import bank, engine, packs
+from blindsr_jax import io
+from blindsr_jax.io import documents
+from blindsr_jax.runs import checkpoints, cli, locks, ownership, schemas
+from blindsr_jax.runs.signals import Stopper
+from blindsr_jax.solvers import batch
+from blindsr_jax.solvers.loop import Progress
+from blindsr_jax.training import engine, packs, patches
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; made where missing.")
 RESTART = flags.DEFINE_bool("restart", False, "Start afresh, and delete what an earlier run left in --workdir.")
@@ -116,7 +119,7 @@ def pieces(pattern: str, flag: str, *, least: int) -> np.ndarray:
       UsageError: there is no image that is large enough.
     """
     try:
-        return bank.cut(read_images(pattern, flag), least=least)
+        return patches.cut(read_images(pattern, flag), least=least)
     except ValueError as error:
         raise cli.UsageError(f"--{flag}={pattern}: {error}") from error
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, PartitionSpec
 
-from blindsr_jax.solve import IMAGES
+from blindsr_jax.solvers.loop import IMAGES
 
 SCHEDULES = ("cosine", "constant", "clock")
 _FALLS_FROM = 0.4  # of the training: where the rate of 'clock' begins to fall

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from blindsr_jax.imaging.problem import Spec
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.family import KernelFamily, sample_kernels
-from blindsr_jax.problem import Spec
 
 _SIZE = 4096  # where a config does not say
 _POOL_KEY = 2**31 + 1  # no number of a step

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 
 from blindsr_jax import io
-from blindsr_jax.files import read_bytes
+from blindsr_jax.io.files import read_bytes
 
 PARTS = {"input": "train", "validation": "val"}  # by the flag that names the pack
 

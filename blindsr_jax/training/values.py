@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from blindsr_jax import rules
 from blindsr_jax.config import RULES as METHOD
-from blindsr_jax.kenet.losses import LOSSES
+from blindsr_jax.config import rules
 from blindsr_jax.networks import evidence, unet
 from blindsr_jax.networks.kenet import LARGEST_REACH, SMALLEST_SIDE
 from blindsr_jax.networks.layers import PRECISIONS
 from blindsr_jax.training.engine import SCHEDULES
+from blindsr_jax.training.kenet_losses import LOSSES
 
 Table = Mapping[str, rules.Rule]
 

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from blindsr_jax.degradation import degrade
 from blindsr_jax.diffusion import steps
 from blindsr_jax.diffusion.schedule import make_schedule, schedule_jump
-from blindsr_jax.proximal import closed_form
+from blindsr_jax.imaging.degradation import degrade
+from blindsr_jax.imaging.proximal import closed_form
 from tests import golden
 
 SCHEDULE = make_schedule("100")

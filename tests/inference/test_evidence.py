@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from blindsr_jax import metrics
+from blindsr_jax.evaluation import metrics
+from blindsr_jax.imaging.problem import make_spec
 from blindsr_jax.inference import evidence
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.family import load_family, sample_kernels
 from blindsr_jax.kernels.gaussian import gaussian_kernel
 from blindsr_jax.networks.evidence import Evidence
-from blindsr_jax.problem import make_spec
 
 NET = Evidence(scale=2, kernel_size=7, channels=2, hidden=6, features=4, reach=3)
 observe = jax.jit(partial(evidence.observe, network=NET), static_argnames=("window", "gain"))

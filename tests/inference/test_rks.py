@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from blindsr_jax.degradation import degrade
+from blindsr_jax.imaging.degradation import degrade
 from blindsr_jax.inference import rks
 from blindsr_jax.kernels.family import sample_kernels
 from tests import golden, small

@@ -3,11 +3,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from blindsr_jax.degradation import degrade
+from blindsr_jax.imaging.degradation import degrade
+from blindsr_jax.imaging.problem import Problem, make_spec
 from blindsr_jax.inference import spectrum
 from blindsr_jax.kernels.gaussian import gaussian_kernel
 from blindsr_jax.kernels.line import segment_kernel
-from blindsr_jax.problem import Problem, make_spec
 
 
 def natural_field(key, size, slope=2.0):

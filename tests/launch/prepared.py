@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import PIL.Image
 
-from blindsr_jax.ownership import state_folder
+from blindsr_jax.runs.ownership import state_folder
 from tests.launch.commands import command
 from tests.launch.conftest import levels
 from tests.launch.test_train_flow import CONFIG as FLOW

@@ -13,7 +13,7 @@ LATIN = os.fsdecode(b"caf\xe9")
 # Replaces an input right after it has been read.
 REPLACED = """
 import shutil
-from blindsr_jax import image_files
+from blindsr_jax.io import images as image_files
 read = image_files.read_bytes
 def read_bytes(path, **options):
     data = read(path, **options)

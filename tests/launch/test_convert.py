@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from blindsr_jax.flows import weights
+from blindsr_jax.weights import flow
 from tests import golden
 from tests.launch.commands import command, forked, usage_error
-from tests.test_conversion import legacy, tensor, zipped
+from tests.weights.test_convert import legacy, tensor, zipped
 
 
 def write(path, tensors, form=zipped, wrap=False):
@@ -36,7 +36,7 @@ def test_convert(tmp_path):
         convert("zip.pt", "x.pt"),
     )
     assert all(run.code == 0 and "fkp, 90 tensors" in run.out for run in good), good
-    (first, scale), (second, _) = (weights.read(tmp_path / name) for name in ("a.npz", "b.npz"))
+    (first, scale), (second, _) = (flow.read(tmp_path / name) for name in ("a.npz", "b.npz"))
     assert scale == 2
     np.testing.assert_array_equal(first.params.beta, second.params.beta)
     np.testing.assert_array_equal(first.params.log_scale.w0[0], fkp["net.0.s_net.0.weight"].T)

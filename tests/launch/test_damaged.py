@@ -7,7 +7,8 @@ import shutil
 
 import pytest
 
-from blindsr_jax import io, resume
+from blindsr_jax import io
+from blindsr_jax.runs import resume
 from tests.launch.commands import command, read_json, usage_error
 from tests.launch.damage import ANY, at_random, deep
 from tests.launch.test_interrupted import write_inputs

@@ -15,7 +15,7 @@ from tests.launch.test_groups import PLAIN
 from tests.launch.test_interrupted import SIGNAL, is_tidy, outputs, stopped, words, write_inputs
 
 REFUSED = """
-from blindsr_jax import locks
+from blindsr_jax.runs import locks
 def hold(folder):
     raise locks.LockedError("process 7 on another works there")
 locks.hold = hold
@@ -23,7 +23,7 @@ locks.hold = hold
 # Waits in its first chunk until process 0 has stopped or is gone.
 LATE = """
 import time
-from blindsr_jax import distributed
+from blindsr_jax.runs import distributed
 obey, calls = distributed.obey, []
 def late(peers, stopper):
     calls.append(peers)

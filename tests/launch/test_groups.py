@@ -9,13 +9,14 @@ from tests.launch.test_interrupted import is_tidy, outputs, words, write_inputs
 
 # Drawing takes longer than solving here.
 PLAIN = """
-from blindsr_jax import io, report
+from blindsr_jax import io
+from blindsr_jax.runs import report
 report.write_figure = lambda path, **_: io.write_bytes(path, b"figure")
 """
 # Killed in the first group, after the state of its first image and before that of its second.
 KILLED = """
 import os, signal
-from blindsr_jax import checkpoints
+from blindsr_jax.runs import checkpoints
 save, calls = checkpoints.save, []
 def killed(*args, **options):
     calls.append(args)
@@ -27,7 +28,7 @@ checkpoints.save = killed
 # A device that holds one image at a time; and numbers that no solver survives.
 ONE = """
 import jax
-from blindsr_jax import pipeline
+from blindsr_jax.runs import pipeline
 solve_group = pipeline.solve_group
 def one(trials, *args, **options):
     if len(trials) > 1:

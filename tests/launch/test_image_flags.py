@@ -5,9 +5,9 @@ import PIL.Image
 import pytest
 
 from blindsr_jax import io
-from blindsr_jax.flip_test import flipped
+from blindsr_jax.imaging.problem import make_spec
+from blindsr_jax.inference.kernel_flip import flipped
 from blindsr_jax.kernels import geometry
-from blindsr_jax.problem import make_spec
 from tests.launch.commands import command, forked, read_json, usage_error
 from tests.launch.conftest import levels
 

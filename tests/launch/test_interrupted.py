@@ -8,7 +8,7 @@ import time
 import PIL.Image
 import pytest
 
-from blindsr_jax import locks
+from blindsr_jax.runs import locks
 from tests.launch.commands import TINY, command, read_json, usage_error
 from tests.launch.conftest import levels
 
@@ -17,27 +17,29 @@ KINDS = ("images", "inputs", "kernels", "figures")
 # In the process of a launch whose calls are whole chunks: a signal in the middle of the second image, in a chunk.
 SIGNAL = """
 import os, signal
-from blindsr_jax import keeper, pace
+from blindsr_jax.runs import group_checkpoint
+from blindsr_jax.solvers import pace
 pace.Pace.steps = lambda self, stage, most: most
-save, calls = keeper.Keeper.save, []
+save, calls = group_checkpoint.Keeper.save, []
 def signalled(self, progress):
     calls.append(self)
     if len(calls) == {call}:
         os.kill(os.getpid(), signal.{name})
     save(self, progress)
-keeper.Keeper.save = signalled
+group_checkpoint.Keeper.save = signalled
 """
 # Steps that seem to take seconds, and a signal in the third of a chunk of fifty.
 SLOW = """
 import os, signal
-from blindsr_jax import keeper, pace
-note, save = pace.Pace.note, keeper.Keeper.save
+from blindsr_jax.runs import group_checkpoint
+from blindsr_jax.solvers import pace
+note, save = pace.Pace.note, group_checkpoint.Keeper.save
 pace.Pace.note = lambda self, stage, steps, seconds: note(self, stage, steps, 7.0 * steps)
 def signalled(self, progress):
     if progress.step == 3:
         os.kill(os.getpid(), signal.{name})
     save(self, progress)
-keeper.Keeper.save = signalled
+group_checkpoint.Keeper.save = signalled
 """
 FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))"
 VANISH = """

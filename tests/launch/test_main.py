@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from blindsr_jax.config import config_folder
-from blindsr_jax.main import commands, expand
+from blindsr_jax.runs.main import commands, expand
 from tests.launch.commands import ENV, ROOT, read_json
 from tests.launch.conftest import levels
 
@@ -37,7 +37,7 @@ def test_words_become_flags(words, expected):
 
 
 def blindsr(*words, cwd):
-    code = "from blindsr_jax.main import main; main()"
+    code = "from blindsr_jax.runs.main import main; main()"
     env = ENV | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code, *words], cwd=cwd, env=env, capture_output=True, text=True)
     return done.returncode, done.stdout, done.stderr

@@ -5,8 +5,8 @@ import PIL.Image
 import pytest
 
 from blindsr_jax import io
-from blindsr_jax.degradation import degrade
-from blindsr_jax.metrics import kernel_mean_error
+from blindsr_jax.evaluation.metrics import kernel_mean_error
+from blindsr_jax.imaging.degradation import degrade
 from tests.launch.commands import command, forked, usage_error
 from tests.launch.conftest import levels
 

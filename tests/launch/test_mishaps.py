@@ -11,7 +11,8 @@ from tests.launch.test_interrupted import outputs
 # Drawing figures would take most of the time; one file has numbers that no solver survives.
 BEFORE = """
 import numpy as np
-from blindsr_jax import io, report
+from blindsr_jax import io
+from blindsr_jax.runs import report
 report.write_figure = lambda path, **_: io.write_bytes(path, b"figure")
 read = io.read_image
 def read_image(path, **options):
@@ -73,10 +74,10 @@ def test_the_other_thirty_five_are_those_of_a_clean_run(runs):
 
 
 # The first image would need too much; another finds that out on the way.
-LITTLE = "from blindsr_jax import memory; memory.available = lambda: 1e5"
+LITTLE = "from blindsr_jax.solvers import memory; memory.available = lambda: 1e5"
 EXHAUSTED = """
 import jax
-from blindsr_jax import pipeline
+from blindsr_jax.runs import pipeline
 def solve_group(*args, **options):
     raise jax.errors.JaxRuntimeError("%s: Out of memory allocating 123 bytes.")
 pipeline.solve_group = solve_group

@@ -111,7 +111,8 @@ def test_an_output_that_no_record_names_is_refused_in_a_folder_of_ours(ours, tmp
 # In the process of a launch: a kill when the outputs of the second image are half written.
 KILL = """
 import os, signal
-from blindsr_jax import files, io
+from blindsr_jax import io
+from blindsr_jax.io import files
 write, calls = io.write_kernel, []
 def killed(*args):
     calls.append(args)

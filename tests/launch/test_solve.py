@@ -13,8 +13,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from blindsr_jax import io, workdir
-from blindsr_jax.problem import make_spec
+from blindsr_jax import io
+from blindsr_jax.imaging.problem import make_spec
+from blindsr_jax.runs import workdir
 from tests.launch.commands import ENV, ROOT, TINY, command, launch, python, read_json
 from tests.launch.conftest import BAD, GOOD, KINDS, KINDS_16, H, W
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from blindsr_jax import io
-from blindsr_jax.diffusion import weights
+from blindsr_jax.weights import diffusion
 from tests.launch.commands import command, forked, read_json, usage_error
 from tests.launch.trainings import Training, check_going_on, images, metrics
 
@@ -54,7 +54,7 @@ def test_outputs(run, train):
     assert run.code == 0, run
     assert "left out: cannot read" in run.out and "broken.png" in run.out
     folder = train.place / "one"
-    config, _ = weights.read(folder / "prior.npz")
+    config, _ = diffusion.read(folder / "prior.npz")
     assert config.model_channels == 4 and config.out_channels == 6
     note, lines = read_json(folder, "prior.json"), metrics(folder, 2)
     assert "psnr_25" not in lines[0]
@@ -67,7 +67,7 @@ def test_outputs(run, train):
 @pytest.mark.long
 def test_a_stopped_training_goes_on_bit_for_bit(run, train, cached):
     assert run.code == 0, run
-    check_going_on(train, cached, lambda folder: weights.read(folder / "prior.npz")[1], epochs=2)
+    check_going_on(train, cached, lambda folder: diffusion.read(folder / "prior.npz")[1], epochs=2)
 
 
 def test_refusals(train):

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from blindsr_jax.evidence import weights
+from blindsr_jax.weights import evidence
 from tests.launch.commands import command, forked, read_json
 from tests.launch.trainings import Training, check_going_on, images, metrics
 
@@ -44,7 +44,7 @@ def run(train, cached):
 def test_outputs(run, train):
     assert run.code == 0, run
     folder = train.place / "one"
-    found = weights.read(folder / "evidence.npz")
+    found = evidence.read(folder / "evidence.npz")
     assert (found.scale, found.kernel_size, found.channels, found.window) == (2, 5, 2, 10)
     assert found.families == ("gaussian", "line")
     note, lines = read_json(folder, "evidence.json"), metrics(folder, 3)
@@ -58,7 +58,7 @@ def test_outputs(run, train):
 
 def test_a_stopped_training_goes_on_bit_for_bit(run, train, cached):
     assert run.code == 0, run
-    check_going_on(train, cached, lambda folder: weights.read(folder / "evidence.npz").params, epochs=3)
+    check_going_on(train, cached, lambda folder: evidence.read(folder / "evidence.npz").params, epochs=3)
 
 
 def test_refusals(train):

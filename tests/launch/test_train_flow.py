@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from blindsr_jax import io
-from blindsr_jax.flows import weights
+from blindsr_jax.weights import flow as flow_weights
 from tests.launch.commands import command, forked, read_json, usage_error
 from tests.launch.trainings import Training, check_going_on, metrics
 
@@ -33,7 +33,7 @@ def runs(train, cached):
 def test_outputs(runs, train):
     assert runs[0].code == 0, runs[0]
     folder = train.place / "one"
-    flow, scale = weights.read(folder / "flow.npz")
+    flow, scale = flow_weights.read(folder / "flow.npz")
     assert scale == 1 and flow.params.beta.shape == (1, 49)
     note, lines = read_json(folder, "flow.json"), metrics(folder, 3)
     best = max(line["validation"] for line in lines)
@@ -44,8 +44,8 @@ def test_outputs(runs, train):
 
 def test_a_stopped_training_goes_on_bit_for_bit(runs, train, cached):
     assert runs[1].code == 0 and "3 of 3 epochs were done before" in runs[1].out, runs[1]
-    module = "blindsr_jax.flows.train"
-    check_going_on(train, cached, lambda folder: weights.read(folder / "flow.npz")[0], epochs=3, module=module)
+    module = "blindsr_jax.training.flow"
+    check_going_on(train, cached, lambda folder: flow_weights.read(folder / "flow.npz")[0], epochs=3, module=module)
 
 
 def test_refusals(runs, train, tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from blindsr_jax.kenet import weights
+from blindsr_jax.weights import kenet
 from tests.launch.commands import forked, read_json
 from tests.launch.trainings import Training, check_going_on, images, metrics
 
@@ -40,7 +40,7 @@ def test_outputs(run, train):
     assert run.code == 0, run
     assert "left out" in run.out and "broken.png" in run.out
     folder = train.place / "one"
-    found = weights.read(folder / "kenet.npz")
+    found = kenet.read(folder / "kenet.npz")
     assert (found.scale, found.kernel_size, found.channels, found.hidden) == (2, 5, 2, 8)
     assert found.families == ("gaussian", "line")
     note, lines = read_json(folder, "kenet.json"), metrics(folder, 3)
@@ -55,7 +55,7 @@ def test_outputs(run, train):
 
 def test_a_stopped_training_goes_on_bit_for_bit(run, train, cached):
     assert run.code == 0, run
-    check_going_on(train, cached, lambda folder: weights.read(folder / "kenet.npz").params, epochs=3)
+    check_going_on(train, cached, lambda folder: kenet.read(folder / "kenet.npz").params, epochs=3)
 
 
 def test_refusals(run, train):

@@ -3,8 +3,8 @@
 import PIL.Image
 import pytest
 
-from blindsr_jax import usrnet_weights
 from blindsr_jax.networks.usrnet import UsrnetConfig
+from blindsr_jax.weights import usrnet
 from tests.launch.commands import forked, read_json
 from tests.launch.trainings import Training, check_going_on, images, metrics
 
@@ -44,7 +44,7 @@ def run(train, cached):
 def test_outputs(run, train):
     assert run.code == 0, run
     folder = train.place / "one"
-    assert usrnet_weights.read(folder / "usrnet.npz").config == UsrnetConfig((4, 6), 1, 4, 1, 2)
+    assert usrnet.read(folder / "usrnet.npz").config == UsrnetConfig((4, 6), 1, 4, 1, 2)
     note, lines = read_json(folder, "usrnet.json"), metrics(folder, 2)
     names = {"psnr_x1", "psnr_x2"}
     assert names <= set(lines[1]) and not names & set(lines[0])
@@ -57,7 +57,7 @@ def test_outputs(run, train):
 @pytest.mark.long
 def test_a_stopped_training_goes_on_bit_for_bit(run, train, cached):
     assert run.code == 0, run
-    check_going_on(train, cached, lambda folder: usrnet_weights.read(folder / "usrnet.npz").params, epochs=2)
+    check_going_on(train, cached, lambda folder: usrnet.read(folder / "usrnet.npz").params, epochs=2)
 
 
 def test_refusals(run, train):

@@ -3,11 +3,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from blindsr_jax.degradation import correlate
+from blindsr_jax.imaging.conv import conv2d
+from blindsr_jax.imaging.degradation import correlate
 from blindsr_jax.networks import kernelgan
-from blindsr_jax.networks.conv import conv2d
 from tests import golden
-from tests.estimators import released
+from tests.methods.estimators import released
 
 
 def stacked(weights, x):

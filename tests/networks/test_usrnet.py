@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from blindsr_jax import conversion, usrnet_weights
+from blindsr_jax.imaging.problem import make_spec
 from blindsr_jax.networks.usrnet import Parameters, USRNet, UsrnetConfig, first_image
-from blindsr_jax.problem import make_spec
+from blindsr_jax.weights import convert, usrnet
 from tests import golden
 
 TINY = UsrnetConfig(widths=(4, 6), blocks=1, hidden=5, iterations=2)
@@ -17,10 +17,10 @@ TINY = UsrnetConfig(widths=(4, 6), blocks=1, hidden=5, iterations=2)
 @pytest.fixture(scope="module")
 def released(tmp_path_factory):
     tensors = golden.load("USRNet_tiny")
-    assert conversion.check(tensors) == "usrnet_tiny"
+    assert convert.check(tensors) == "usrnet_tiny"
     path = tmp_path_factory.mktemp("usrnet") / "tiny.npz"
-    path.write_bytes(conversion.plain_bytes(tensors))
-    return usrnet_weights.read(path)
+    path.write_bytes(convert.plain_bytes(tensors))
+    return usrnet.read(path)
 
 
 @functools.partial(jax.jit, static_argnames=("config", "spec"))
@@ -76,12 +76,12 @@ def params():
 
 
 def test_a_network_comes_back_from_its_file(params, tmp_path):
-    (tmp_path / "a.npz").write_bytes(usrnet_weights.to_bytes(params))
-    found = usrnet_weights.read(tmp_path / "a.npz")
+    (tmp_path / "a.npz").write_bytes(usrnet.to_bytes(params))
+    found = usrnet.read(tmp_path / "a.npz")
     assert found.config == TINY
     jax.tree.map(np.testing.assert_array_equal, found.params, params)
-    (tmp_path / "b.npz").write_bytes(usrnet_weights.to_bytes(params, half=True))
-    half = usrnet_weights.read(tmp_path / "b.npz").params
+    (tmp_path / "b.npz").write_bytes(usrnet.to_bytes(params, half=True))
+    half = usrnet.read(tmp_path / "b.npz").params
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6), half, params)
 
 
@@ -98,28 +98,28 @@ def test_a_network_comes_back_from_its_file(params, tmp_path):
 )
 def test_bad_files_are_one_sentence(params, tmp_path, name, value, message):
     path = tmp_path / "a.npz"
-    path.write_bytes(usrnet_weights.to_bytes(params))
+    path.write_bytes(usrnet.to_bytes(params))
     with np.load(path) as archive:
         arrays = dict(archive) | {name: value}
     np.savez(path, **{name: value for name, value in arrays.items() if value is not None})
     with pytest.raises(ValueError, match=message) as error:
-        usrnet_weights.read(path)
+        usrnet.read(path)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_missing_and_damaged_files(params, tmp_path):
     with pytest.raises(ValueError, match="no such file"):
-        usrnet_weights.read(tmp_path / "none.npz")
-    for content in (b"", b"text", usrnet_weights.to_bytes(params)[:-30]):
+        usrnet.read(tmp_path / "none.npz")
+    for content in (b"", b"text", usrnet.to_bytes(params)[:-30]):
         (tmp_path / "a.npz").write_bytes(content)
         with pytest.raises(ValueError, match="not a complete .npz file"):
-            usrnet_weights.read(tmp_path / "a.npz")
+            usrnet.read(tmp_path / "a.npz")
 
 
 def test_no_shipped_network_is_one_sentence(monkeypatch, tmp_path):
-    monkeypatch.setattr(usrnet_weights, "FOLDER", tmp_path)
+    monkeypatch.setattr(usrnet, "FOLDER", tmp_path)
     with pytest.raises(ValueError, match="no trained USRNet is shipped"):
-        usrnet_weights.load(None)
+        usrnet.load(None)
 
 
 @pytest.mark.parametrize("scale, size", [(1, 3), (2, 5), (4, 5), (3, 3)])
@@ -135,7 +135,7 @@ def test_the_first_image_lies_over_the_lr_image(scale, size):
 
 def test_the_shipped_network():
     """It is read, and its note says that it beats the nearest-neighbour enlargement at each scale."""
-    assert usrnet_weights.load(None).config == UsrnetConfig(iterations=3)
-    note = json.loads((usrnet_weights.FOLDER / "usrnet.json").read_text())
+    assert usrnet.load(None).config == UsrnetConfig(iterations=3)
+    note = json.loads((usrnet.FOLDER / "usrnet.json").read_text())
     for scale in (1, 2, 3, 4):
         assert note["validation"][f"psnr_x{scale}"] > note["nearest"][f"psnr_x{scale}"] + 1

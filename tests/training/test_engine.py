@@ -59,7 +59,7 @@ def test_an_unknown_schedule():
 # In a process of its own, as the number of devices is fixed when jax starts.
 SPLIT = """
 import numpy as np
-from blindsr_jax.batch import device_mesh
+from blindsr_jax.solvers.batch import device_mesh
 from tests.training.test_engine import run
 mesh = device_mesh()
 assert mesh.size == 4

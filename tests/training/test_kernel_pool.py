@@ -3,9 +3,9 @@
 import jax
 import numpy as np
 
+from blindsr_jax.imaging.problem import make_spec
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.family import load_family, mixture
-from blindsr_jax.problem import make_spec
 from blindsr_jax.training import kernel_pool
 
 SPEC = make_spec(scale=3, kernel_size=11)

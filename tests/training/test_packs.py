@@ -4,7 +4,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from blindsr_jax import cli, io
+from blindsr_jax import io
+from blindsr_jax.runs import cli
 from blindsr_jax.training import driver, packs
 
 

@@ -1,4 +1,0 @@
-"""Estimators: an LR image alone gives the blur kernel. One file each.
-
-A file defines `build(spec, **options) -> Solver`; the kernel is `State.estimate`, of the spec's size and centre.
-"""

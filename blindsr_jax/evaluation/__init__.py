@@ -1,0 +1,1 @@
+"""Scores of results against the truth, and tables of them."""

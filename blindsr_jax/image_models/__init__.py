@@ -1,8 +1,0 @@
-"""Image halves: what stands for the sharp image in a joint solver, and how it moves. One file each.
-
-A file defines `build(spec, **options) -> ImageModel`; a config names the file.
-"""
-
-from blindsr_jax.image_models.base import ImageInfo, ImageModel
-
-__all__ = ["ImageInfo", "ImageModel"]

@@ -1,0 +1,1 @@
+"""Methods: everything that a config can name, and how it is put together into a `Solver`."""

@@ -1,0 +1,272 @@
+"""From a config to a solver: names in a config are names of files, in `image_models`, `estimators` and so on."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Mapping
+from typing import Any
+
+from blindsr_jax.config import rules
+from blindsr_jax.imaging.problem import Spec, make_spec
+from blindsr_jax.kernels.family import KernelFamily, find_family, load_family, mixture
+from blindsr_jax.methods.interfaces import ImageModel, KernelModel, Solver
+from blindsr_jax.methods.joint import joint
+from blindsr_jax.methods.sequence import sequence, started_by
+
+_PACKAGES = {
+    "image.name": "image_models",
+    "kernel.name": "kernel_models",
+    "estimator": "estimators",
+    "restorer": "restorers",
+    "kernel_init": "estimators",
+}
+_HALVES = {"image": "image.name", "kernel": "kernel.name"}  # where the options of a part stand, and its name
+_STAGES = {"estimators": "estimator", "restorers": "restorer"}
+
+
+def _has_build(name: str) -> bool:
+    return hasattr(importlib.import_module(name), "build")
+
+
+def _load(where: str, name: str, *, besides: tuple[str, ...] = ()):
+    """The module that the value `config.WHERE` names, or a ValueError that lists what there is."""
+    package = f"blindsr_jax.methods.{_PACKAGES[where]}"
+    parent = importlib.import_module(package)
+    known = [m.name for m in pkgutil.iter_modules(parent.__path__)]
+    if name in known and _has_build(f"{package}.{name}"):
+        return importlib.import_module(f"{package}.{name}")
+    known = sorted([m for m in known if _has_build(f"{package}.{m}")] + list(besides))
+    raise ValueError(f"config.{where} is {name!r}, expected one of {', '.join(known)}")
+
+
+def part_rules(where: str, name: str) -> dict[str, rules.Rule | None]:
+    """The options of a part that a config can set, each with its rule.
+
+    Args:
+      where: a key of `_PACKAGES`, which says what kind of part it is.
+      name: of the part.
+
+    Raises:
+      ValueError: there is no such part; one sentence.
+    """
+    found = rules.options_of(_load(where, name).build)
+    return found if where in _HALVES.values() else {**found, "num_steps": rules.STEPS}
+
+
+def family_rules(name: str) -> dict[str, rules.Rule | None]:
+    """The options of a kernel family, see `part_rules`."""
+    return rules.options_of(find_family(name))
+
+
+def check_options(config: Mapping[str, Any]) -> None:
+    """Checks the options of all parts that a config names, whether or not it uses them.
+
+    Raises:
+      ValueError: an unknown part or option, or a value out of range; one sentence.
+    """
+    for half, where in _HALVES.items():
+        options = {name: value for name, value in config[half].items() if name != "name"}
+        rules.check(options, part_rules(where, config[half]["name"]), f"{half}.")
+    for role, where in _STAGES.items():
+        for name, options in config.get(role, {}).items():
+            if options:
+                rules.check(options, part_rules(where, name), f"{role}.{name}.")
+    _check_families(config["prior"])
+
+
+def rate_options(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The learning rates of the parts that a config uses, as names below `config`: 'image.learning_rate'."""
+    if config.get("restorer") is None:
+        places = {half: part_rules(where, config[half]["name"]) for half, where in _HALVES.items()}
+    else:
+        chosen = {role: (where, config[where]) for role, where in _STAGES.items() if config[where] != "given"}
+        places = {f"{role}.{part[1]}": part_rules(*part) for role, part in chosen.items()}
+    return tuple(
+        f"{place}.{name}" for place, found in places.items() for name, rule in found.items() if rule is rules.RATE
+    )
+
+
+def _check_families(prior: Mapping[str, Any]) -> None:
+    for name, options in prior.items():
+        if name not in ("families", "weights"):
+            rules.check(_chosen(options), family_rules(name), f"prior.{name}.")
+
+
+def _chosen(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a family without those that are left to it."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def build_spec(config: Mapping[str, Any], scale: int) -> Spec:
+    """The static part of a problem from a config and a scale.
+
+    Raises:
+      ValueError: a value is out of range; one sentence.
+    """
+    names = ("kernel_size", "boundary", "kernel_center")
+    return make_spec(scale=scale, **{name: config[name] for name in names})
+
+
+def build_family(prior: Mapping[str, Any], spec: Spec) -> KernelFamily:
+    """The kernel family that a config names: one family or a mixture.
+
+    Args:
+      prior: `families` (names), `weights` (None or one a family), and for each family an optional mapping of options.
+      spec: the problem's static part.
+
+    Raises:
+      ValueError: an unknown family or option, or a bad value; one sentence.
+    """
+    place = {"scale": spec.scale, "kernel_size": spec.kernel_size, "kernel_center": spec.kernel_center}
+
+    _check_families(prior)
+    members = [load_family(name, **place, **_chosen(prior.get(name, {}))) for name in prior["families"]]
+    if not members:
+        raise ValueError("config.prior.families is empty, expected at least one family")
+    if len(members) == 1:
+        return members[0]
+    return mixture(tuple(members), prior.get("weights"))
+
+
+RETRY_STEP = 0.3  # the learning rates of a second try, in those of the first
+
+
+def _scaled(function, options: Mapping[str, Any], factor: float) -> dict[str, Any]:
+    """Options with the learning rate, given or default, times a factor; as they are for a half that has none."""
+    rate = inspect.signature(function).parameters.get("learning_rate")
+    return (
+        dict(options) if rate is None else {**options, "learning_rate": factor * options.get(rate.name, rate.default)}
+    )
+
+
+def build_image_model(config: Mapping[str, Any], spec: Spec, *, rate_factor: float = 1.0) -> ImageModel:
+    """The image half that a config describes, its learning rate times a factor.
+
+    Raises:
+      ValueError: an unknown name or a bad value; one sentence.
+    """
+    options = dict(config["image"])
+    build = _load("image.name", options.pop("name")).build
+    if "num_steps" in inspect.signature(build).parameters:
+        options["num_steps"] = config["num_steps"]
+    return build(spec, **_scaled(build, options, rate_factor))
+
+
+def build_kernel_model(config: Mapping[str, Any], spec: Spec, *, rate_factor: float = 1.0) -> KernelModel:
+    """The kernel half that a config describes, see `build_image_model`."""
+    options = dict(config["kernel"])
+    build = _load("kernel.name", options.pop("name")).build
+    if "family" in inspect.signature(build).parameters:
+        options["family"] = build_family(config["prior"], spec)
+    return build(spec, **_scaled(build, options, rate_factor))
+
+
+def _build_stage(config: Mapping[str, Any], where: str, spec: Spec, num_steps: int) -> Solver:
+    """An estimator or a restorer."""
+    name = config[where]
+    build = _load(where, name).build
+    options = dict(config["restorers" if where == "restorer" else "estimators"].get(name, {}))
+    parameters = inspect.signature(build).parameters
+    options.pop("num_steps", None)
+    if "num_steps" in parameters:
+        options["num_steps"] = num_steps
+    if "family" in parameters:
+        options["family"] = build_family(config["prior"], spec)
+    return build(spec, **options)
+
+
+def _default_steps(config: Mapping[str, Any], where: str) -> int:
+    """How many steps a stage takes: what the config says, or the default of its `build`, or NUM_STEPS, or one."""
+    name = config[where]
+    module = _load(where, name, besides=("given",))
+    options = config["restorers" if where == "restorer" else "estimators"].get(name, {})
+    own = inspect.signature(module.build).parameters.get("num_steps")
+    return options.get("num_steps") or (getattr(module, "NUM_STEPS", 1) if own is None else own.default)
+
+
+def stage_steps(config: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Steps of the estimator (0: the kernel is given) and of the restorer; None for a joint solver.
+
+    Chunks are of one length, so a stage of several steps takes some more, up to a whole number of chunks.
+
+    Raises:
+      ValueError: an unknown name or a bad value of any part, or one of the two without the other.
+    """
+    check_options(config)
+    estimator, restorer = config.get("estimator"), config.get("restorer")
+    if estimator is None and restorer is None:
+        return None
+    if estimator is None or restorer is None:
+        missing = "estimator" if estimator is None else "restorer"
+        raise ValueError(f"config.{missing} is not given, expected config.estimator and config.restorer or neither")
+    first = 0 if estimator == "given" else _default_steps(config, "estimator")
+    second = _default_steps(config, "restorer")
+    rest = -(first + second) % config["chunk_steps"] if first + second > config["chunk_steps"] else 0
+    return (first + rest, second) if first > 1 else (first, second + rest)
+
+
+def build_estimator(config: Mapping[str, Any], spec: Spec) -> Solver:
+    """The estimator of a config alone.
+
+    Raises:
+      ValueError: the config names none, or one of several steps; one sentence.
+    """
+    if config.get("estimator") in (None, "given") or _default_steps(config, "estimator") > 1:
+        raise ValueError(f"config.estimator is {config.get('estimator')!r}, expected an estimator of one step: kenet")
+    return _build_stage(config, "estimator", spec, 1)
+
+
+def give_kernel(config: Any) -> None:
+    """Makes a config (a ConfigDict, in place) non-blind: its kernel is the one that a solve is given."""
+    config.kernel_init = None
+    if config.get("estimator") is None:
+        config.kernel = type(config)({"name": "given"})
+    else:
+        config.estimator = "given"
+
+
+def num_steps(config: Mapping[str, Any]) -> int:
+    """Steps of a whole solve; raises ValueError as `stage_steps` does."""
+    stages = stage_steps(config)
+    return config["num_steps"] if stages is None else sum(stages)
+
+
+def build_solver(config: Mapping[str, Any], spec: Spec) -> Solver:
+    """The solver that a config describes. Make it once a spec: programs are compiled once a solver and shape.
+
+    Its `retry` is the same method with RETRY_STEP times the learning rates.
+
+    Args:
+      config: `image` and `kernel` (each a `name` and options), `prior`, `ssim_steps` and the like, or `estimator` and
+        `restorer`.
+      spec: the problem's static part.
+
+    Raises:
+      ValueError: an unknown name or a bad value; one sentence.
+    """
+
+    stages = stage_steps(config)
+    if stages is not None:
+        restorer = _build_stage(config, "restorer", spec, stages[1])
+        if not stages[0]:
+            return restorer._replace(num_steps=stages[1])
+        estimator = _build_stage(config, "estimator", spec, stages[0])
+        return sequence(estimator, restorer, estimator_steps=stages[0], num_steps=sum(stages))
+
+    def compose(factor, retry=None):
+        return joint(
+            build_image_model(config, spec, rate_factor=factor),
+            build_kernel_model(config, spec, rate_factor=factor),
+            ssim_steps=config["ssim_steps"],
+            averaging=config["averaging"],
+            kernel_steps=config["kernel_steps"],
+            num_steps=config["num_steps"],
+            retry=retry,
+        )
+
+    solver = compose(1.0, retry=compose(RETRY_STEP))
+    if config.get("kernel_init") is None:
+        return solver
+    if _default_steps(config, "kernel_init") > 1:
+        raise ValueError(f"config.kernel_init is {config['kernel_init']!r}, expected an estimator of one step: kenet")
+    return started_by(_build_stage(config, "kernel_init", spec, 1), solver)

@@ -1,0 +1,248 @@
+"""KernelGAN: the kernel under which the LR image, once more downsampled, looks like itself (Bell-Kligler et al. 2019).
+
+A linear generator downsamples crops of the LR image by two; a discriminator sees 7 x 7 patches and tells them from
+those of the LR image. The generator is one convolution (networks.kernelgan), whose kernel is the estimate.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from blindsr_jax.config import rules
+from blindsr_jax.imaging.degradation import correlate
+from blindsr_jax.imaging.losses import mse
+from blindsr_jax.imaging.problem import Problem, Spec
+from blindsr_jax.inference.self_similarity import mean_kernels
+from blindsr_jax.kernels.family import KernelFamily
+from blindsr_jax.kernels.placement import soft_threshold
+from blindsr_jax.methods.estimators import base, crops, gan_losses
+from blindsr_jax.methods.estimators.base import SIZE, SMALLEST_SIDE
+from blindsr_jax.methods.interfaces import Solver, State
+from blindsr_jax.methods.kernel_models.base import round_kernel
+from blindsr_jax.networks.kernelgan import Discriminator, implied_kernel, init_generator
+
+NUM_STEPS = 1200  # the release: 3000
+CENTER = 6.5  # (k + s) / 2 - 1: what comes out lies over what went in
+_STEADY = 3  # steps near the bicubic image before its weight falls
+
+
+class Balance(NamedTuple):
+    """The weights of the generator's losses that change."""
+
+    bicubic: jax.Array  # ()
+    center: jax.Array  # ()
+    sparsity: jax.Array  # ()
+    near: jax.Array  # () int32, steps in a row near the bicubic image, up to 3; 3 stays
+
+
+class GanState(NamedTuple):
+    """State of the game."""
+
+    generator: tuple[jax.Array, ...]  # (n, n, ci, co) a layer
+    discriminator: Mapping[str, Any]  # 'params' and 'spectral'
+    opts: tuple[optax.OptState, optax.OptState]  # of both
+    balance: Balance
+    tables: tuple[jax.Array, jax.Array]  # of crops.crop_tables
+    first: jax.Array | None  # (SIZE, SIZE), the kernel that the generator is drawn to
+    rest: jax.Array | None  # (k, k) of base.unexplained
+
+
+def first_balance(dtype: jnp.dtype) -> Balance:
+    """Until the image is near the bicubic one, that counts most; centre and sparsity do not count."""
+    zero = jnp.zeros((), dtype)
+    return Balance(zero + 5, zero, zero, jnp.int32(0))
+
+
+def next_balance(
+    balance: Balance, bicubic: jax.Array, i: jax.Array, *, near: float, sparsity: float = 5.0, every: int = 200
+) -> Balance:
+    """What the weights are after step `i`.
+
+    Once three steps in a row were near the bicubic image, its weight falls to a hundredth in each step divisible by
+    `every`, down to 5e-6; as soon as it is below 5e-3, centre and sparsity count.
+
+    Args:
+      balance: of step `i`.
+      bicubic: () of `gan_losses.bicubic_loss`.
+      i: () int32, from 0.
+      near: what counts as near.
+      sparsity: its weight from then on.
+      every: see above.
+    """
+    steady = balance.near >= _STEADY
+    count = jnp.where(steady, balance.near, jnp.where((bicubic < near) & (i > 0), balance.near + 1, 0))
+    falls = steady & (i % every == 0)
+    weight = jnp.where(falls, jnp.maximum(balance.bicubic / 100, 5e-6), balance.bicubic)
+    late = weight < 5e-3
+    return Balance(weight, jnp.where(late, 1, balance.center), jnp.where(late, sparsity, balance.sparsity), count)
+
+
+def generator_loss(
+    weights: tuple[jax.Array, ...],
+    discriminator: Callable,
+    crop: jax.Array,
+    balance: Balance,
+    *,
+    sum_weight: float = 0.5,
+    first: jax.Array | None = None,
+    pull: float = 0.0,
+    legacy: bool = False,
+) -> tuple[jax.Array, tuple]:
+    """The generator's loss.
+
+    Args:
+      weights: of the generator.
+      discriminator: (h, w, 3) in [-1, 1] -> (map of [0, 1], anything).
+      crop: (H, W, 3) in [-1, 1].
+      balance: weights of the losses that change.
+      sum_weight: of the kernel's sum.
+      first: (SIZE, SIZE) a kernel whose image takes the place of the bicubic one, or None.
+      pull: weight of the squared distance from it.
+      legacy: see `gan_losses.halve`.
+
+    Returns:
+      The loss, and a tuple: the game's part of it, the bicubic loss, the kernel's part, the small image and what
+      else the discriminator gave.
+    """
+    kernel = implied_kernel(weights)
+    small = correlate(crop, kernel, scale=2)
+    judged, rest = discriminator(small)
+    game = gan_losses.gan_loss(judged, True)
+    if first is None:
+        bicubic = gan_losses.bicubic_loss(small, crop, legacy=legacy)
+    else:
+        bicubic = mse(small, correlate(crop, first, scale=2))
+    shape = sum_weight * gan_losses.sum_loss(kernel) + 0.5 * gan_losses.boundary_loss(kernel)
+    shape = shape + balance.center * gan_losses.center_loss(kernel, CENTER)
+    shape = shape + balance.sparsity * gan_losses.sparsity_loss(kernel)
+    if first is not None:
+        shape = shape + pull * jnp.sum((kernel - first) ** 2)
+    return game + balance.bicubic * bicubic + shape, (game, bicubic, shape, small, rest)
+
+
+def build(
+    spec: Spec,
+    *,
+    family: KernelFamily | None = None,
+    pull: Annotated[float, rules.WEIGHT] = 1000.0,
+    learning_rate: Annotated[float, rules.RATE] = 6e-4,
+    decay_every: Annotated[int, rules.STEPS] = 400,
+    crop: Annotated[int, rules.whole(SMALLEST_SIDE, 4096)] = 48,
+    near: Annotated[float, rules.number(0, 4)] = 0.02,
+    sum_weight: Annotated[float, rules.WEIGHT] = 5.0,
+    sparsity_weight: Annotated[float, rules.WEIGHT] = 5.0,
+    num_kept: Annotated[int | None, rules.optional(rules.whole(1, SIZE**2))] = None,
+    noise_std: Annotated[tuple[float, float], rules.pair(rules.NOISE)] = (2 / 255, 2 / 255),
+    recolour: bool = True,
+    legacy: bool = False,
+) -> Solver:
+    """One step is one step of the generator and one of the discriminator, each on one crop.
+
+    Beyond the paper, the generator is drawn to the kernel of `inference.self_similarity`: alone, the game finds the
+    width of a blur only roughly and its direction hardly in images of some 60 pixels, and adds noise to the kernel.
+
+    Meant for about 3 `decay_every` steps. The release has 3000 steps, learning_rate 2e-4, decay_every 750, crop 64,
+    near 0.4, sum_weight 0.5, pull 0, num_kept 40, noise_std (2 / 255, 1 / 255) and recolour False; with that sum_weight
+    some kernels vanish, and smaller crops, recoloured, keep the discriminator from knowing a small image by heart.
+
+    Args:
+      spec: the problem's static part; scale 2 or 4.
+      family: where the kernels come from among which the first one is sought, `config.prior`.
+      pull: of the first kernel; 0 does without it.
+      learning_rate: of Adam with beta 0.5 and 0.999, for both.
+      decay_every: steps after which the learning rate falls to a tenth, three times at most.
+      crop: side of the generator's crops, in LR pixels; smaller where the image is.
+      near: mean squared difference, of values in [-1, 1], that counts as near the bicubic image. The release has its
+        larger one for three colours that it sums by mistake.
+      sum_weight: of the loss that keeps the kernel's sum at 1.
+      sparsity_weight: of the sparsity of the kernel, once it counts.
+      num_kept: entries of the kernel that survive a last thresholding at least, which takes noise off and narrows wide
+        kernels; None only cuts off what is negative.
+      noise_std: of the noise on real and on generated crops, of values in [-1, 1].
+      recolour: see `crops.recolour`.
+      legacy: the release's bicubic loss and gradient map, with their mistakes.
+
+    Raises:
+      ValueError: another scale, crops too small, or a pull without a family; one sentence.
+    """
+    base.check_scale("kernelgan", spec)
+    base.check_pull("kernelgan", pull, family)
+    if crop < SMALLEST_SIDE:
+        raise ValueError(f"the estimator 'kernelgan' has crop {crop}, expected at least {SMALLEST_SIDE}")
+    candidates = base.candidates(family, spec) if pull else None
+    network, adam = Discriminator(), optax.scale_by_adam(b1=0.5, b2=0.999)
+
+    augment = crops.recolour if recolour else lambda key, x: x
+
+    def judge(params, spectral, x):
+        judged, moved = network.apply({"params": params, "spectral": spectral}, x, mutable=["spectral"])
+        return judged, moved["spectral"]
+
+    def move(params, grads, opt, i):
+        rate = learning_rate * 0.1 ** jnp.minimum(i // decay_every, 3)
+        updates, opt = adam.update(grads, opt)
+        return jax.tree.map(lambda p, u: p - rate.astype(u.dtype) * u, params, updates), opt
+
+    def init(key, problem: Problem, kernel=None):
+        del kernel
+        image = base.colour(problem.lr)
+        side = base.crop_side(problem.lr.shape, crop)
+        keys = jax.random.split(key)
+        weights = init_generator(keys[0], image.dtype)
+        small = (side - SIZE) // 2 + 1
+        variables = network.init(keys[1], jnp.zeros((small, small, 3), image.dtype))
+        opts = adam.init(weights), adam.init(variables["params"])
+        tables = crops.crop_tables(image, side, small, legacy=legacy)
+        first = rest = None
+        if candidates is not None:
+            estimate, first = mean_kernels(image, candidates)
+            rest = base.unexplained(estimate, first, spec)
+        state = GanState(weights, variables, opts, first_balance(image.dtype), tables, first, rest)
+        return State((), state, jnp.zeros(problem.canvas_shape, image.dtype), round_kernel(spec, image.dtype))
+
+    def step(key, state: State, problem: Problem, i):
+        game, image = state.kernel_state, 2 * base.colour(problem.lr) - 1
+        side = base.crop_side(problem.lr.shape, crop)
+        small = (side - SIZE) // 2 + 1
+        keys = jax.random.split(jax.random.fold_in(key, i), 7)
+        father = crops.draw_crops(keys[0], image, game.tables[0], side, 1)[0]
+        real = crops.draw_crops(keys[1], image, game.tables[1], small, 1)[0]
+        params, spectral = game.discriminator["params"], game.discriminator["spectral"]
+
+        (_, (loss, bicubic, shape, fake, spectral)), grads = jax.value_and_grad(generator_loss, has_aux=True)(
+            game.generator,
+            lambda x: judge(params, spectral, x),
+            father,
+            game.balance,
+            sum_weight=sum_weight,
+            first=game.first,
+            pull=pull,
+            legacy=legacy,
+        )
+        generator, g_opt = move(game.generator, grads, game.opts[0], i)
+        real, fake = (
+            x + std * jax.random.normal(k, x.shape, x.dtype)
+            for x, std, k in zip((real, fake), noise_std, keys[2:4], strict=True)
+        )
+        real, fake = augment(keys[5], real), augment(keys[6], fake)
+
+        def discriminator_loss(params):
+            on_real, moved = judge(params, spectral, real)
+            on_fake, moved = judge(params, moved, fake)
+            return (gan_losses.gan_loss(on_real, True) + gan_losses.gan_loss(on_fake, False)) / 2, moved
+
+        grads, spectral = jax.grad(discriminator_loss, has_aux=True)(params)
+        params, d_opt = move(params, grads, game.opts[1], i)
+
+        balance = next_balance(game.balance, bicubic, i, near=near, sparsity=sparsity_weight)
+        variables = {"params": params, "spectral": spectral}
+        moved = GanState(generator, variables, (g_opt, d_opt), balance, game.tables, game.first, game.rest)
+        kernel = implied_kernel(generator)
+        kernel = jnp.maximum(kernel, 0) if num_kept is None else soft_threshold(kernel, num_kept)
+        estimate = base.finish(kernel, spec) if game.rest is None else base.carry_over(kernel, game.rest, spec)
+        return State((), moved, state.image, estimate), {"loss": loss, "residual": bicubic, "kernel_loss": shape}
+
+    return Solver(init, step, base.smallest_canvas(spec, SMALLEST_SIDE))

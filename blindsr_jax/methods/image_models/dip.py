@@ -1,0 +1,95 @@
+"""Deep image prior: the image is the output of an untrained network, fitted to one LR image.
+
+Ulyanov et al. 2018; loss and settings of DIP-DKP (Yang et al. 2024).
+"""
+
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import optax
+
+from blindsr_jax.config import rules
+from blindsr_jax.imaging.conv import METHODS
+from blindsr_jax.imaging.degradation import degrade
+from blindsr_jax.imaging.losses import data_loss, hyper_laplacian, mse
+from blindsr_jax.imaging.problem import Problem, Spec
+from blindsr_jax.methods.interfaces import ImageInfo, ImageModel
+from blindsr_jax.networks.layers import PRECISIONS, Compute
+from blindsr_jax.networks.skip import SkipNet, smallest_side
+
+
+class DipState(NamedTuple):
+    """State of the image network."""
+
+    params: Any
+    opt: optax.OptState
+    noise: jax.Array  # (H, W, c), its fixed input
+
+
+def build(
+    spec: Spec,
+    *,
+    channels: Annotated[int, rules.whole(2, 4096)] = 128,
+    skip_channels: Annotated[int, rules.whole(1, 4096)] = 16,
+    levels: Annotated[int, rules.whole(1, 10)] = 5,
+    first_nonlocal: Annotated[int, rules.whole(0, 10)] = 2,
+    learning_rate: Annotated[float, rules.RATE] = 5e-3,
+    gradient_weight: Annotated[float, rules.WEIGHT] = 2e-4,
+    conv: Annotated[str, rules.choice(*METHODS)] = "auto",
+    precision: Annotated[str, rules.choice(*PRECISIONS)] = "float32",
+    checkpoint: bool = False,
+) -> ImageModel:
+    """A DIP image half; the defaults are those of the DIP-DKP release.
+
+    Args:
+      spec: the problem's static part.
+      channels: of the network's maps.
+      skip_channels: of its skip branches.
+      levels: number of halvings.
+      first_nonlocal: first level with a non-local block; `levels` for none.
+      learning_rate: of Adam.
+      gradient_weight: factor of the hyper-Laplacian term, which is divided by the number of LR entries.
+      conv: form of the network's convolutions, see `networks.conv`.
+      precision: of the network's products, 'float32', 'tf32' (a GPU's) or 'bfloat16' (activations and weights as they
+        are used); parameters, statistics, losses and all that concerns the kernel keep the precision of the problem.
+      checkpoint: keep only what lies between the network's levels for the gradient, and compute the rest again. It
+        saves nothing on a CPU, whose compiler finds that the same is computed twice and keeps it.
+
+    Raises:
+      ValueError: an unknown choice, or a form that bfloat16 is too coarse for.
+    """
+    compute = Compute(conv, precision)
+    for name, value, known in (("conv", conv, METHODS), ("precision", precision, PRECISIONS)):
+        if value not in known:
+            raise ValueError(f"config.image.{name} is {value!r}, expected one of {', '.join(known)}")
+    if conv == "winograd" and precision == "bfloat16":
+        raise ValueError("config.image.conv is 'winograd', expected another one with precision 'bfloat16'")
+    optimizer = optax.adam(learning_rate)
+
+    def network(channels_out):
+        return SkipNet(channels, skip_channels, levels, channels_out, first_nonlocal, compute, checkpoint)
+
+    def init(key, problem: Problem):
+        noise_key, net_key = jax.random.split(key)
+        noise = 0.1 * jax.random.uniform(noise_key, problem.canvas_shape, problem.lr.dtype)
+        params = network(noise.shape[-1]).init(net_key, noise)
+        return DipState(params, optimizer.init(params), noise)
+
+    def predict(state, problem):
+        del problem
+        return jax.vjp(lambda p: network(state.noise.shape[-1]).apply(p, state.noise), state.params)
+
+    def update(key, state, image, pullback, kernel, problem, context):
+        del key
+
+        def loss_of(x):
+            prediction = degrade(x, kernel, scale=spec.scale, boundary=spec.boundary)
+            prior = gradient_weight * hyper_laplacian(x) / problem.lr.size
+            return data_loss(prediction, problem.lr, context.use_ssim) + prior, mse(prediction, problem.lr)
+
+        (loss, residual), image_grad = jax.value_and_grad(loss_of, has_aux=True)(image)
+        updates, opt = optimizer.update(pullback(image_grad)[0], state.opt)
+        state = state._replace(params=optax.apply_updates(state.params, updates), opt=opt)
+        return state, ImageInfo(loss, residual)
+
+    return ImageModel(init, predict, update, smallest_side(levels))

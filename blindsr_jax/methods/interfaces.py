@@ -1,0 +1,170 @@
+"""Interfaces of a method: image model, kernel model, solver, and what passes between them.
+
+Who extends the package meets all of them here.
+
+- An **image model** (`methods/image_models/NAME.py`) stands for the sharp image in a joint solver, a **kernel model**
+  (`methods/kernel_models/NAME.py`) for the blur kernel. `methods.joint.joint` composes the two into a solver.
+- An **estimator** (`methods/estimators/NAME.py`) is a solver from an LR image to `State.kernel`; it ignores the kernel
+  that `init` gets. A **restorer** (`methods/restorers/NAME.py`) is a solver from an LR image and a kernel, which its
+  `init` gets, to `State.image`. `methods.sequence.sequence` composes the two.
+
+Each file defines `build(spec, *, OPTIONS)`, which returns the interface; a config names the file and its options.
+Everything is written for one image. `solvers.batch` alone adds a leading axis, by vmap.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from blindsr_jax.imaging.problem import Spec
+
+# What the trace of a step holds: () per key, of the dtype of the problem.
+TRACE_KEYS = (
+    "loss",  # what the image model or the network descends
+    "residual",  # mean squared LR residual
+    "kernel_loss",  # data loss of the kernel model
+)
+
+
+class Weights:
+    """Trained arrays that the programs of a solver take as an argument; as constants they would be compiled in.
+
+    Hashed by identity, so that a solver with weights can stay a static argument.
+    """
+
+    def __init__(self, tree: Any):
+        """Holds a pytree of arrays."""
+        self.tree = tree
+
+
+def weights_args(weights: Any) -> tuple[Any, ...]:
+    """Weights as the last argument of a solver's functions, or no argument for None."""
+    return () if weights is None else (weights,)
+
+
+class StepContext(NamedTuple):
+    """Where a solve stands. The same for every image of a batch."""
+
+    step: jax.Array  # () int32, from 0
+    use_ssim: jax.Array  # () bool: the data loss of this step is 1 - SSIM, else the mean squared error
+
+
+class ImageInfo(NamedTuple):
+    """What an image model reports about a step."""
+
+    loss: jax.Array  # (), the loss that was descended
+    residual: jax.Array  # (), mean squared LR residual
+    image: jax.Array | None = None  # (H, W, C), the estimate of the step where it is not the predicted image
+    image_std: jax.Array | None = None  # (H, W), its standard deviation, of a model with `has_std`
+
+
+class ImageModel(NamedTuple):
+    """Pure functions on a state (any pytree). A step is a prediction, then an update given the kernel.
+
+    init: (key, problem) -> state.
+    predict: (state, problem) -> (image, residuals). `image` (H, W, C) is the current image or canvas; the kernel model
+      sees it before `update` is called. `residuals` is what a forward pass keeps for the backward pass (a pullback is
+      fine): it is handed to `update` and lives within one step.
+    update: (key, state, image, residuals, kernel, problem, context) -> (state, info).
+    smallest_side: the smallest side of a canvas that the model takes, in HR pixels.
+    weights: of a trained network; `predict` gets their tree as its last argument.
+    has_std: whether `update` reports a standard deviation.
+    num_steps: the one number of steps that the model is made for (a diffusion chain), or None for any.
+    """
+
+    init: Callable
+    predict: Callable
+    update: Callable
+    smallest_side: int
+    weights: Weights | None = None
+    has_std: bool = False
+    num_steps: int | None = None
+
+
+class KernelInfo(NamedTuple):
+    """What a kernel model reports about a step."""
+
+    loss: jax.Array  # (), data loss of the kernel that was used
+
+
+class KernelModel(NamedTuple):
+    """A pair of pure functions on a state (any pytree).
+
+    init: (key, problem, kernel) -> state; `kernel` (k, k) is a start, or None.
+    step: (key, state, image, problem, context) -> (state, kernel, info). `image` (H, W, C) is the current image or
+      canvas, a constant to this model; `kernel` (k, k) is the estimate that the image model uses in this step.
+    """
+
+    init: Callable
+    step: Callable
+
+
+class State(NamedTuple):
+    """What the next step of a solver needs, and its estimates so far.
+
+    A joint solver fills both inner states. An estimator or a restorer keeps its own in `image_state` or `kernel_state`,
+    and `sequence` the whole state of the estimator in `kernel_state` and that of the restorer in `image_state`.
+    """
+
+    image_state: Any  # of the image model
+    kernel_state: Any  # of the kernel model
+    image: jax.Array  # (H, W, c), the image or canvas of the last step, or a running mean
+    kernel: jax.Array  # (k, k), the kernel of the last step, or a running mean
+    image_std: jax.Array | None = None  # (H, W), standard deviation of the image where the method knows one
+
+
+class Solver(NamedTuple):
+    """A method: `init(key, problem, kernel) -> State` and `step(key, state, problem, i) -> (State, trace)`.
+
+    `i` counts from 0; `trace` is a dict of TRACE_KEYS. A solver with `weights` gets their tree as the last argument of
+    both. Make a solver once and use it for many images: programs are compiled once per solver and shape.
+
+    smallest_side: the smallest side of a canvas that the solver takes, in HR pixels.
+    retry: the solver of the second try of an image whose numbers are lost; None: there is none.
+    weights: trained arrays.
+    num_steps: steps of a whole solve, where the method knows them.
+    has_fixed_steps: the method is made for exactly `num_steps` (a diffusion chain, a last step that makes the image).
+    turns: first steps of later stages, whose steps take another time than those before.
+    """
+
+    init: Callable
+    step: Callable
+    smallest_side: int
+    retry: "Solver | None" = None
+    weights: Weights | None = None
+    num_steps: int | None = None
+    has_fixed_steps: bool = False
+    turns: tuple[int, ...] = ()
+
+    @property
+    def arrays(self) -> Any:
+        """What `start` and `run_chunk` take as their argument `weights`."""
+        return None if self.weights is None else self.weights.tree
+
+    def steps(self, wanted: int | None = None) -> int:
+        """The number of steps of a solve.
+
+        Args:
+          wanted: by the caller; None for the method's own.
+
+        Raises:
+          ValueError: neither is known, or the method is made for another number.
+        """
+        if wanted is None and self.num_steps is None:
+            raise ValueError("the solver does not know its number of steps, expected num_steps")
+        if self.has_fixed_steps and wanted not in (None, self.num_steps):
+            raise ValueError(f"num_steps is {wanted}, expected {self.num_steps}, which the method is made for")
+        return self.num_steps if wanted is None else wanted
+
+
+def min_lr_side(spec: Spec, solver: Solver) -> int:
+    """The smallest side of an LR image, in pixels, whose canvas holds the kernel and is large enough for the solver."""
+    margin = spec.canvas_shape((0, 0, 1))[0]
+    return -(-max(spec.kernel_size, solver.smallest_side - margin) // spec.scale)
+
+
+def silent_trace(dtype: jnp.dtype) -> dict[str, jax.Array]:
+    """The trace of a step that descends nothing."""
+    return dict.fromkeys(TRACE_KEYS, jnp.zeros((), dtype))

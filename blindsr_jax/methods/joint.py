@@ -1,0 +1,78 @@
+"""A joint solver out of an image model and a kernel model: each step moves both."""
+
+import jax
+import jax.numpy as jnp
+
+from blindsr_jax.methods.interfaces import ImageModel, KernelModel, Solver, State, StepContext, weights_args
+
+
+def joint(
+    image_model: ImageModel,
+    kernel_model: KernelModel,
+    *,
+    ssim_steps: int,
+    averaging: float = 0.0,
+    kernel_steps: int = 1,
+    num_steps: int | None = None,
+    retry: Solver | None = None,
+) -> Solver:
+    """Composes an image model and a kernel model.
+
+    A step: the image model predicts an image; the kernel model looks at it, moves, and names a kernel; the image model
+    moves under that kernel. So a prior step of the kernel model needs no prediction of its own.
+
+    Args:
+      image_model: the image model.
+      kernel_model: the kernel model.
+      ssim_steps: the data loss is 1 - SSIM in that many first steps, mean squared error afterwards.
+      averaging: decay of the running mean of images and kernels that is returned; 0 returns the last ones.
+      kernel_steps: steps of the kernel model, which counts its own, for each step of the image model.
+      num_steps: of a whole solve, for callers that name none; an image model that is made for some has these.
+      retry: the same method with smaller steps, for the second try of an image whose numbers are lost.
+    """
+
+    def init(key, problem, kernel=None, weights=None):
+        del weights
+        image_key, kernel_key = jax.random.split(key)
+        k, dtype = problem.spec.kernel_size, problem.lr.dtype
+        return State(
+            image_model.init(image_key, problem),
+            kernel_model.init(kernel_key, problem, kernel),
+            jnp.zeros(problem.canvas_shape, dtype),
+            jnp.zeros((k, k), dtype),
+            jnp.zeros(problem.canvas_shape[:2], dtype) if image_model.has_std else None,
+        )
+
+    def move_kernel(key, state, canvas, problem, context):
+        if kernel_steps == 1:
+            return kernel_model.step(key, state, canvas, problem, context)
+
+        def body(state, j):
+            own = StepContext(context.step * kernel_steps + j, context.use_ssim)
+            state, *found = kernel_model.step(jax.random.fold_in(key, j), state, canvas, problem, own)
+            return state, found
+
+        state, found = jax.lax.scan(body, state, jnp.arange(kernel_steps, dtype=jnp.int32))
+        return state, *jax.tree.map(lambda x: x[-1], found)
+
+    def step(key, state, problem, i, weights=None):
+        context = StepContext(i, i < ssim_steps)
+        image_key, kernel_key = jax.random.split(jax.random.fold_in(key, i))
+        canvas, residuals = image_model.predict(state.image_state, problem, *weights_args(weights))
+        kernel_state, kernel, kernel_info = move_kernel(kernel_key, state.kernel_state, canvas, problem, context)
+        image_state, info = image_model.update(
+            image_key, state.image_state, canvas, residuals, kernel, problem, context
+        )
+        if info.image is not None:
+            canvas = info.image
+        if averaging:
+            keep = jnp.where(i == 0, 0, averaging).astype(canvas.dtype)
+            canvas, kernel = (
+                keep * old + (1 - keep) * new for old, new in ((state.image, canvas), (state.kernel, kernel))
+            )
+        trace = {"loss": info.loss, "residual": info.residual, "kernel_loss": kernel_info.loss}
+        return State(image_state, kernel_state, canvas, kernel, info.image_std), trace
+
+    is_fixed = image_model.num_steps is not None
+    num_steps = image_model.num_steps if is_fixed else num_steps
+    return Solver(init, step, image_model.smallest_side, retry, image_model.weights, num_steps, is_fixed)

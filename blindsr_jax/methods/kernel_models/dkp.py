@@ -1,0 +1,238 @@
+"""The dynamic kernel prior (DKP): a kernel network pulled by random kernels and by the data.
+
+Yang et al. 2024. Three parts: random kernel sampling weighs random kernels by how well they explain the LR image (RKS);
+a small network turns a fixed code into a kernel (PKE); network-based Langevin dynamics moves its parameters (NLD).
+"""
+
+from functools import partial
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from blindsr_jax.config import rules
+from blindsr_jax.imaging import data_quadratic
+from blindsr_jax.imaging.degradation import degrade
+from blindsr_jax.imaging.losses import data_loss, mse
+from blindsr_jax.imaging.problem import Problem, Spec
+from blindsr_jax.inference import langevin, rks, spectrum
+from blindsr_jax.kernels.family import KernelFamily, check_draws, sample_kernels
+from blindsr_jax.methods.interfaces import KernelInfo, KernelModel, StepContext
+from blindsr_jax.networks.fcn import CODE_SIZE, KernelFCN
+
+WEIGHTS = ("release", "posterior")
+LIKELIHOODS = ("direct", "quadratic")
+STARTS = ("random", "spectrum")
+NUM_STARTS = 2048  # kernels that a start from the spectrum looks at
+
+
+class Pool(NamedTuple):
+    """Random kernels and what is known of them without an image."""
+
+    kernels: jax.Array  # (L, k, k)
+    log_prior: jax.Array  # (L,)
+
+
+class DkpState(NamedTuple):
+    """State of the kernel network."""
+
+    params: Any
+    opt: optax.OptState
+    code: jax.Array  # (200,)
+    grads: Any  # data gradients summed since the last data step; None where each step makes one
+    pool: Pool | None  # random kernels that are drawn once; None where each prior step draws new ones
+
+
+class _Dkp(NamedTuple):
+    """The parts and settings of one DKP half; see `build`."""
+
+    network: KernelFCN
+    move: optax.GradientTransformationExtraArgs
+    family: KernelFamily
+    num_samples: int
+    likelihood: str
+    weights: str
+    temperature: float
+    error_floor: float
+    prior_weight: float
+    prior_every: int
+    redraw: bool
+    data_every: int
+    start: str
+    warmup_steps: int
+    freeze_steps: int
+    form: str
+
+
+def build(
+    spec: Spec,
+    *,
+    family: KernelFamily,
+    num_samples: Annotated[int, rules.DRAWS] = 5,
+    likelihood: Annotated[str, rules.choice(*LIKELIHOODS)] = "direct",
+    weights: Annotated[str, rules.choice(*WEIGHTS)] = "release",
+    temperature: Annotated[float, rules.above(0, 1e6)] = 0.1,
+    error_floor: Annotated[float, rules.above(0, 1e6)] = 1e-4,
+    prior_weight: Annotated[float, rules.WEIGHT] = 1.0,
+    prior_every: Annotated[int, rules.STEPS] = 5,
+    redraw: bool = True,
+    data_every: Annotated[int, rules.STEPS] = 3,
+    start: Annotated[str, rules.choice(*STARTS)] = "random",
+    warmup_steps: Annotated[int, rules.STEPS_FROM_0] = 200,
+    freeze_steps: Annotated[int, rules.STEPS_FROM_0] = 0,
+    learning_rate: Annotated[float, rules.RATE] = 1e-4,
+    hidden: Annotated[int, rules.whole(1, 65536)] = 1000,
+    form: Annotated[str, rules.choice(*langevin.FORMS)] = "sequential",
+) -> KernelModel:
+    """A DKP kernel half; the defaults are those of the release.
+
+    Args:
+      spec: the problem's static part.
+      family: where random kernels come from.
+      num_samples: L, random kernels a prior step.
+      likelihood: 'direct' blurs the image with each candidate, 'quadratic' scores all by one matrix product.
+      weights: 'release' or 'posterior', see `rks`.
+      temperature: of the posterior weights, in units of the best candidate's error.
+      error_floor: the smallest such unit, see `rks.posterior_weights`.
+      prior_weight: strength of the pull, on the mean over the kernel's entries: the sum of the posterior weights, a
+        factor of the released ones.
+      prior_every: steps between prior steps.
+      redraw: each prior step draws new random kernels; otherwise they are drawn once, which costs less.
+      data_every: steps between data steps; their gradients are summed, and dropped when a prior step comes (release).
+      start: 'random' warms up towards random kernels, 'spectrum' towards their mean under the evidence of `spectrum`,
+        which then counts in the posterior weights too.
+      freeze_steps: steps of the solve before the kernel moves: until then the image says nothing about it.
+      warmup_steps: steps towards random kernels (or towards the start kernel, if one is given) before the solve.
+      learning_rate: of Adam.
+      hidden: units of the kernel network.
+      form: of the Langevin step, see `langevin.network_langevin`. 'sequential' takes prior and data steps as they come;
+        'summed' takes one step each time, along the data gradient plus, where kernels are drawn, the prior gradient.
+
+    Raises:
+      ValueError: an unknown choice, too many random kernels, or 'summed' with gradients that wait for a data step.
+    """
+    choices = (("weights", weights, WEIGHTS), ("likelihood", likelihood, LIKELIHOODS), ("start", start, STARTS))
+    for name, value, known in (*choices, ("form", form, langevin.FORMS)):
+        if value not in known:
+            raise ValueError(f"config.kernel.{name} is {value!r}, expected one of {', '.join(known)}")
+    check_draws("num_samples", num_samples, spec.kernel_size)
+    if form == "summed" and data_every != 1:
+        raise ValueError(f"config.kernel.data_every is {data_every}, expected 1 with form 'summed'")
+    dkp = _Dkp(
+        network=KernelFCN(spec.kernel_size, hidden),
+        move=langevin.network_langevin(optax.adam(learning_rate), form=form),
+        family=family,
+        num_samples=num_samples,
+        likelihood=likelihood,
+        weights=weights,
+        temperature=temperature,
+        error_floor=error_floor,
+        prior_weight=prior_weight,
+        prior_every=prior_every,
+        redraw=redraw,
+        data_every=data_every,
+        start=start,
+        warmup_steps=warmup_steps,
+        freeze_steps=freeze_steps,
+        form=form,
+    )
+    return KernelModel(partial(_init, dkp), partial(_step, dkp))
+
+
+def _apply(dkp: _Dkp, state: DkpState, *, data_grads=None, prior_grads=None) -> DkpState:
+    updates, opt = dkp.move.update(data_grads, state.opt, state.params, prior_grads=prior_grads)
+    return state._replace(params=optax.apply_updates(state.params, updates), opt=opt)
+
+
+def _prior_gradient(dkp: _Dkp, state: DkpState, target: rks.Target):
+    def pull(params):
+        return target.weight * mse(target.kernel, dkp.network.apply(params, state.code))
+
+    return jax.grad(pull)(state.params)
+
+
+def _init(dkp: _Dkp, key, problem: Problem, kernel) -> DkpState:
+    code_key, net_key, warm_key, draw_key = jax.random.split(key, 4)
+    dtype = problem.lr.dtype
+    code = 0.1 * jax.random.uniform(code_key, (CODE_SIZE,), dtype)
+    params = dkp.network.init(net_key, code)
+    zeros = jax.tree.map(jnp.zeros_like, params) if dkp.data_every > 1 else None
+    pool = None if dkp.redraw else _draw(dkp, draw_key, problem)
+    if kernel is None and dkp.start == "spectrum":
+        near = pool or _draw(dkp._replace(num_samples=NUM_STARTS), draw_key, problem)
+        kernel = rks.combine(jax.nn.softmax(near.log_prior), near.kernels).kernel
+
+    def warm(state, step_key):
+        goal = dkp.family.render(dkp.family.sample(step_key)) if kernel is None else kernel
+        goal = rks.Target(jnp.asarray(goal, dtype), jnp.ones((), dtype))
+        return _apply(dkp, state, prior_grads=_prior_gradient(dkp, state, goal)), None
+
+    state = DkpState(params, dkp.move.init(params), code, zeros, pool)
+    return jax.lax.scan(warm, state, jax.random.split(warm_key, dkp.warmup_steps))[0]
+
+
+def _draw(dkp: _Dkp, key, problem: Problem) -> Pool:
+    kernels = sample_kernels(key, dkp.family, dkp.num_samples).astype(problem.lr.dtype)
+    if dkp.start == "spectrum":
+        return Pool(kernels, spectrum.log_prior(kernels, problem))
+    return Pool(kernels, jnp.zeros(dkp.num_samples, kernels.dtype))
+
+
+def _target(dkp: _Dkp, key, state: DkpState, image, problem: Problem) -> rks.Target:
+    """Random kernels, weighted by how well they explain the LR image, as one kernel and a strength."""
+    pool = _draw(dkp, key, problem) if state.pool is None else state.pool
+    if dkp.likelihood == "direct":
+        errors = rks.candidate_errors(image, pool.kernels, problem)
+    else:
+        around = dkp.network.apply(state.params, state.code)
+        errors = data_quadratic.errors(data_quadratic.quadratic(image, around, problem), pool.kernels)
+    if dkp.weights == "release":
+        return rks.combine(dkp.prior_weight * rks.release_weights(errors), pool.kernels)
+    weights = rks.posterior_weights(
+        errors,
+        temperature=dkp.temperature,
+        strength=dkp.prior_weight,
+        error_floor=dkp.error_floor,
+        log_prior=pool.log_prior,
+    )
+    return rks.combine(weights, pool.kernels)
+
+
+def _step(dkp: _Dkp, key, state: DkpState, image, problem: Problem, context: StepContext):
+    # The predicates are the same for all images of a batch, so vmap keeps these branches.
+    moves = context.step >= dkp.freeze_steps
+    draws = moves & (context.step % dkp.prior_every == 0)
+
+    def prior_gradient(s):
+        return _prior_gradient(dkp, s, _target(dkp, key, s, image, problem))
+
+    def prior_step(s):
+        s = _apply(dkp, s, prior_grads=prior_gradient(s))
+        return s._replace(grads=jax.tree.map(jnp.zeros_like, s.grads))
+
+    if dkp.form == "sequential":
+        prior_grads = None
+        state = jax.lax.cond(draws, prior_step, lambda s: s, state)
+    else:
+        prior_grads = jax.lax.cond(draws, prior_gradient, lambda s: jax.tree.map(jnp.zeros_like, s.params), state)
+    kernel, pullback = jax.vjp(lambda p: dkp.network.apply(p, state.code), state.params)
+
+    def loss_of(k):
+        prediction = degrade(image, k, scale=problem.spec.scale, boundary=problem.spec.boundary)
+        return data_loss(prediction, problem.lr, context.use_ssim)
+
+    loss, kernel_grad = jax.value_and_grad(loss_of)(kernel)
+    grads = pullback(kernel_grad)[0]
+    if dkp.data_every > 1:
+        grads = jax.tree.map(jnp.add, state.grads, grads)
+
+    def data_step(s):
+        s = _apply(dkp, s, data_grads=grads, prior_grads=prior_grads)
+        return s._replace(grads=jax.tree.map(jnp.zeros_like, s.grads))
+
+    def wait(s):
+        return s._replace(grads=grads) if dkp.data_every > 1 else s
+
+    due = moves & ((context.step + 1) % dkp.data_every == 0)
+    return jax.lax.cond(due, data_step, wait, state), kernel, KernelInfo(loss)

@@ -1,0 +1,99 @@
+"""The flow-based kernel prior: the unknown is a code on a sphere, a trained flow makes a kernel of it.
+
+FKP, Liang et al. 2021 (DIP-FKP). The flow is the plain jax.numpy one: distrax is needed for training only.
+"""
+
+from typing import Annotated
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from blindsr_jax.config import rules
+from blindsr_jax.imaging.problem import Problem, Spec
+from blindsr_jax.inference import spectrum, sphere
+from blindsr_jax.kernels import geometry
+from blindsr_jax.kernels.family import check_draws
+from blindsr_jax.methods.interfaces import KernelModel
+from blindsr_jax.methods.kernel_models.base import DescentState, check_start, descent
+from blindsr_jax.networks import kernel_flow
+from blindsr_jax.weights import flow as flow_weights
+
+STARTS = ("random", "mean", "spectrum")
+
+
+def _place(kernel: jax.Array, scale: int, source: str, target: str, size: int) -> jax.Array:
+    """Moves a kernel's centre from one convention to the other and pads or crops it about its centre."""
+    room = max(size, kernel.shape[0])  # the centre moves where nothing is lost
+    moved = geometry.convert_center(geometry.resize(kernel, room), scale, source, target)
+    return geometry.resize(moved, size)
+
+
+def build(
+    spec: Spec,
+    *,
+    weights: Annotated[str, rules.FILE] = "gaussian",
+    learning_rate: Annotated[float, rules.RATE] = 0.5,
+    radius: Annotated[float | None, rules.optional(rules.above(0, 1e6))] = None,
+    freeze_steps: Annotated[int, rules.STEPS_FROM_0] = 76,
+    normalize: bool = True,
+    start: Annotated[str, rules.choice(*STARTS)] = "random",
+    num_starts: Annotated[int, rules.DRAWS] = 256,
+) -> KernelModel:
+    """A flow half; learning rate, radius and freeze are those of the release.
+
+    Args:
+      spec: the problem's static part. Kernels of another size than the flow's are padded or cropped about their centre.
+      weights: a kernel family, for the shipped flow of that family and scale, or the .npz file of a flow.
+      learning_rate: of Adam on the code.
+      radius: of the sphere; None is k - 1 with the flow's k.
+      freeze_steps: steps of the solve before the code moves; in the release it first moves in step 77.
+      normalize: take off what dequantisation added on average, then divide by the sum. The release does neither: its
+        kernels sum to 0.6 to 1.25, of which the pedestal is 0.04 at x4, enough to widen a kernel by a square pixel.
+      start: 'random' takes one random code, 'mean' the one of several whose kernel is nearest to their mean (the
+        release chose a seed with such a kernel), 'spectrum' the one that explains the power spectrum of the LR image
+        best.
+      num_starts: how many codes 'mean' and 'spectrum' look at.
+
+    Raises:
+      ValueError: there is no such flow, an unknown start, or too many codes; one sentence.
+    """
+    check_start(start, STARTS)
+    check_draws("num_starts", num_starts, spec.kernel_size)
+    flow = flow_weights.load(weights, spec.scale)
+    size = kernel_flow.kernel_size(flow)
+    radius = size - 1.0 if radius is None else radius
+    optimizer = sphere.on_sphere(optax.adam(learning_rate), radius, delay=freeze_steps)
+
+    def render(code):
+        v, _ = kernel_flow.decode(flow, code)
+        normalization = jnp.asarray(flow.normalization, code.dtype)
+        kernel = kernel_flow.to_kernel(v, normalization)
+        if normalize:
+            kernel = jax.nn.relu(kernel - kernel_flow.pedestal(normalization))
+        kernel = _place(kernel, spec.scale, "release", spec.kernel_center, spec.kernel_size)
+        return geometry.normalize(kernel) if normalize else kernel
+
+    def choose(key, problem: Problem):
+        """The code to start from, before it is projected."""
+        num = 1 if start == "random" else num_starts
+        codes = sphere.project(jax.random.normal(key, (num, size**2), problem.lr.dtype), radius)
+        if start == "random":
+            return codes[0]
+        kernels = jax.lax.map(lambda code: geometry.normalize(render(code)), codes, batch_size=32)
+        if start == "spectrum":
+            return codes[jnp.argmax(spectrum.log_prior(kernels, problem))]
+        return codes[jnp.argmin(jnp.sum((kernels - jnp.mean(kernels, 0)) ** 2, (1, 2)))]
+
+    def init(key, problem: Problem, kernel):
+        dtype = problem.lr.dtype
+        if kernel is None:
+            code = choose(key, problem)
+        else:
+            kernel = _place(jnp.asarray(kernel, dtype), spec.scale, spec.kernel_center, "release", size)
+            normalization = jnp.asarray(flow.normalization, dtype)
+            code, _ = kernel_flow.encode(flow, kernel_flow.to_flow_space(geometry.normalize(kernel), normalization))
+        code = sphere.project(code, radius)
+        return DescentState(code, optimizer.init(code))
+
+    return KernelModel(init, descent(spec, render, optimizer))

@@ -1,0 +1,84 @@
+"""Solvers out of solvers: a kernel estimator and then a restorer; a joint solver that starts at an estimate."""
+
+import jax
+import jax.numpy as jnp
+
+from blindsr_jax.methods.interfaces import Solver, State, Weights, weights_args
+
+_SECOND = 2**30  # folded into the key of the second solver; no step has that number
+
+
+def _weights(first: Solver, second: Solver) -> Weights | None:
+    """The weights of both as a pair, or None where neither has any."""
+    pair = first.arrays, second.arrays
+    return None if pair == (None, None) else Weights(pair)
+
+
+def _split(weights):
+    """Each solver's own last arguments out of a pair."""
+    first, second = (None, None) if weights is None else weights
+    return weights_args(first), weights_args(second)
+
+
+def sequence(estimator: Solver, restorer: Solver, *, estimator_steps: int, num_steps: int | None = None) -> Solver:
+    """An estimator for so many steps, and then a restorer with the kernel that it found, as one solver.
+
+    All that is made for solvers (chunks, resuming, groups, devices) serves the pair.
+
+    Args:
+      estimator: its `State.kernel` is the kernel.
+      restorer: its `init` takes the kernel.
+      estimator_steps: how many steps are the estimator's; all later ones are the restorer's, which counts from 0.
+      num_steps: of both together, for callers that name none.
+    """
+
+    def init(key, problem, kernel=None, weights=None):
+        ours, theirs = _split(weights)
+        first = estimator.init(key, problem, kernel, *ours)
+        shapes = jax.eval_shape(restorer.init, key, problem, first.kernel, *theirs)
+        second = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        return State(second, first, second.image, first.kernel, second.image_std)
+
+    def step(key, state, problem, i, weights=None):
+        ours, theirs = _split(weights)
+
+        def estimate():
+            first, trace = estimator.step(key, state.kernel_state, problem, i, *ours)
+            return state._replace(kernel_state=first, kernel=first.kernel), trace
+
+        def restore():
+            own = jax.random.fold_in(key, _SECOND)
+            second = jax.lax.cond(
+                i == estimator_steps,
+                lambda: restorer.init(own, problem, state.kernel, *theirs),
+                lambda: state.image_state,
+            )
+            second, trace = restorer.step(own, second, problem, i - estimator_steps, *theirs)
+            return State(second, state.kernel_state, second.image, state.kernel, second.image_std), trace
+
+        # The same for all images of a batch, so vmap keeps the branches.
+        return jax.lax.cond(i < estimator_steps, estimate, restore)
+
+    side = max(estimator.smallest_side, restorer.smallest_side)
+    later = (0, *restorer.turns)
+    turns = (*estimator.turns, *(estimator_steps + turn for turn in later))
+    weights = _weights(estimator, restorer)
+    return Solver(init, step, side, weights=weights, num_steps=num_steps, turns=turns)
+
+
+def started_by(estimator: Solver, solver: Solver) -> Solver:
+    """A solver that starts at the kernel that one step of an estimator finds, unless a kernel is given."""
+
+    def init(key, problem, kernel=None, weights=None):
+        ours, theirs = _split(weights)
+        if kernel is None:
+            first = estimator.init(key, problem, None, *ours)
+            kernel = estimator.step(key, first, problem, jnp.int32(0), *ours)[0].kernel
+        return solver.init(key, problem, kernel, *theirs)
+
+    def step(key, state, problem, i, weights=None):
+        return solver.step(key, state, problem, i, *_split(weights)[1])
+
+    retry = None if solver.retry is None else started_by(estimator, solver.retry)
+    side = max(estimator.smallest_side, solver.smallest_side)
+    return solver._replace(init=init, step=step, smallest_side=side, retry=retry, weights=_weights(estimator, solver))

@@ -1,0 +1,1 @@
+"""Runs over a folder of images that survive interruption: records, states, locks, signals, processes, the page."""

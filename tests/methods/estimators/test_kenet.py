@@ -1,0 +1,110 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from blindsr_jax.imaging.problem import Problem, make_spec
+from blindsr_jax.inference import windows
+from blindsr_jax.kernels import geometry
+from blindsr_jax.methods.estimators import kenet
+from blindsr_jax.networks.kenet import KENet
+from blindsr_jax.weights import kenet as kenet_weights
+
+SCALE, SIZE = 2, 7
+NET = KENet(kernel_size=SIZE, channels=2, hidden=6, categories=2)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """A network whose answers lie where released kernels do: nothing in the last row and column."""
+    shapes = jax.eval_shape(NET.init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda x: 0.5 * rng.normal(size=x.shape).astype(np.float32), shapes)
+    bias = np.full((SIZE, SIZE), -60, np.float32)
+    bias[:-1, :-1] = 0
+    params["params"]["kernel"]["bias"] = bias.reshape(-1)
+    path = tmp_path_factory.mktemp("kenet") / "kenet.npz"
+    path.write_bytes(kenet_weights.to_bytes(params, scale=SCALE, families=("gaussian", "trajectory"), half=False))
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(file):
+    """The state after the one step."""
+
+    @functools.cache
+    def programs(spec, window):
+        solver = kenet.build(spec, weights=file, window=window)
+        return solver, jax.jit(solver.step)
+
+    def call(lr, window=None, **place):
+        spec = make_spec(scale=SCALE, **{"kernel_size": SIZE, "kernel_center": "release"} | place)
+        solver, step = programs(spec, window)
+        problem = Problem(lr, spec)
+        key = jax.random.key(0)
+        state = solver.init(key, problem, None, solver.arrays)
+        after, trace = step(key, state, problem, jnp.int32(0), solver.arrays)
+        assert jax.tree.structure(after) == jax.tree.structure(state)
+        assert set(trace) == {"loss", "residual", "kernel_loss"}
+        return after
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def image():
+    return jax.random.uniform(jax.random.key(1), (20, 17, 3))
+
+
+def test_it_is_the_network_on_the_whole_image(run, file, image):
+    state = run(image)
+    said = NET.apply(kenet_weights.read(file).params, image[None])
+    np.testing.assert_allclose(state.kernel, said.kernel[0], atol=1e-6)
+    np.testing.assert_allclose(state.kernel, jax.nn.softmax(said.category_logits[0]), atol=1e-6)
+    assert state.image.shape == (2 * 20 + SIZE - 2, 2 * 17 + SIZE - 2, 3) and not state.image.any()
+
+
+def test_size_and_centre_follow_the_problem(run, image):
+    plain = run(image).kernel
+    aligned = run(image, kernel_center="aligned").kernel
+    np.testing.assert_allclose(aligned[1:, 1:], plain[:-1, :-1], atol=1e-6)
+    large = run(image, kernel_size=11).kernel
+    np.testing.assert_allclose(large, np.pad(plain, 2), atol=1e-6)
+    small = run(image, kernel_size=5).kernel
+    inner = plain[1:-1, 1:-1]
+    np.testing.assert_allclose(small, inner / inner.sum(), atol=1e-6)
+    large = run(image, kernel_size=11, kernel_center="aligned").kernel
+    shift = geometry.center_of_mass(large) - geometry.center_of_mass(plain)
+    np.testing.assert_allclose(shift, 2 + SCALE - 1, atol=1e-4)
+
+
+def test_gray_images_are_three_equal_colours(run, image):
+    gray = image[..., :1]
+    np.testing.assert_allclose(run(gray).kernel, run(jnp.repeat(gray, 3, -1)).kernel, atol=1e-6)
+    assert run(gray).image.shape[-1] == 1
+
+
+def test_windows_cover_the_image_and_are_averaged(run, file, image):
+    parts = windows.cut(image, 12)
+    assert parts.shape == (4, 12, 12, 3)
+    seen = np.zeros((20, 17), int)
+    for i in windows.starts(20, 12):
+        for j in windows.starts(17, 12):
+            seen[i : i + 12, j : j + 12] += 1
+    assert seen.min() == 1 and windows.starts(8, 12) == [0]
+    kernels = NET.apply(kenet_weights.read(file).params, parts).kernel
+    np.testing.assert_allclose(run(image, window=12).kernel, kernels.mean(0), atol=1e-6)
+
+
+def test_refusals(file):
+    spec = make_spec(scale=SCALE)
+    with pytest.raises(ValueError, match="no trained KENet for scale 7"):
+        kenet.build(make_spec(scale=7))
+    with pytest.raises(ValueError, match="is for scale 2, one for scale 3 expected"):
+        kenet.build(make_spec(scale=3), weights=file)
+    with pytest.raises(ValueError, match="window is 4"):
+        kenet.build(spec, weights=file, window=4)
+    with pytest.raises(ValueError, match="precision is 'half'"):
+        kenet.build(spec, weights=file, precision="half")

@@ -1,0 +1,69 @@
+import math
+from pathlib import Path
+
+import jax
+import pytest
+
+from blindsr_jax import config
+from blindsr_jax.io.files import InputError
+from blindsr_jax.runs import cli, pipeline
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def test_failure_is_one_sentence():
+    assert cli.failure("a.png", InputError("cannot read 'a.png':\n it is empty")) == "cannot read 'a.png': it is empty"
+    assert cli.failure("a.png", ValueError("two\nlines")) == "cannot finish 'a.png': ValueError, two lines"
+    assert cli.failure("a.png", MemoryError()) == "cannot finish 'a.png': MemoryError"
+    assert len(cli.failure("a.png", RuntimeError("long " * 1000))) < 400
+
+
+def test_image_key_depends_on_seed_and_name():
+    keys = {tuple(jax.random.key_data(cli.image_key(*args)).tolist()) for args in [(0, "a"), (0, "b"), (1, "a")]}
+    assert len(keys) == 3
+    assert (cli.image_key(cli.MAX_SEED, "é") == cli.image_key(cli.MAX_SEED, "é")).all()
+
+
+def test_compile_clock_counts_nested_spans_once(monkeypatch):
+    monkeypatch.setattr(jax.monitoring, "register_event_duration_secs_listener", lambda listener: None)
+    clock, now = cli.CompileClock(), iter([3.0, 5.0, 9.0])
+    monkeypatch.setattr(cli.time, "perf_counter", lambda: next(now))
+    clock._record("/jax/core/compile/inner", 1.0)  # 2 to 3
+    clock._record("/jax/core/compile/outer", 4.0)  # 1 to 5
+    clock._record("/jax/core/compile/next", 2.0)  # 7 to 9
+    clock._record("/jax/other", 100.0)
+    assert clock.seconds() == 6.0
+
+
+def test_make_workdir(tmp_path):
+    assert cli.make_workdir(str(tmp_path / "a/b"), folders=("c",)) == str(tmp_path / "a/b")
+    assert (tmp_path / "a/b/c").is_dir() and not list((tmp_path / "a/b/c").iterdir())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(cli.UsageError, match="--results=.*file.*folder"):
+        cli.make_workdir(str(tmp_path / "file"), flag="results")
+
+
+TRAININGS = {"flow", "diffusion", "kenet", "usrnet", "evidence"}
+METHODS = sorted(path for path in CONFIGS.glob("*.py") if path.stem not in TRAININGS)
+
+
+@pytest.mark.parametrize("path", METHODS, ids=lambda path: path.stem)
+def test_configs_are_in_range(path):
+    config.check_config(config.load_config(str(path)))
+
+
+@pytest.mark.parametrize("value", [True, 1.5, "3", None, 0, math.inf])
+def test_whole_numbers(value):
+    bad = config.base_config()
+    del bad["num_steps"]
+    bad.num_steps = value
+    with pytest.raises(ValueError, match="--config.num_steps=.* is not valid, expected a whole number from 1"):
+        config.check_config(bad)
+
+
+def test_what_would_move_the_cursor_of_a_terminal_is_escaped(capsys):
+    text = "a\x1b[2Jb\r\u2028\udce9é"
+    assert cli.printable(text) == "a\\x1b[2Jb\\r\\u2028\\udce9é"
+    assert cli.one_line(ValueError("a\nb\x1b\ud800")) == "a b\\x1b\\ud800"
+    pipeline.say(text)
+    assert capsys.readouterr().out == "a\\x1b[2Jb\\r\\u2028\\udce9é\n"
