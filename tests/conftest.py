@@ -18,3 +18,4 @@ def pytest_configure(config):
     # jax reads these when it is imported, which is later.
     os.environ["JAX_COMPILATION_CACHE_DIR"] = os.path.join(folder, "programs")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
