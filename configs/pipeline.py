@@ -13,13 +13,10 @@ benchmarks' range: `pipeline.py:mean+cubic+gaussian`, motion, or both. Options o
 from ml_collections import ConfigDict, config_dict
 
 from blindsr_jax.config import base_config
+from blindsr_jax.methods import build
 from configs.dip_dkp_fast import get_config as dip_dkp_fast
 
-PARTS = {
-    "estimators": ("kenet", "kernelgan", "kernelgan_fkp", "self_similarity", "dkp", "mean"),
-    "restorers": ("usrnet", "zssr", "dip", "diffusion", "cubic"),
-}
-
+PARTS = {"estimators": build.part_names("estimator"), "restorers": build.part_names("restorer")}
 KERNELS = ("gaussian", "motion", "both")
 
 

@@ -86,10 +86,8 @@ def make_cases() -> dict[str, programs.Case]:
     """The configs at the size of the flags; whatever is wrong with these is a usage error."""
     check_size()
     hr_size, scale = _HR_SIZE.value, _SCALE.value
-    try:
+    with cli.usage_errors():
         cases = {name: programs.make_case(c, hr_size=hr_size, scale=scale) for name, c in read_configs().items()}
-    except (ValueError, TypeError) as error:
-        raise cli.UsageError(cli.one_line(error)) from error
     check_json()
     return cases
 
@@ -133,7 +131,7 @@ def measure_estimator(sizes: list[int]) -> int:
     check_size()
     check_json()
     records = []
-    try:
+    with cli.usage_errors():
         config = next(iter(read_configs().values()))
         for record in throughput.estimator_rates(
             config, sizes, hr_size=_HR_SIZE.value, scale=_SCALE.value, rounds=_ROUNDS.value
@@ -141,8 +139,6 @@ def measure_estimator(sizes: list[int]) -> int:
             records.append(record)
             if _JSON.value is not None:
                 io.write_json(_JSON.value, records)
-    except (ValueError, TypeError) as error:
-        raise cli.UsageError(cli.one_line(error)) from error
     print(throughput.table(records))
     return cli.OK
 

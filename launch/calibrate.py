@@ -116,11 +116,9 @@ def report(folder: str, half: Half, prior: evidence.Prior, names: tuple[str, ...
 
 def main() -> int:
     """Fits on one half of the images, reports on the other."""
-    try:
+    with cli.usage_errors(ValueError, TypeError, KeyError):
         trained = evidence_weights.load(_WEIGHTS.value, _SCALE.value)
         family, settings = make_data(trained)
-    except (ValueError, TypeError, KeyError) as error:
-        raise cli.UsageError(cli.one_line(error)) from error
     halves = read_halves(synthesis.crop_side(settings.lr_side, settings.scale, trained.kernel_size))
     folder = cli.make_workdir(driver.WORKDIR.value)
     draws_key, pool_key, *keys = jax.random.split(jax.random.key(_SEED.value), 4)

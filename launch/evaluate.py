@@ -104,12 +104,10 @@ def read_results(folder: str) -> list[dict[str, Any]] | None:
     path = os.path.join(folder, "results.json")
     if _IMAGES.value is not None or not os.path.lexists(path):
         return None
-    try:
+    with cli.usage_errors(io.InputError):
         return documents.require(
             path, schemas.RECORDS, "the records of a solve were expected", limit=documents.LIST_BYTES
         )
-    except io.InputError as error:
-        raise cli.UsageError(cli.one_line(error)) from error
 
 
 def is_scores(folder: str) -> bool:

@@ -7,31 +7,17 @@ LR image alone. `NAME:ARGUMENT` hands an argument to the config. `NAME:ceiling` 
 true kernel: what its kernel half could reach at best. No other program has it. `gap` is the distance to the ceiling.
 """
 
-import hashlib
-import itertools
-import json
 import os
-import re
-import resource
 import sys
-import time
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import jax
-import numpy as np
 from absl import flags
 from ml_collections import ConfigDict
 
 from blindsr_jax import io
-from blindsr_jax.config import check_config, load_config
-from blindsr_jax.evaluation import metrics, tables
-from blindsr_jax.imaging.problem import Problem
-from blindsr_jax.io import documents
-from blindsr_jax.methods import build
-from blindsr_jax.runs import cli, ownership, schemas
+from blindsr_jax.evaluation import cases, cells, metrics, tables
+from blindsr_jax.runs import cli, ownership
 from blindsr_jax.runs.workdir import FAILURES
-from blindsr_jax.solvers.loop import solve
 
 _CASES = flags.DEFINE_string("cases", None, "Folder of the cases.")
 _CONFIGS = flags.DEFINE_list(
@@ -47,105 +33,18 @@ flags.mark_flags_as_required(["cases", "configs", "workdir"])
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 KEYS = ("psnr_y", "gap", *metrics.SCORES[1:], "seconds", "peak_memory_mb")
-CELL = documents.object_of(schemas.CELL_KEYS | dict.fromkeys(metrics.SCORES, schemas.SCORE))
-
-
-class Case(NamedTuple):
-    """One LR image and its truth."""
-
-    name: str
-    lr: np.ndarray  # (h, w, c)
-    hr: np.ndarray  # (s h, s w, c)
-    kernel: np.ndarray  # (k, k)
-    scale: int
-
-
-def read_case(folder: Path) -> Case:
-    """Reads a case; the scale is the ratio of the sizes."""
-    lr, hr = (np.asarray(io.read_image(folder / f"{name}.png").pixels) for name in ("lr", "hr"))
-    kernel = next((folder / name for name in ("kernel.npy", "kernel.mat") if (folder / name).is_file()), None)
-    if kernel is None:
-        raise io.InputError(f"{str(folder)!r} has no kernel, kernel.npy or kernel.mat was expected")
-    scale = hr.shape[0] // lr.shape[0]
-    if hr.shape != (scale * lr.shape[0], scale * lr.shape[1], lr.shape[2]):
-        raise io.InputError(f"{str(folder)!r}: hr.png {hr.shape} is no whole multiple of lr.png {lr.shape}")
-    return Case(folder.name, lr, hr, io.read_kernel(kernel), scale)
-
-
-def read_cases() -> list[Case]:
-    """All cases, sorted by name."""
-    root = Path(_CASES.value)
-    folders = sorted(p.parent for p in root.glob("*/lr.png"))
-    if not folders:
-        raise cli.UsageError(f"--cases={root} holds no case, expected folders with lr.png, hr.png and kernel.mat")
-    try:
-        return [read_case(folder) for folder in folders]
-    except io.InputError as error:
-        raise cli.UsageError(cli.one_line(error)) from error
 
 
 def read_config(name: str) -> tuple[str, ConfigDict]:
     """The name of a row and its config, under the conventions of the cases."""
     (file, *argument), is_ceiling = name.removesuffix(tables.CEILING).split(":"), name.endswith(tables.CEILING)
     path = Path(file) if file.endswith(".py") else CONFIGS / f"{file}.py"
+    place = {"boundary": _BOUNDARY.value, "kernel_center": _CENTER.value}
     try:
-        config = load_config(":".join([str(path), *argument]))
-        config.boundary, config.kernel_center = _BOUNDARY.value, _CENTER.value
-        if is_ceiling:
-            build.give_kernel(config)
-        check_config(config)
-        config.num_steps = build.num_steps(config)
+        config = cells.read_config(":".join([str(path), *argument]), is_ceiling=is_ceiling, **place)
     except ValueError as error:
         raise cli.UsageError(f"--configs: {cli.one_line(error)}") from error
     return ":".join([path.stem, *argument]) + (tables.CEILING if is_ceiling else ""), config
-
-
-def digest_of(case: Case, config: ConfigDict) -> str:
-    """What a finished cell was made from: a changed config or case is run again."""
-    text = json.dumps([config.to_dict(), _BORDER.value], sort_keys=True, default=list)
-    content = [text.encode(), case.lr.tobytes(), case.hr.tobytes(), case.kernel.tobytes()]
-    return hashlib.sha256(b"".join(content)).hexdigest()[:16]
-
-
-class Solvers:
-    """Solvers by (config, scale), each made once so that seeds and cases of one size share a program."""
-
-    def __init__(self):
-        self._made = {}
-
-    def get(self, name: str, config, scale: int):
-        """Spec and solver."""
-        if (name, scale) not in self._made:
-            spec = build.build_spec(config, scale)
-            self._made[name, scale] = spec, build.build_solver(config, spec)
-        return self._made[name, scale]
-
-
-def run_cell(case: Case, name: str, config, seed: int, solvers: Solvers, clock) -> dict:
-    """Solves one case with one config and seed, and scores it."""
-    spec, solver = solvers.get(name, config, case.scale)
-    kernel = None
-    if name.endswith(tables.CEILING):
-        kernel = metrics.match_size(case.kernel, spec.kernel_size).astype(np.float32)
-    begin, compiled = time.perf_counter(), clock.seconds()
-    problem = Problem(jax.numpy.asarray(case.lr), spec)
-    steps = {"num_steps": config.num_steps, "chunk_steps": config.chunk_steps}
-    result = solve(cli.image_key(seed, case.name), problem, solver, kernel=kernel, **steps)
-    seconds = time.perf_counter() - begin - (clock.seconds() - compiled)
-    cell = {"case": case.name, "config": name, "seed": seed, "status": result.status}
-    if result.status not in FAILURES:
-        border = case.scale if _BORDER.value is None else _BORDER.value
-        image = metrics.quantize(np.asarray(result.image, np.float64))
-        cell |= metrics.score_image(image, case.hr.astype(np.float64), border=border)
-        cell |= metrics.score_kernel(np.asarray(result.kernel, np.float64), case.kernel)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # of the process, so it never falls
-    return cell | {"seconds": round(seconds, 3), "peak_memory_mb": round(peak)}
-
-
-def finished(path: str, **wanted: Any) -> dict | None:
-    """A cell of an earlier run, if it has the wanted values: its case, config, seed, and what it was made from."""
-    cell = documents.read(path, CELL)
-    return cell if cell is not None and wanted.items() <= cell.items() else None
 
 
 def is_table(folder: str) -> bool:
@@ -153,16 +52,16 @@ def is_table(folder: str) -> bool:
     table = ownership.read_json(os.path.join(folder, "table.json"))
     if table is not None:
         return isinstance(table, dict) and {"rows", "cells"} <= table.keys()
-    cells = map(ownership.read_json, Path(folder, "cells").glob("*.json"))
-    return any(isinstance(cell, dict) and "digest" in cell for cell in cells)
+    found = map(ownership.read_json, Path(folder, "cells").glob("*.json"))
+    return any(isinstance(cell, dict) and "digest" in cell for cell in found)
 
 
 TABLE = ownership.Layout("table", ("table.json", "table.md", "table.csv"), ("cells",), is_table)
 
 
-def write(folder: str, cells: list[dict]) -> str:
+def write(folder: str, contents: list[dict]) -> str:
     """Writes the table so far; returns it."""
-    return tables.write_tables(folder, tables.add_gaps(cells), keys=KEYS, groups=_GROUPS.value)
+    return tables.write_tables(folder, tables.add_gaps(contents), keys=KEYS, groups=_GROUPS.value)
 
 
 def main() -> int:
@@ -170,30 +69,27 @@ def main() -> int:
     if not _CONFIGS.value:
         raise cli.UsageError("--configs= is empty, expected names of configs/ or config files")
     configs = dict(read_config(name) for name in _CONFIGS.value)
-    cases = read_cases()
+    try:
+        found = cases.read_cases(_CASES.value)
+    except io.InputError as error:
+        raise cli.UsageError(f"--cases={_CASES.value}: {cli.one_line(error)}") from error
     ownership.check_folder(_WORKDIR.value, TABLE)
     folder = cli.make_workdir(_WORKDIR.value, folders=TABLE.folders)
-    solvers, clock, cells, failed = Solvers(), cli.CompileClock(), [], 0
-    for seed, case, name in itertools.product(range(_SEEDS.value), cases, configs):
-        stem = f"{case.name}__{re.sub('[:/]', '-', name)}__{seed}"  # an argument may be a path
-        digest = digest_of(case, configs[name])
-        path = os.path.join(folder, "cells", f"{stem}.json")
-        wanted = {"case": case.name, "config": name, "seed": seed, "digest": digest}
-        if (cell := finished(path, **wanted)) is not None:
-            cells.append(cell)
-            continue
-        try:
-            cell = run_cell(case, name, configs[name], seed, solvers, clock)
-        except Exception as error:  # whatever ails one cell, the others go on
+    contents, failed = [], 0
+    runner = cells.Runner(cli.image_key, cli.CompileClock().seconds)
+    wanted = cells.all_cells(found, configs, num_seeds=_SEEDS.value, border=_BORDER.value)
+    for cell, content, is_new in cells.fill(os.path.join(folder, "cells"), wanted, runner.run):
+        if isinstance(content, Exception):
             failed += 1
-            print(f"{stem}: {cli.failure(case.name, error)}", file=sys.stderr, flush=True)
+            print(f"{cell.stem}: {cli.failure(cell.case.name, content)}", file=sys.stderr, flush=True)
             continue
-        cells.append(cell | {"digest": digest})
-        io.write_json(path, cells[-1])
-        write(folder, cells)
-        print(f"{stem}: " + (f"{cell['psnr_y']:.2f} dB" if "psnr_y" in cell else cell["status"]), flush=True)
-    print(write(folder, cells))
-    return cli.SOME_FAILED if failed or any(c["status"] in FAILURES for c in cells) else cli.OK
+        contents.append(content)
+        if is_new:
+            write(folder, contents)
+            score = f"{content['psnr_y']:.2f} dB" if "psnr_y" in content else content["status"]
+            print(f"{cell.stem}: {score}", flush=True)
+    print(write(folder, contents))
+    return cli.SOME_FAILED if failed or any(c["status"] in FAILURES for c in contents) else cli.OK
 
 
 if __name__ == "__main__":

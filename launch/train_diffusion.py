@@ -18,11 +18,12 @@ from ml_collections import config_flags
 
 from blindsr_jax import io
 from blindsr_jax.diffusion import denoiser
+from blindsr_jax.evaluation.metrics import mean_psnr
 from blindsr_jax.networks.unet import UNetConfig
 from blindsr_jax.runs import cli
 from blindsr_jax.training import driver, values
 from blindsr_jax.training.diffusion import make_task
-from blindsr_jax.weights import diffusion
+from blindsr_jax.weights import archive, diffusion
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The training: a file like configs/diffusion.py.")
 _INPUT = flags.DEFINE_string("input", None, "Training images: a quoted glob or a folder.")
@@ -33,12 +34,10 @@ flags.mark_flags_as_required(["config", "input", "validation", "workdir"])
 
 def network_of(config) -> UNetConfig:
     """The network that a config describes; whatever is wrong with it is a usage error."""
-    try:
+    with cli.usage_errors(TypeError, ValueError, AttributeError):
         values.check(config, values.DIFFUSION)
         options = {key: tuple(x) if isinstance(x, list) else x for key, x in config.network.items()}
         return UNetConfig(out_channels=6 if config.learn_variance else 3, **options)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise cli.UsageError(cli.one_line(error)) from error
 
 
 def validation_set(config) -> np.ndarray:
@@ -53,12 +52,6 @@ def validation_set(config) -> np.ndarray:
     if not found:
         raise cli.UsageError(f"--validation={_VALIDATION.value}: no image has sides of {size}, some were expected")
     return np.stack(found)
-
-
-def psnr(clean: np.ndarray, images: np.ndarray) -> float:
-    """Mean over images of the PSNR of all colours, in dB."""
-    error = np.mean((np.clip(images, 0, 1) - clean) ** 2, (1, 2, 3))
-    return float(np.mean(-10 * np.log10(error)))
 
 
 def noisy_sets(config, clean: np.ndarray) -> dict[str, tuple[float, np.ndarray]]:
@@ -76,7 +69,7 @@ def non_local_means(clean: np.ndarray, sets) -> dict[str, float] | None:
     scores = {}
     for name, (std, noisy) in sets.items():
         options = {"h": 0.8 * std, "sigma": std, "patch_size": 5, "patch_distance": 6, "channel_axis": -1}
-        scores[name] = psnr(clean, np.stack([denoise_nl_means(x, **options) for x in noisy]))
+        scores[name] = mean_psnr(np.stack([denoise_nl_means(x, **options) for x in noisy]), clean)
     return scores
 
 
@@ -86,7 +79,7 @@ def make_validate(network: UNetConfig, clean: np.ndarray, sets):
 
     def validate(params):
         return {
-            name: psnr(clean, np.concatenate([denoise(network, params, x[None], std) for x in noisy]))
+            name: mean_psnr(np.concatenate([denoise(network, params, x[None], std) for x in noisy]), clean)
             for name, (std, noisy) in sets.items()
         }
 
@@ -97,12 +90,10 @@ def make_write(network: UNetConfig, clean: np.ndarray, sets, baseline):
     """Writes the prior, its note, and the first images: clean, noisy, denoised."""
 
     def write(folder, params, note):
-        place = os.path.join(folder, "prior.npz")
-        io.write_bytes(place, diffusion.to_bytes(network, params))
-        params = diffusion.read(place)[1]
-        note["data"] = driver.data_name(_INPUT.value, "input")
-        note["non_local_means"] = baseline
-        io.write_json(os.path.join(folder, "prior.json"), note)
+        params = archive.half(params)  # as they are stored
+        note |= {"name": "prior", "data": driver.data_name(_INPUT.value, "input")}
+        note["metrics"]["non_local_means"] = baseline
+        driver.write_weights(os.path.join(folder, "prior.npz"), diffusion.to_bytes(network, params, about=note))
         std, noisy = list(sets.values())[len(sets) // 2]
         found = denoiser.denoise(network, params, jnp.asarray(noisy[:4]), std)
         rows = [np.concatenate(list(x[:4]), 1) for x in (clean, noisy, np.asarray(found))]
@@ -116,10 +107,8 @@ def main() -> int:
     """Goes on where an earlier run of the same working folder stands."""
     config = _CONFIG.value.copy_and_resolve_references()
     network = network_of(config)
-    try:
+    with cli.usage_errors(ValueError):
         task = make_task(network, patch_size=config.patch_size, time_power=config.time_power)
-    except ValueError as error:
-        raise cli.UsageError(cli.one_line(error)) from error
     pieces = driver.pieces(_INPUT.value, "input", least=config.patch_size)
     clean = validation_set(config)
     sets = noisy_sets(config, clean)

@@ -8,7 +8,6 @@ evidence.npz, evidence.json (what it was made from, and its scores) and metrics.
 interrupted one stopped.
 """
 
-import hashlib
 import os
 
 import jax
@@ -16,7 +15,6 @@ import jax.numpy as jnp
 from absl import flags
 from ml_collections import config_flags
 
-from blindsr_jax import io
 from blindsr_jax.evaluation import calibration
 from blindsr_jax.imaging.problem import make_spec
 from blindsr_jax.methods import build
@@ -53,16 +51,12 @@ def make_write(config, network, families, validation):
     """Writes the network and its note."""
 
     def write(folder, params, note):
-        place = os.path.join(folder, "evidence.npz")
         scored = validation.scored(params)
-        note |= {"name": f"evidence_x{config.scale}", "families": families, "seed": config.seed}
-        note |= {"temperature": calibration.fit_temperature(scored), "scores": validation.summary(scored)}
+        note |= {"name": f"evidence_x{config.scale}", "temperature": calibration.fit_temperature(scored)}
         note["data"] = {flag.name: driver.data_name(flag.value, flag.name) for flag in (_INPUT, _VALIDATION)}
-        options = {"window": config.lr_side, "families": families, "note": note}
-        data = evidence.to_bytes(params, network, **options)
-        io.write_bytes(place, data)
-        evidence.read(place)
-        io.write_json(os.path.join(folder, "evidence.json"), note | {"sha256": hashlib.sha256(data).hexdigest()})
+        note["metrics"]["scores"] = validation.summary(scored)
+        data = evidence.to_bytes(params, network, window=config.lr_side, families=families, note=note)
+        driver.write_weights(os.path.join(folder, "evidence.npz"), data)
 
     return write
 
@@ -70,10 +64,8 @@ def make_write(config, network, families, validation):
 def main() -> int:
     """Goes on where an earlier run of the same working folder stands."""
     config = _CONFIG.value.copy_and_resolve_references()
-    try:
+    with cli.usage_errors():
         spec, family, settings, network = check(config)
-    except (ValueError, TypeError) as error:
-        raise cli.UsageError(cli.one_line(error)) from error
     task = make_task(network, settings, others=config.others, least_side=config.least_side)
     least = synthesis.crop_side(settings.lr_side, settings.scale, spec.kernel_size)
     pieces = jnp.asarray(driver.pieces(_INPUT.value, "input", least=least))

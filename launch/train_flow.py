@@ -17,7 +17,6 @@ import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
-import blindsr_jax
 from blindsr_jax import io
 from blindsr_jax.imaging.problem import Spec, make_spec
 from blindsr_jax.methods import build
@@ -81,7 +80,7 @@ def check(config):
         from blindsr_jax.training import flow as flow_training
     except ImportError as error:
         raise cli.UsageError(f"training needs distrax, which cannot be imported ({cli.one_line(error)})") from error
-    try:
+    with cli.usage_errors(ValueError, TypeError, KeyError):
         if config.scale is None:
             raise ValueError("config.scale is not given, expected --config.scale=N with N from 1 to 8")
         values.check(config, values.FLOW)
@@ -92,8 +91,6 @@ def check(config):
                 f"config.batch_size is {settings.batch_size}, expected at most config.kernels_per_epoch "
                 f"({settings.kernels_per_epoch})"
             )
-    except (ValueError, TypeError, KeyError) as error:
-        raise cli.UsageError(cli.one_line(error)) from error
     return spec, settings
 
 
@@ -127,28 +124,23 @@ def write_flow(run: Run, progress: Progress) -> None:
     flow = kernel_flow.Flow(state.best_params, state.best_stats, np.float32(run.normalization))
     if run.config.half_precision:
         flow = flow_weights.halve(flow)
-    place = os.path.join(run.folder, "flow.npz")
-    io.write_bytes(place, flow_weights.to_bytes(flow, run.spec.scale))
-    flow = jax.tree.map(jnp.asarray, flow_weights.read(place)[0])
     scores = progress.trace["validation"]
+    stored = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), flow)
     config = driver.plain(run.config)
-    note = {
-        "scale": run.spec.scale,
-        "kernel_size": run.spec.kernel_size,
-        "normalization": run.normalization,
-        "config": config,
-        "data": config["kernels"] or config["prior"]["families"],
-        "epochs": progress.step,
+    data = config["kernels"] or config["prior"]["families"]
+    metrics = {
+        "loss": float(progress.trace["loss"][-1]),
         "best_epoch": int(np.nanargmax(scores)) + 1,
-        "validation_log_density": float(flow_training.validate(flow, run.grid)),
-        "seconds": float(progress.trace["seconds"].sum()),
-        "versions": {"blindsr_jax": blindsr_jax.__version__, "jax": jax.__version__},
+        "validation_log_density": float(flow_training.validate(stored, run.grid)),
     }
-    io.write_json(os.path.join(run.folder, "flow.json"), note)
+    steps = progress.step * run.settings.steps_per_epoch
+    note = driver.note(run.config, progress, steps=steps, metrics=metrics)
+    note |= {"name": f"flow_x{run.spec.scale}", "data": data, "normalization": run.normalization}
+    driver.write_weights(os.path.join(run.folder, "flow.npz"), flow_weights.to_bytes(flow, run.spec.scale, note))
     key = jax.random.fold_in(run.key, 2**31 + 1)
     real = run.data.draw(key, flow_sheets.ROWS * flow_sheets.COLUMNS)
-    io.kernel_sheet(os.path.join(run.folder, "samples.png"), flow_sheets.samples(key, flow, real))
-    io.kernel_sheet(os.path.join(run.folder, "interpolation.png"), flow_sheets.interpolations(key, flow))
+    io.kernel_sheet(os.path.join(run.folder, "samples.png"), flow_sheets.samples(key, stored, real))
+    io.kernel_sheet(os.path.join(run.folder, "interpolation.png"), flow_sheets.interpolations(key, stored))
 
 
 def show(bar, progress: Progress) -> None:
@@ -159,10 +151,8 @@ def show(bar, progress: Progress) -> None:
 
 def prepare(config, spec: Spec, settings, folder: str) -> driver.Training:
     """Makes what training needs; a kernel or family that cannot be used is a usage error."""
-    try:
+    with cli.usage_errors():
         data = choose_data(config, spec)
-    except (ValueError, TypeError) as error:
-        raise cli.UsageError(cli.one_line(error)) from error
     normalization = config.normalization or kernel_data.choose_normalization(data)
     run = Run(config, spec, data, settings, normalization, jax.random.key(config.seed), data.validation(), folder)
     return driver.Training(

@@ -24,7 +24,7 @@ from blindsr_jax.networks.layers import Compute
 from blindsr_jax.runs import cli
 from blindsr_jax.training import corruption, driver, kernel_pool, synthesis, values
 from blindsr_jax.training.kenet import Validation, make_task, score_names
-from blindsr_jax.weights import kenet
+from blindsr_jax.weights import archive, kenet
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The training: a file like configs/kenet.py.")
 _INPUT = flags.DEFINE_string("input", None, "Sharp images to train on: a quoted glob, a folder or a pack.")
@@ -52,15 +52,13 @@ def make_write(config, family, validation):
     """Writes the network, its note, and the first kernels of the validation: true ones above estimates."""
 
     def write(folder, params, note):
-        place = os.path.join(folder, "kenet.npz")
-        names = synthesis.category_names(family)
-        io.write_bytes(place, kenet.to_bytes(params, scale=config.scale, families=names, reach=config.reach))
-        found = kenet.read(place)  # the scores of what is stored
-        note |= {"scale": config.scale, "families": names, "kernel_size": found.kernel_size}
-        note |= {"stored": validation.scores(found.params), "mean_kernel": validation.baseline}
+        names, params = synthesis.category_names(family), archive.half(params)  # the scores of what is stored
+        note |= {"name": f"kenet_x{config.scale}"}
         note["data"] = {flag.name: driver.data_name(flag.value, flag.name) for flag in (_INPUT, _VALIDATION)}
-        io.write_json(os.path.join(folder, "kenet.json"), note)
-        rows = np.stack([validation.truth.kernel[:_SHEET], validation.kernels(found.params)[0][:_SHEET]])
+        note["metrics"] |= {"stored": validation.scores(params), "mean_kernel": validation.baseline}
+        data = kenet.to_bytes(params, scale=config.scale, families=names, reach=config.reach, about=note)
+        driver.write_weights(os.path.join(folder, "kenet.npz"), data)
+        rows = np.stack([validation.truth.kernel[:_SHEET], validation.kernels(params)[0][:_SHEET]])
         io.kernel_sheet(os.path.join(folder, "kernels.png"), rows)
 
     return write
@@ -69,11 +67,9 @@ def make_write(config, family, validation):
 def main() -> int:
     """Goes on where an earlier run of the same working folder stands."""
     config = _CONFIG.value.copy_and_resolve_references()
-    try:
+    with cli.usage_errors():
         spec, family, settings, network = check(config)
         task = make_task(network, family, settings, loss=config.loss, category_weight=config.category_weight)
-    except (ValueError, TypeError) as error:
-        raise cli.UsageError(cli.one_line(error)) from error
     least = synthesis.crop_side(settings.lr_side, settings.scale, spec.kernel_size)
     pieces = jnp.asarray(driver.pieces(_INPUT.value, "input", least=least))
     held_out = jnp.asarray(driver.pieces(_VALIDATION.value, "validation", least=least))

@@ -90,11 +90,10 @@ def make_write(validation: Validation):
     """Writes the network, its note, and an image of each scale: enlarged, restored, sharp."""
 
     def write(folder, params, note):
-        place = os.path.join(folder, "usrnet.npz")
-        io.write_bytes(place, usrnet.to_bytes(params))
-        note |= {"stored": validation.scores(params), "nearest": validation.baseline}
+        note |= {"name": "usrnet"}
         note["data"] = {flag.name: driver.data_name(flag.value, flag.name) for flag in (_INPUT, _VALIDATION)}
-        io.write_json(os.path.join(folder, "usrnet.json"), note)
+        note["metrics"] |= {"stored": validation.scores(params), "nearest": validation.baseline}
+        driver.write_weights(os.path.join(folder, "usrnet.npz"), usrnet.to_bytes(params, about=note))
         sheet = np.clip(validation.sheet(params), 0, 1).astype(np.float32)
         io.write_image(os.path.join(folder, "restored.png"), io.Image(sheet))
 
@@ -104,12 +103,10 @@ def make_write(validation: Validation):
 def main() -> int:
     """Goes on where an earlier run of the same working folder stands."""
     config = _CONFIG.value.copy_and_resolve_references()
-    try:
+    with cli.usage_errors():
         values.check(config, values.USRNET)
         network, (scales, other_center) = network_of(config), settings_of(config)
         task = make_task(network, scales, start=start_of(config, network))
-    except (ValueError, TypeError) as error:
-        raise cli.UsageError(cli.one_line(error)) from error
     least = max(settings.patch for settings in scales)
     pieces, held_out = (
         jnp.asarray(driver.pieces(flag.value, flag.name, least=least)) for flag in (_INPUT, _VALIDATION)

@@ -4,6 +4,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from blindsr_jax.imaging.degradation import degrade
 from blindsr_jax.imaging.problem import Problem, make_spec
@@ -56,6 +57,18 @@ def kernel_model(boundary="valid", **options):
 @functools.cache
 def solver(boundary="valid", ssim_steps=4, averaging=0.0):
     return joint(image_model(boundary), kernel_model(boundary), ssim_steps=ssim_steps, averaging=averaging)
+
+
+def drawn(shapes, std=1.0):
+    """Normal random numbers in the shapes and types of a tree."""
+    rng = np.random.default_rng(0)
+    return jax.tree.map(lambda x: jnp.asarray(std * rng.normal(size=x.shape), x.dtype), shapes)
+
+
+def random_params(network, *inputs, std=1.0, **options):
+    """Random parameters of a Flax module for inputs; its own initialisation would take long to compile."""
+    init = functools.partial(network.init, **options)
+    return drawn(jax.eval_shape(init, jax.random.key(0), *inputs), std)
 
 
 def keys(n):

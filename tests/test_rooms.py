@@ -11,10 +11,11 @@ FLOORS = (
     {"imaging"},
     {"networks"},
     {"inference", "diffusion"},
-    {"weights", "evaluation"},
+    {"weights"},
     {"methods"},
     {"solvers"},
     {"runs", "benchmarks"},
+    {"evaluation"},
     {"training"},
 )
 MODULES = {

@@ -2,11 +2,9 @@
 
 import functools
 
-import jax
-import numpy as np
-
 from blindsr_jax.networks.unet import UNetConfig
 from blindsr_jax.weights import diffusion
+from tests import small
 
 CONFIG = UNetConfig(model_channels=4, channel_mult=(1, 2), num_res_blocks=1, patch=2, normalize=False)
 
@@ -14,8 +12,7 @@ CONFIG = UNetConfig(model_channels=4, channel_mult=(1, 2), num_res_blocks=1, pat
 @functools.cache
 def params():
     """Random parameters in the shapes of the network; `init` would take much longer to compile."""
-    draw = np.random.default_rng(0)
-    return jax.tree.map(lambda x: 0.3 * draw.standard_normal(x.shape).astype(np.float32), diffusion.shapes(CONFIG))
+    return small.drawn(diffusion.shapes(CONFIG), 0.3)
 
 
 def write(folder):

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from blindsr_jax.diffusion import schedule
+from blindsr_jax.imaging.tiling import starts
 from blindsr_jax.networks.unet import UNet, UNetConfig, multiple
 
 NUM_TIMES = schedule.NUM_STEPS
@@ -99,7 +100,7 @@ def tiled(function: Callable, x: jax.Array, *, tile: int, overlap: int) -> jax.A
     """
     n, h, w, c = x.shape
     height, width = min(tile, h), min(tile, w)
-    rows, columns = (_tile_starts(n, size, overlap) for n, size in ((h, height), (w, width)))
+    rows, columns = (starts(n, size, overlap=overlap) for n, size in ((h, height), (w, width)))
     if len(rows) == len(columns) == 1:
         return function(x)
     places = jnp.asarray([(i, j) for i in rows for j in columns])
@@ -115,11 +116,6 @@ def tiled(function: Callable, x: jax.Array, *, tile: int, overlap: int) -> jax.A
 
     (total, weights), _ = jax.lax.scan(body, (jnp.zeros_like(x), jnp.zeros((1, h, w, 1), x.dtype)), places)
     return total / weights
-
-
-def _tile_starts(length: int, size: int, overlap: int) -> list[int]:
-    count = max(1, -(-(length - overlap) // max(size - overlap, 1)))
-    return np.linspace(0, length - size, count).round().astype(int).tolist()
 
 
 def _ramp(size: int, overlap: int) -> np.ndarray:

@@ -75,6 +75,20 @@ def _psnr(a, b, peak):
     return float("inf") if mse == 0 else float(10.0 * np.log10(peak**2 / mse))
 
 
+def mean_psnr(images: np.ndarray, truth: np.ndarray) -> float:
+    """Mean over images of the PSNR of all colours, in dB, which trainings follow.
+
+    Args:
+      images: (N, H, W, C), values in [0, 1]; others are clipped.
+      truth: the same shape.
+
+    Returns:
+      At most 100 dB an image.
+    """
+    error = np.mean((np.clip(images, 0, 1) - truth) ** 2, (1, 2, 3))
+    return float(np.mean(-10 * np.log10(np.maximum(error, 1e-10))))
+
+
 def psnr_y(sr, hr, *, border):
     """Peak signal-to-noise ratio of the luma, 20 log10(255 / RMSE).
 

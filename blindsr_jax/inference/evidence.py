@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from blindsr_jax.imaging.problem import Spec
-from blindsr_jax.inference.windows import cut
+from blindsr_jax.imaging.tiling import cut
 from blindsr_jax.kernels import geometry
 from blindsr_jax.networks.evidence import Evidence, score
 

@@ -27,6 +27,24 @@ def soft_threshold(kernel: jax.Array, num_kept: int = 40) -> jax.Array:
     return kernel / jnp.where(total > 0, total, 1)
 
 
+def convert(kernel: jax.Array, scale: int, source: str, target: str, size: int) -> jax.Array:
+    """Moves a kernel from one centre convention to the other by whole pixels, and pads or crops it about its centre.
+
+    Args:
+      kernel: (k, k), k odd.
+      scale: of the problem.
+      source: its convention, of `geometry.CENTERS`.
+      target: that of the result.
+      size: of the result, odd.
+
+    Returns:
+      (size, size); the sum is not restored where something is cropped.
+    """
+    room = max(size, kernel.shape[0])  # the centre moves where nothing is lost
+    moved = geometry.convert_center(geometry.resize(kernel, room), scale, source, target)
+    return geometry.resize(moved, size)
+
+
 def place(kernel: jax.Array, center: float, size: int) -> jax.Array:
     """Moves a kernel's centre of mass, and pads or crops it; nothing is lost that has room in the result.
 

@@ -28,6 +28,13 @@ def _has_build(name: str) -> bool:
     return hasattr(importlib.import_module(name), "build")
 
 
+def part_names(where: str) -> tuple[str, ...]:
+    """The names of all parts that the value `config.WHERE` can have, in alphabetical order: those of the files."""
+    package = f"blindsr_jax.methods.{_PACKAGES[where]}"
+    names = [m.name for m in pkgutil.iter_modules(importlib.import_module(package).__path__)]
+    return tuple(sorted(name for name in names if _has_build(f"{package}.{name}")))
+
+
 def _load(where: str, name: str, *, besides: tuple[str, ...] = ()):
     """The module that the value `config.WHERE` names, or a ValueError that lists what there is."""
     package = f"blindsr_jax.methods.{_PACKAGES[where]}"
@@ -35,8 +42,7 @@ def _load(where: str, name: str, *, besides: tuple[str, ...] = ()):
     known = [m.name for m in pkgutil.iter_modules(parent.__path__)]
     if name in known and _has_build(f"{package}.{name}"):
         return importlib.import_module(f"{package}.{name}")
-    known = sorted([m for m in known if _has_build(f"{package}.{m}")] + list(besides))
-    raise ValueError(f"config.{where} is {name!r}, expected one of {', '.join(known)}")
+    raise ValueError(f"config.{where} is {name!r}, expected one of {', '.join(sorted([*part_names(where), *besides]))}")
 
 
 def part_rules(where: str, name: str) -> dict[str, rules.Rule | None]:

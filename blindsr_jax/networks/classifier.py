@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from blindsr_jax.networks.layers import wide
 from blindsr_jax.networks.unet import (
     GroupNorm,
     Linear,
@@ -18,7 +19,6 @@ from blindsr_jax.networks.unet import (
     embed_time,
     encode,
     num_heads,
-    wide,
 )
 
 

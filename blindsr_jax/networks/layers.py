@@ -80,9 +80,9 @@ def _channel_mean(x: jax.Array) -> jax.Array:
     return jnp.mean(jnp.mean(x, 0), 0)
 
 
-def _wide(x: jax.Array) -> jax.Array:
-    """At least float32, for statistics."""
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+def wide(dtype: jnp.dtype) -> jnp.dtype:
+    """The precision of parameters, statistics and embeddings: float32 at least."""
+    return jnp.promote_types(dtype, jnp.float32)
 
 
 def batch_norm(x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float) -> jax.Array:
@@ -97,7 +97,8 @@ def batch_norm(x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float) 
     Returns:
       (H, W, C) of the dtype of `x`; statistics are float32 at least.
     """
-    centred = _wide(x) - _channel_mean(_wide(x))
+    wider = x.astype(wide(x.dtype))
+    centred = wider - _channel_mean(wider)
     variance = _channel_mean(centred**2)
     return (centred * (lax.rsqrt(variance + epsilon) * scale) + bias).astype(x.dtype)
 

@@ -14,7 +14,7 @@ from flax import linen as nn
 from jax import lax
 
 from blindsr_jax.imaging.conv import conv2d
-from blindsr_jax.networks.layers import uniform_fan_in
+from blindsr_jax.networks.layers import uniform_fan_in, wide
 
 PRECISIONS = ("float32", "bfloat16")
 _GROUPS = 32
@@ -45,11 +45,6 @@ RELEASED = UNetConfig(3, 6, 256, (1, 1, 2, 2, 4, 4), 2, (8, 16, 32), 64, 1000)
 def multiple(config: UNetConfig) -> int:
     """What height and width of the input must be multiples of."""
     return config.patch * 2 ** (len(config.channel_mult) - 1)
-
-
-def wide(dtype) -> jnp.dtype:
-    """The precision of parameters, statistics and embeddings: float32 at least."""
-    return jnp.promote_types(dtype, jnp.float32)
 
 
 def _resized(x: jax.Array, resample: str | None) -> jax.Array:

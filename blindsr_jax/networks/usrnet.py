@@ -14,7 +14,7 @@ from flax import linen as nn
 from blindsr_jax.imaging.conv import conv2d
 from blindsr_jax.imaging.problem import Spec
 from blindsr_jax.imaging.proximal import solve_data
-from blindsr_jax.networks.layers import Compute, uniform_fan_in
+from blindsr_jax.networks.layers import Compute, Dense, uniform_fan_in
 
 _SMALLEST_PARAMETER = 1e-6  # of the data step's weight and of the noise level that the denoiser is told
 COLOURS = 3
@@ -70,20 +70,6 @@ class Double(nn.Module):
         kernel = self.param("kernel", init, (2, 2, c, self.features), self.compute.param_dtype(x)).astype(x.dtype)
         x = jnp.einsum("nhwc,abcf->nhawbf", x, kernel, precision=self.compute.products)
         return x.reshape(n, 2 * h, 2 * w, self.features)
-
-
-class Dense(nn.Module):
-    """Affine map of the last axis."""
-
-    features: int
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """(..., Ci) -> (..., features)."""
-        init = uniform_fan_in(x.shape[-1])
-        w = self.param("kernel", init, (x.shape[-1], self.features), x.dtype)
-        b = self.param("bias", init, (self.features,), x.dtype)
-        return jnp.matmul(x, w, precision="highest") + b
 
 
 class Parameters(nn.Module):

@@ -1,5 +1,6 @@
 """What the launches share: one-sentence errors and exit codes."""
 
+import contextlib
 import io
 import logging
 import os
@@ -8,7 +9,7 @@ import sys
 import time
 import uuid
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 from absl import app, flags
@@ -45,6 +46,16 @@ class UsageError(Exception):
 def printable(text: str) -> str:
     """A text for a terminal: what would move its cursor, and bytes of names that are no text, are escaped."""
     return UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+@contextlib.contextmanager
+def usage_errors(*kinds: type[Exception]) -> Iterator[None]:
+    """Turns errors about what the user gave, ValueError and TypeError unless others are named, into a UsageError."""
+    expected = kinds or (ValueError, TypeError)
+    try:
+        yield
+    except expected as error:
+        raise UsageError(one_line(error)) from error
 
 
 def one_line(error: BaseException) -> str:

@@ -20,11 +20,12 @@ from tqdm import tqdm
 import blindsr_jax
 from blindsr_jax import io
 from blindsr_jax.io import documents
-from blindsr_jax.runs import checkpoints, cli, locks, ownership, schemas
+from blindsr_jax.runs import checkpoints, cli, locks, ownership, resume, schemas
 from blindsr_jax.runs.signals import Stopper
 from blindsr_jax.solvers import batch
 from blindsr_jax.solvers.loop import Progress
 from blindsr_jax.training import engine, packs, patches
+from blindsr_jax.weights import archive
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; made where missing.")
 RESTART = flags.DEFINE_bool("restart", False, "Start afresh, and delete what an earlier run left in --workdir.")
@@ -80,13 +81,11 @@ def settings(config: Any) -> engine.Settings:
     Raises:
       UsageError: one is missing or wrong.
     """
-    try:
+    with cli.usage_errors(ValueError, TypeError, KeyError):
         found = engine.Settings(**{name: config[name] for name in engine.Settings._fields})
         engine.optimizer(found)
         if found.batch_size % (count := jax.local_device_count()):
             raise ValueError(f"config.batch_size is {found.batch_size}, expected a multiple of the {count} devices")
-    except (ValueError, TypeError, KeyError) as error:
-        raise cli.UsageError(cli.one_line(error)) from error
     return found
 
 
@@ -184,8 +183,8 @@ def check_folder(folder: str, config: Any, outputs: tuple[str, ...]) -> None:
         raise cli.UsageError(
             f"--workdir={folder}: its config.json is damaged, expected that of a training, another folder, or --restart"
         )
-    if differing := sorted(name for name in {*old, *new} if old.get(name) != new.get(name)):
-        names = ", ".join(f"config.{name}" for name in differing)
+    if differing := resume.differences(old, new, "config.{}"):
+        names = ", ".join(differing)
         raise cli.UsageError(
             f"--workdir={folder}: it holds a training with other values of {names}, expected the same ones, another "
             "folder, or --restart"
@@ -274,20 +273,42 @@ def run(config: Any, outputs: tuple[str, ...], prepare: Callable[[str], Training
         raise cli.UsageError(f"--workdir={folder}: {error}") from error
 
 
+def note(config: Any, progress: Progress, *, steps: int, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Where weights came from, for their metadata: JSON values, to which a launch adds name, data and metrics.
+
+    Args:
+      config: of the training.
+      progress: where the training stands; its trace has 'seconds'.
+      steps: that it has made.
+      metrics: what it has measured so far.
+    """
+    return {
+        "config": plain(config),
+        "seed": config.seed,
+        "metrics": dict(metrics),
+        "epochs": progress.step,
+        "steps": steps,
+        "seconds": float(progress.trace["seconds"].sum()),
+        "device": jax.devices()[0].device_kind,
+        "versions": {"blindsr_jax": blindsr_jax.__version__, "jax": jax.__version__},
+    }
+
+
+def write_weights(place: str, data: bytes) -> None:
+    """Writes weights NAME.npz as `archive.Format.to_bytes` makes them, and their metadata beside them as NAME.json."""
+    io.write_bytes(place, data)
+    io.write_json(f"{os.path.splitext(place)[0]}.json", archive.read_metadata(place))
+
+
 def _note(job: Job, found: engine.Settings, progress: Progress) -> dict[str, Any]:
     """How averaged parameters came about."""
     trace = progress.trace
     done = np.flatnonzero([not np.isnan(x) for x in trace[job.names[0]]]) if job.names else []
-    return {
-        "config": plain(job.config),
-        "epochs": progress.step,
-        "steps": progress.step * found.steps_per_epoch,
+    metrics = {
         "loss": float(trace["loss"][-1]),
         "validation": {name: float(trace[name][done[-1]]) for name in job.names} if len(done) else {},
-        "seconds": float(trace["seconds"].sum()),
-        "device": jax.devices()[0].device_kind,
-        "versions": {"blindsr_jax": blindsr_jax.__version__, "jax": jax.__version__},
     }
+    return note(job.config, progress, steps=progress.step * found.steps_per_epoch, metrics=metrics)
 
 
 def _training(job: Job, folder: str) -> Training:

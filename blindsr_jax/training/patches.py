@@ -1,6 +1,5 @@
 """Training images on the device: square pieces of one size, from which random patches are cut inside the program."""
 
-import math
 from collections.abc import Iterable
 from functools import partial
 
@@ -8,13 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax.imaging.tiling import starts, turn
+
 LARGEST_PIECE = 512
 _REST = 0.05  # of a piece: what an image has beyond whole pieces is left out where it is less
-
-
-def _starts(length: int, size: int) -> np.ndarray:
-    """Where pieces begin so that they cover a side but for a small rest; neighbours overlap evenly."""
-    return np.linspace(0, length - size, max(math.ceil(length / size - _REST), 1)).round().astype(int)
 
 
 def cut(images: Iterable[np.ndarray], *, least: int) -> np.ndarray:
@@ -35,15 +31,9 @@ def cut(images: Iterable[np.ndarray], *, least: int) -> np.ndarray:
     if not full:
         raise ValueError(f"no image has sides of at least {least} pixels")
     size = min(LARGEST_PIECE, min(min(x.shape[:2]) for x in full))
-    places = [(x, i, j) for x in full for i in _starts(x.shape[0], size) for j in _starts(x.shape[1], size)]
+    sides = [[starts(n, size, rest=_REST) for n in x.shape[:2]] for x in full]
+    places = [(x, i, j) for x, (rows, columns) in zip(full, sides, strict=True) for i in rows for j in columns]
     return np.stack([x[i : i + size, j : j + size] for x, i, j in places])
-
-
-def turn(x: jax.Array, index: jax.Array) -> jax.Array:
-    """One of the eight symmetries of the square, `index` in 0 ... 7, applied to (n, n, C)."""
-    x = jnp.where(index & 1, x[::-1], x)
-    x = jnp.where(index & 2, x[:, ::-1], x)
-    return jnp.where(index & 4, jnp.swapaxes(x, 0, 1), x)
 
 
 @partial(jax.jit, static_argnames="size")

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax.evaluation.metrics import mean_psnr
 from blindsr_jax.imaging.degradation import degrade
 from blindsr_jax.imaging.problem import Spec
 from blindsr_jax.imaging.proximal import solve_data
@@ -22,6 +23,7 @@ from blindsr_jax.training.corruption import Corruption, corrupt, draw_gray, to_g
 from blindsr_jax.training.engine import Task
 from blindsr_jax.training.kernel_pool import Pool, pick
 from blindsr_jax.training.patches import random_patch
+from blindsr_jax.training.synthesis import map_each
 
 _VALIDATION_KEY = 2024
 _FIRST_WEIGHT = -4.6  # the softplus of it is 0.01: a data step that counts from the start
@@ -89,9 +91,7 @@ def synthesize(keys: jax.Array, pieces: jax.Array, pool: Pool, settings: Setting
         lr = degrade(image, kernel, scale=settings.spec.scale, boundary=settings.spec.boundary)
         return corrupt(key, lr, gray, settings.corruption, is_clean)
 
-    # One after another on a CPU: together they do not fit its cache.
-    each = jax.lax.map if jax.default_backend() == "cpu" else lambda function, args: jax.vmap(function)(args)
-    seen = each(reduce, (sharp, kernels, noise_keys, grays, clean))
+    seen = map_each(reduce, (sharp, kernels, noise_keys, grays, clean))
     return Example(sharp, seen.lr, shown, seen.noise_std)
 
 
@@ -196,12 +196,6 @@ def make_task(network: USRNet, scales: tuple[Settings, ...], *, start: Any = Non
     return Task(init, loss)
 
 
-def psnr(images: np.ndarray, truth: np.ndarray) -> float:
-    """Mean over images (N, H, W, 3) of the PSNR of all colours, in dB."""
-    error = np.mean((np.clip(images, 0, 1) - truth) ** 2, (1, 2, 3))
-    return float(np.mean(-10 * np.log10(np.maximum(error, 1e-10))))
-
-
 class Validation:
     """Fixed examples of each scale, the same for each training on this data."""
 
@@ -231,7 +225,7 @@ class Validation:
         found = {}
         for settings, frames, image in zip(self._scales, self._sets, images, strict=True):
             pair = (np.asarray(over_lr(x, settings)) for x in (image, frames.seen.sharp))
-            found[f"psnr_x{settings.spec.scale}"] = psnr(*pair)
+            found[f"psnr_x{settings.spec.scale}"] = mean_psnr(*pair)
         return found
 
     @property

@@ -3,11 +3,11 @@
 A model is one entry of `MODELS`. It is recognised by its keys, and every key must be there with the right shape.
 """
 
-import io
 import math
 import os
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from blindsr_jax.config import rules
 from blindsr_jax.kernels import geometry
 from blindsr_jax.networks.kernel_flow import NUM_BLOCKS, Flow, FlowParams, FlowStats, Mlp
+from blindsr_jax.weights import archive
 from blindsr_jax.weights import flow as flow_weights
 
 Tensors = Mapping[str, np.ndarray]
@@ -70,7 +71,7 @@ def _fkp_bytes(tensors: Tensors) -> bytes:
     scale = {geometry.default_kernel_size(s): s for s in range(1, 5)}.get(size)
     if scale is None:
         raise ValueError(f"its kernels are {size} x {size}, one of 7, 11, 15, 19 (x1 to x4) was expected")
-    return flow_weights.to_bytes(flow, scale)
+    return flow_weights.to_bytes(flow, scale, about={"name": "fkp"})
 
 
 def _usrnet_shapes(tensors: Tensors) -> Shapes:
@@ -95,48 +96,60 @@ def _usrnet_shapes(tensors: Tensors) -> Shapes:
     return shapes
 
 
-def plain_bytes(tensors: Tensors) -> bytes:
-    """All tensors under their own names and in torch's layout, as the bytes of a .npz file."""
-    data = io.BytesIO()
-    np.savez_compressed(data, **tensors)
-    return data.getvalue()
+def _usrnet_bytes(tensors: Tensors) -> bytes:
+    from blindsr_jax.weights import usrnet
+
+    return usrnet.tensors_to_bytes(tensors, {"name": "usrnet_tiny"})
 
 
-def _guided(sign: str, config_of: str) -> Model:
-    """One of the two networks of guided diffusion; its modules are imported when it is met."""
+def _guided_shapes(config_of: str, tensors: Tensors) -> Shapes:
+    """Of either network of guided diffusion, whose modules are imported when it is met."""
+    from blindsr_jax.weights import guided_diffusion
 
-    def shapes(tensors):
-        from blindsr_jax.weights import guided_diffusion
+    config = getattr(guided_diffusion, config_of)(tensors)
+    try:
+        return guided_diffusion.shapes_of(config)
+    except Exception as error:  # sizes that no network can have end in many kinds of errors
+        raise ValueError(f"its tensors are those of no network: {type(error).__name__}") from error
 
-        config = getattr(guided_diffusion, config_of)(tensors)
-        try:
-            return guided_diffusion.shapes_of(config)
-        except Exception as error:  # sizes that no network can have end in many kinds of errors
-            raise ValueError(f"its tensors are those of no network: {type(error).__name__}") from error
 
-    def convert(tensors):
-        from blindsr_jax.weights import guided_diffusion
+def _unet_bytes(tensors: Tensors) -> bytes:
+    from blindsr_jax.weights import diffusion, guided_diffusion
 
-        return guided_diffusion.to_bytes(tensors)
+    config = guided_diffusion.config_of(tensors)
+    params = guided_diffusion.unet_params(tensors, config=config, dtype=None)["params"]
+    return diffusion.to_bytes(config, params, half=False, about={"name": "guided_diffusion"})
 
-    return Model(sign, shapes, convert)
+
+def _classifier_bytes(tensors: Tensors) -> bytes:
+    from blindsr_jax.weights import classifier, guided_diffusion
+
+    config = guided_diffusion.classifier_config_of(tensors)
+    params = guided_diffusion.classifier_params(tensors, config=config, dtype=None)["params"]
+    return classifier.to_bytes(config, params, about={"name": "guided_diffusion_classifier"})
 
 
 MODELS = {
     "fkp": Model("net.0.s_net.0.weight", _fkp_shapes, _fkp_bytes),
-    "usrnet_tiny": Model("p.m_head.weight", _usrnet_shapes, plain_bytes),
-    "guided_diffusion": _guided("output_blocks.0.0.in_layers.0.weight", "config_of"),
-    "guided_diffusion_classifier": _guided("out.2.positional_embedding", "classifier_config_of"),
+    "usrnet_tiny": Model("p.m_head.weight", _usrnet_shapes, _usrnet_bytes),
+    "guided_diffusion": Model(
+        "output_blocks.0.0.in_layers.0.weight", partial(_guided_shapes, "config_of"), _unet_bytes
+    ),
+    "guided_diffusion_classifier": Model(
+        "out.2.positional_embedding", partial(_guided_shapes, "classifier_config_of"), _classifier_bytes
+    ),
 }
 _WRAPPERS = ("model_state", "state_dict")  # single keys under which a state dict may stand
 _MOST_NAMED = 4
 
 
 def is_archive(path: str | os.PathLike) -> bool:
-    """Whether a file is an archive of converted weights, by the names of its arrays."""
+    """Whether a file holds converted weights, by its metadata, or by the names of its arrays where it has none."""
+    if (metadata := archive.read_metadata(path)) is not None:
+        return metadata.get("name") in MODELS
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = {name.removesuffix(".npy") for name in archive.namelist()}
+        with zipfile.ZipFile(path) as file:
+            names = {name.removesuffix(".npy") for name in file.namelist()}
     except Exception:  # damaged archives end in many kinds of errors
         return False
     return {"scale", "log_scale.w0"} <= names or any(model.sign in names for model in MODELS.values())

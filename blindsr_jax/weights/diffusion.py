@@ -1,42 +1,23 @@
-"""Trained priors as .npz files: reading, writing, and the shipped one (`weights/NAME.npz`).
+"""Trained diffusion priors as .npz files, and the shipped one (`files/diffusion/`)."""
 
-Beside the shipped file stands a .json with the config, seed, data, versions and metrics of its training.
-"""
-
-import io
 import json
 import os
-import pathlib
-from functools import partial
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import traverse_util
+from flax.traverse_util import flatten_dict, unflatten_dict
 
+from blindsr_jax.networks.classifier import ClassifierConfig
 from blindsr_jax.networks.unet import UNet, UNetConfig, multiple
 from blindsr_jax.weights import archive
 
-FOLDER = pathlib.Path(__file__).parent / "files" / "diffusion"
-_CONFIG = "config"  # the array that holds the network's config as JSON
-_SOURCES = "launch/train_diffusion.py or launch/convert.py"
-_MAX_BYTES = 2**33  # of all arrays; the released network has 2**31
-_refuse = partial(archive.refuse, "diffusion prior")
+MAX_BYTES = 2**33  # of all arrays; the released network has 2**31
+SEPARATOR = "/"  # of the modules in an array's name
 
-
-def to_bytes(config: UNetConfig, params: Any) -> bytes:
-    """A prior as the bytes of a .npz file, in half precision.
-
-    Args:
-      config: of the network.
-      params: its weights.
-    """
-    flat = traverse_util.flatten_dict(params, sep="/")
-    arrays = {name: np.asarray(x, np.float16) for name, x in flat.items()}
-    data = io.BytesIO()
-    np.savez(data, **{_CONFIG: np.asarray(json.dumps(config._asdict()))}, **arrays)
-    return data.getvalue()
+_Config = TypeVar("_Config", UNetConfig, ClassifierConfig)
 
 
 def shapes(config: UNetConfig) -> Any:
@@ -51,56 +32,73 @@ def shapes(config: UNetConfig) -> Any:
     return jax.eval_shape(init)
 
 
-def _config_of(path: str | os.PathLike, text: str, num_arrays: int) -> tuple[UNetConfig, Any]:
-    """The config that a file holds as JSON, and the shapes of its parameters, of which it must have as many."""
-    try:
-        values = json.loads(text)
-        config = UNetConfig(**{key: tuple(x) if isinstance(x, list) else x for key, x in values.items()})
-        if not 0 < config.num_res_blocks * len(config.channel_mult) <= num_arrays:
-            raise ValueError("building such a network could take for ever")
-        return config, shapes(config)
-    except Exception as error:  # wrong kinds, deep nesting; and Flax raises nearly anything where sizes do not fit
-        raise _refuse(path, "its config is not that of a UNet") from error
+def checked(config: _Config, num_arrays: int) -> _Config:
+    """A config from JSON, with tuples for lists; what is wrong with it shows when its network is built.
+
+    Raises:
+      ValueError: building it could take for ever.
+    """
+    if not 0 < config.num_res_blocks * len(config.channel_mult) <= num_arrays:
+        raise ValueError("it has more blocks than arrays")
+    return config._replace(**{key: tuple(x) for key, x in config._asdict().items() if isinstance(x, list)})
+
+
+def _architecture(values: Mapping[str, Any], num_arrays: int) -> UNetConfig:
+    return checked(UNetConfig(**values), num_arrays)
+
+
+def _shapes(config: UNetConfig) -> archive.Shapes:
+    return {name: x.shape for name, x in flatten_dict(shapes(config), sep=SEPARATOR).items()}
+
+
+def _older(arrays: archive.Arrays) -> tuple[archive.Arrays, dict[str, Any]]:
+    """The config was one more array; converted files had the keys and layouts of PyTorch, and no config."""
+    if "config" in arrays:
+        return arrays, {"architecture": json.loads(str(arrays.pop("config")))}
+    from blindsr_jax.weights import guided_diffusion
+
+    config = guided_diffusion.config_of(arrays)
+    params = guided_diffusion.unet_params(arrays, config=config, dtype=None)["params"]
+    return flatten_dict(params, sep=SEPARATOR), {"architecture": config._asdict()}
+
+
+_SOURCES = "launch/train_diffusion.py or launch/convert.py"
+FORMAT = archive.Format("diffusion", "diffusion prior", _SOURCES, MAX_BYTES, _architecture, _shapes, _older, False)
+FOLDER, shipped = FORMAT.folder, FORMAT.shipped
+
+
+def flatten(params: Any, *, half: bool) -> archive.Arrays:
+    """Parameters by name; in half precision, or what is not in half precision in float32."""
+
+    def dtype(x):
+        return np.float16 if half or x.dtype == np.float16 else np.float32
+
+    return {name: np.asarray(x, dtype(x)) for name, x in flatten_dict(params, sep=SEPARATOR).items()}
+
+
+def to_bytes(config: UNetConfig, params: Any, *, half: bool = True, about: Mapping[str, Any] | None = None) -> bytes:
+    """A prior as the bytes of a .npz file.
+
+    Args:
+      config: of the network.
+      params: its weights.
+      half: store half precision; otherwise only what is in half precision.
+      about: JSON values, where it came from, see `archive.Format.to_bytes`.
+    """
+    return FORMAT.to_bytes(flatten(params, half=half), config._asdict(), about)
+
+
+def _prior(found: archive.Weights) -> tuple[UNetConfig, Any]:
+    return found.architecture, unflatten_dict(found.arrays, sep=SEPARATOR)
 
 
 def read(path: str | os.PathLike) -> tuple[UNetConfig, Any]:
-    """Reads a prior.
-
-    Args:
-      path: a .npz file of `to_bytes`, or of launch/convert.py for released weights.
-
-    Returns:
-      The network's config and its parameters, NumPy arrays of float32.
+    """The config of a prior and its parameters, NumPy arrays of float32.
 
     Raises:
-      ValueError: one sentence that names the file and what is wrong: missing, damaged, arrays that do not fit the
-        config, not finite.
+      ValueError: as `archive.Format.read` does.
     """
-    arrays = archive.read_arrays(path, kind="diffusion prior", expected=_SOURCES, max_bytes=_MAX_BYTES)
-    if _CONFIG not in arrays:
-        from blindsr_jax.weights import guided_diffusion
-
-        try:
-            return guided_diffusion.config_of(arrays), guided_diffusion.unet_params(arrays)
-        except ValueError as error:
-            raise _refuse(path, str(error)) from error
-    config, like = _config_of(path, str(arrays.pop(_CONFIG)), len(arrays))
-    wanted = {name: x.shape for name, x in traverse_util.flatten_dict(like, sep="/").items()}
-    if missing := set(wanted) - set(arrays):
-        raise _refuse(path, f"it has no {min(missing)}, which its config asks for")
-    if unknown := set(arrays) - set(wanted):
-        raise _refuse(path, f"{min(unknown)} was not expected in it")
-    for name, x in arrays.items():
-        if x.shape != wanted[name] or x.dtype.kind != "f":
-            raise _refuse(path, f"its {name} is {x.dtype} {x.shape}, numbers of shape {wanted[name]} were expected")
-        if not np.isfinite(x).all():
-            raise _refuse(path, f"its {name} is not finite")
-    return config, traverse_util.unflatten_dict({k: np.asarray(x, np.float32) for k, x in arrays.items()}, sep="/")
-
-
-def shipped() -> list[str]:
-    """Names of the shipped priors."""
-    return sorted(path.stem for path in FOLDER.glob("*.npz"))
+    return _prior(FORMAT.read(path))
 
 
 def load(name: str) -> tuple[UNetConfig, Any]:
@@ -112,9 +110,4 @@ def load(name: str) -> tuple[UNetConfig, Any]:
     Raises:
       ValueError: one sentence: there is none, or the file is bad.
     """
-    if name.endswith(".npz"):
-        return read(name)
-    if name not in shipped():
-        known = ", ".join(shipped()) or "none is shipped"
-        raise ValueError(f"there is no diffusion prior {name!r} ({known}), expected one of these or a .npz file")
-    return read(FOLDER / f"{name}.npz")
+    return _prior(FORMAT.load(name if name.endswith(".npz") else None, name))

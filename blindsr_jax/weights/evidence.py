@@ -1,16 +1,8 @@
-"""Trained evidence networks as .npz files: reading, writing, and the shipped ones (`weights/evidence_xSCALE.npz`).
+"""Trained evidence networks as .npz files, and the shipped ones (`files/evidence/evidence_xSCALE.npz`)."""
 
-A file says what it is for and where it came from: config, data, seed, scores and a checksum of its arrays. Beside each
-shipped file stands a .json with the same text.
-"""
-
-import hashlib
-import io
 import json
 import os
-import pathlib
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -22,13 +14,15 @@ from blindsr_jax.networks.evidence import LARGEST_REACH, SMALLEST_SIDE, Evidence
 from blindsr_jax.networks.layers import Compute
 from blindsr_jax.weights import archive
 
-FOLDER = pathlib.Path(__file__).parent / "files" / "evidence"
-_SOURCE = "launch/train_evidence.py"
-_MAX_BYTES = 2**26  # of all arrays of a file
-_SIZES = ("scale", "kernel_size", "channels", "hidden", "features", "reach", "window")
-_LIMITS = ((1, 8), (3, 255), (1, 256), (1, 4096), (1, 1024), (1, LARGEST_REACH), (SMALLEST_SIDE, 1024))
-_NOTES = ("sizes", "families", "note", "sha256")
-_refuse = partial(archive.refuse, "network")
+_LIMITS = {
+    "scale": (1, 8),
+    "kernel_size": (3, 255),
+    "channels": (1, 256),
+    "hidden": (1, 4096),
+    "features": (1, 1024),
+    "reach": (1, LARGEST_REACH),
+    "window": (SMALLEST_SIDE, 1024),
+}
 
 
 class Trained(NamedTuple):
@@ -51,14 +45,32 @@ class Trained(NamedTuple):
         return Evidence(*sizes, compute or Compute())
 
 
-def digest(arrays: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 over names, types, shapes and values of arrays, in hexadecimal."""
-    found = hashlib.sha256()
-    for name in sorted(arrays):
-        x = arrays[name]
-        found.update(f"{name} {x.dtype.str} {x.shape}\n".encode())
-        found.update(np.ascontiguousarray(x).tobytes())
-    return found.hexdigest()
+def _architecture(values: Mapping[str, Any], num_arrays: int) -> Trained:
+    del num_arrays
+    sizes = archive.whole_numbers(values, _LIMITS)
+    found = Trained(None, **sizes, families=archive.words(values["families"]), note={})
+    if found.kernel_size % 2 == 0 or found.kernel_size < found.scale:
+        raise ValueError("the size of its kernels is even, or below the scale")
+    return found
+
+
+def _shapes(found: Trained) -> archive.Shapes:
+    image = jax.ShapeDtypeStruct((1, SMALLEST_SIDE, SMALLEST_SIDE, 3), jnp.float32)
+    kernel = jax.ShapeDtypeStruct((1, found.kernel_size, found.kernel_size), jnp.float32)
+    params = jax.eval_shape(found.network().init, jax.random.key(0), image, kernel)["params"]
+    return {name: x.shape for name, x in flatten_dict(params, sep=".").items()}
+
+
+def _older(arrays: archive.Arrays) -> tuple[archive.Arrays, dict[str, Any]]:
+    """Four more arrays told what metadata tell."""
+    sizes, families, note, sha256 = (arrays.pop(name) for name in ("sizes", "families", "note", "sha256"))
+    values = dict(zip(_LIMITS, sizes.tolist(), strict=True)) | {"families": families.tolist()}
+    said = json.loads(str(note))
+    return arrays, {**said, "architecture": values, "sha256": str(sha256)}
+
+
+FORMAT = archive.Format("evidence", "network", "launch/train_evidence.py", 2**26, _architecture, _shapes, _older)
+FOLDER, shipped = FORMAT.folder, FORMAT.shipped
 
 
 def to_bytes(
@@ -77,76 +89,23 @@ def to_bytes(
       network: the module.
       window: largest side of an LR image of the training.
       families: names of the kernel families.
-      note: JSON values, how it was trained.
+      note: JSON values, where it came from, see `archive.Format.to_bytes`.
       half: store half precision; `read` gives single precision again.
     """
     dtype = np.float16 if half else np.float32
     arrays = {name: np.asarray(x, dtype) for name, x in flatten_dict(params["params"], sep=".").items()}
-    sizes = [window if name == "window" else getattr(network, name) for name in _SIZES]
-    notes = {
-        "sizes": np.asarray(sizes, np.int32),
-        "families": np.asarray(families, np.str_),
-        "note": np.asarray(json.dumps(note)),
-        "sha256": np.asarray(digest(arrays)),
-    }
-    data = io.BytesIO()
-    np.savez_compressed(data, **notes, **arrays)
-    return data.getvalue()
+    sizes = {name: window if name == "window" else getattr(network, name) for name in _LIMITS}
+    return FORMAT.to_bytes(arrays, {**sizes, "families": list(families)}, note)
 
 
-def _describe(arrays: Mapping[str, np.ndarray]) -> Trained | None:
-    """What a file says that it holds, its parameters as shapes; None where that is impossible."""
-    sizes, families, note = (arrays.get(name) for name in _NOTES[:3])
-    if sizes is None or families is None or note is None or sizes.shape != (len(_SIZES),) or sizes.dtype.kind != "i":
-        return None
-    if not all(low <= size <= high for size, (low, high) in zip(sizes, _LIMITS, strict=True)):
-        return None
-    if families.ndim != 1 or not len(families) or note.shape or {families.dtype.kind, note.dtype.kind} != {"U"}:
-        return None
-    try:
-        said = json.loads(str(note))
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(said, dict):
-        return None
-    found = Trained(None, *map(int, sizes), tuple(map(str, families)), said)
-    if found.kernel_size % 2 == 0 or found.kernel_size < found.scale:
-        return None
-    return found._replace(params=jax.eval_shape(found.network().init, jax.random.key(0), *_examples(found)))
-
-
-def _examples(found: Trained) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
-    """An image and a kernel of the smallest size."""
-    image = jax.ShapeDtypeStruct((1, SMALLEST_SIDE, SMALLEST_SIDE, 3), jnp.float32)
-    return image, jax.ShapeDtypeStruct((1, found.kernel_size, found.kernel_size), jnp.float32)
+def _trained(found: archive.Weights) -> Trained:
+    params = {"params": unflatten_dict(found.arrays, sep=".")}
+    return found.architecture._replace(params=params, note=found.metadata)
 
 
 def read(path: str | os.PathLike) -> Trained:
-    """Reads a network.
-
-    Args:
-      path: a .npz file of `to_bytes`.
-
-    Raises:
-      ValueError: one sentence that names the file and what is wrong: missing, damaged, other arrays, not finite.
-    """
-    arrays = archive.read_arrays(path, kind="network", expected=_SOURCE, max_bytes=_MAX_BYTES)
-    found = _describe(arrays)
-    weights = {name: x for name, x in arrays.items() if name not in _NOTES}
-    wanted = {} if found is None else flatten_dict(found.params["params"], sep=".")
-    if not wanted or {k: x.shape for k, x in weights.items()} != {k: x.shape for k, x in wanted.items()}:
-        raise _refuse(path, "its arrays do not fit each other, an evidence network expected")
-    if not archive.are_finite(weights.values()):
-        raise _refuse(path, "it holds numbers that are not finite")
-    if str(arrays.get("sha256")) != digest(weights):
-        raise _refuse(path, "its arrays are not those that its checksum was taken of")
-    tree = unflatten_dict({name: np.asarray(x, np.float32) for name, x in weights.items()}, sep=".")
-    return found._replace(params={"params": tree})
-
-
-def shipped() -> list[str]:
-    """Names of the shipped networks, such as 'evidence_x4'."""
-    return sorted(path.stem for path in FOLDER.glob("*.npz"))
+    """Reads a network; raises ValueError as `archive.Format.read` does."""
+    return _trained(FORMAT.read(path))
 
 
 def load(name: str | os.PathLike | None, scale: int) -> Trained:
@@ -159,13 +118,4 @@ def load(name: str | os.PathLike | None, scale: int) -> Trained:
     Raises:
       ValueError: one sentence: there is none, or the file is bad or for another scale.
     """
-    stem = f"evidence_x{scale}"
-    if name is None and stem not in shipped():
-        raise ValueError(
-            f"there is no trained evidence network for scale {scale}, expected one of "
-            f"{', '.join(shipped()) or 'none'}, or the .npz file of one trained by {_SOURCE}"
-        )
-    found = read(FOLDER / f"{stem}.npz" if name is None else name)
-    if found.scale != scale:
-        raise ValueError(f"the network {str(name)!r} is for scale {found.scale}, one for scale {scale} expected")
-    return found
+    return _trained(FORMAT.load(name, f"evidence_x{scale}", scale=scale))

@@ -1,13 +1,9 @@
-"""Trained flows as .npz files: reading, writing, and the shipped ones (`weights/FAMILY_xSCALE.npz`).
+"""Trained flows as .npz files, and the shipped ones (`files/flow/FAMILY_xSCALE.npz`)."""
 
-Beside each shipped file stands a .json with the config, seed, data, versions and metrics of its training.
-"""
-
-import io
 import math
 import os
-import pathlib
-from functools import partial
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -15,11 +11,15 @@ import numpy as np
 from blindsr_jax.networks.kernel_flow import Flow, FlowParams, FlowStats, Mlp
 from blindsr_jax.weights import archive
 
-FOLDER = pathlib.Path(__file__).parent / "files" / "flow"
 _ALIASES = {"motion": "trajectory"}
-_SOURCES = "launch/train_flow.py or launch/convert.py"
-_MAX_BYTES = 2**26  # of all arrays of a file; an honest one has about 2**20
-_refuse = partial(archive.refuse, "flow")
+_LIMITS = {"scale": (1, 8), "kernel_size": (1, 255), "hidden": (1, 2**16), "blocks": (1, 2**10)}
+
+
+class _Architecture(NamedTuple):
+    scale: int
+    kernel_size: int
+    hidden: int
+    blocks: int
 
 
 def _names() -> Flow:
@@ -28,25 +28,52 @@ def _names() -> Flow:
     return Flow(FlowParams(*mlps, "log_gamma", "beta"), FlowStats("mean", "variance"), "normalization")
 
 
-def _shapes(blocks: int, size: int, hidden: int) -> Flow:
+def _architecture(values: Mapping[str, Any], num_arrays: int) -> _Architecture:
+    del num_arrays
+    found = _Architecture(**archive.whole_numbers(values, _LIMITS))
+    if found.kernel_size % 2 == 0:
+        raise ValueError("the size of its kernels is even")
+    return found
+
+
+def _shapes(found: _Architecture) -> archive.Shapes:
+    size, hidden = found.kernel_size**2, found.hidden
     mlp = Mlp((size, hidden), (hidden,), (hidden, hidden), (hidden,), (hidden, size), (size,))
-    mlp = Mlp(*((blocks, *shape) for shape in mlp))
-    rows = (blocks, size)
-    return Flow(FlowParams(mlp, mlp, rows, rows), FlowStats(rows, rows), ())
+    mlp = Mlp(*((found.blocks, *shape) for shape in mlp))
+    rows = (found.blocks, size)
+    shapes = Flow(FlowParams(mlp, mlp, rows, rows), FlowStats(rows, rows), ())
+    names, structure = jax.tree.flatten(_names())
+    return dict(zip(names, structure.flatten_up_to(shapes), strict=True))
 
 
-def to_bytes(flow: Flow, scale: int) -> bytes:
+def _values(arrays: Mapping[str, np.ndarray], scale: int) -> dict[str, int]:
+    """The architecture that arrays have, as JSON values."""
+    blocks, size, hidden = arrays["log_scale.w0"].shape
+    return {"scale": scale, "kernel_size": math.isqrt(size), "hidden": hidden, "blocks": blocks}
+
+
+def _older(arrays: archive.Arrays) -> tuple[archive.Arrays, dict[str, Any]]:
+    """Its sizes were told by the shapes, and its scale by one more array."""
+    scale = arrays.pop("scale").item()
+    return arrays, {"architecture": _values(arrays, scale)}
+
+
+_SOURCES = "launch/train_flow.py or launch/convert.py"
+FORMAT = archive.Format("flow", "flow", _SOURCES, 2**26, _architecture, _shapes, _older)
+FOLDER, shipped = FORMAT.folder, FORMAT.shipped
+
+
+def to_bytes(flow: Flow, scale: int, about: Mapping[str, Any] | None = None) -> bytes:
     """A flow as the bytes of a .npz file.
 
     Args:
       flow: the weights.
       scale: of the super-resolution that its kernels are for; says where their centre is.
+      about: JSON values, where it came from, see `archive.Format.to_bytes`.
     """
     names, leaves = jax.tree.leaves(_names()), jax.tree.leaves(flow)
     arrays = {name: np.asarray(leaf) for name, leaf in zip(names, leaves, strict=True)}
-    data = io.BytesIO()
-    np.savez_compressed(data, scale=np.int32(scale), **arrays)
-    return data.getvalue()
+    return FORMAT.to_bytes(arrays, _values(arrays, scale), about)
 
 
 def halve(flow: Flow) -> Flow:
@@ -55,40 +82,17 @@ def halve(flow: Flow) -> Flow:
     return flow._replace(params=flow.params._replace(log_scale=networks[0], shift=networks[1]))
 
 
+def _flow(path: str | os.PathLike, found: archive.Weights) -> Flow:
+    flow = jax.tree.map(found.arrays.get, _names())
+    if flow.normalization <= 0 or flow.stats.variance.min() < 0:
+        raise archive.refuse("flow", path, "it holds numbers that no flow has, finite ones expected")
+    return flow
+
+
 def read(path: str | os.PathLike) -> tuple[Flow, int]:
-    """Reads a flow.
-
-    Args:
-      path: a .npz file of `to_bytes`.
-
-    Returns:
-      The flow, NumPy arrays of float32, and its scale.
-
-    Raises:
-      ValueError: one sentence that names the file and what is wrong: missing, damaged, other arrays, not finite.
-    """
-    arrays = archive.read_arrays(path, kind="flow", expected=_SOURCES, max_bytes=_MAX_BYTES)
-    names = _names()
-    wanted = {"scale", *jax.tree.leaves(names)}
-    if missing := wanted - set(arrays):
-        raise _refuse(path, f"it has no {', '.join(sorted(missing))}")
-    if unknown := set(arrays) - wanted:
-        raise _refuse(path, f"{', '.join(sorted(unknown))} was not expected in it")
-    w0, scale = arrays["log_scale.w0"], arrays["scale"]
-    fits = w0.ndim == 3 and scale.shape == () and scale in range(1, 9) and math.isqrt(w0.shape[1]) ** 2 == w0.shape[1]
-    shapes = _shapes(*w0.shape) if fits else None
-    flow = jax.tree.map(arrays.get, names)
-    if not fits or jax.tree.map(np.shape, flow) != shapes or w0.shape[1] % 2 == 0:
-        raise _refuse(path, "its arrays do not fit each other, a flow was expected")
-    finite = archive.are_finite(jax.tree.leaves(flow))
-    if not finite or flow.normalization <= 0 or flow.stats.variance.min() < 0:
-        raise _refuse(path, "it holds numbers that no flow has, finite ones expected")
-    return jax.tree.map(lambda x: np.asarray(x, np.float32), flow), int(scale)
-
-
-def shipped() -> list[str]:
-    """Names of the shipped flows, such as 'gaussian_x4'."""
-    return sorted(path.stem for path in FOLDER.glob("*.npz"))
+    """The flow of a file, NumPy arrays of float32, and its scale; raises ValueError as `archive.Format.read` does."""
+    found = FORMAT.read(path)
+    return _flow(path, found), found.architecture.scale
 
 
 def load(name: str, scale: int) -> Flow:
@@ -101,15 +105,5 @@ def load(name: str, scale: int) -> Flow:
     Raises:
       ValueError: one sentence: there is none, or the file is bad or for another scale.
     """
-    if name.endswith(".npz"):
-        flow, found = read(name)
-        if found != scale:
-            raise ValueError(f"the flow {name!r} is for scale {found}, one for scale {scale} was expected")
-        return flow
-    stem = f"{_ALIASES.get(name, name)}_x{scale}"
-    if stem not in shipped():
-        raise ValueError(
-            f"there is no flow {stem!r}, expected one of {', '.join(shipped())}, or the .npz file of a flow trained by "
-            "launch/train_flow.py"
-        )
-    return read(FOLDER / f"{stem}.npz")[0]
+    path = name if name.endswith(".npz") else None
+    return _flow(name, FORMAT.load(path, f"{_ALIASES.get(name, name)}_x{scale}", scale=scale))

@@ -1,17 +1,12 @@
 """Released weights of guided diffusion: from the keys and layouts of PyTorch to our parameters, and the size they tell.
 
 A key is the path of our parameter, joined by dots. torch keeps convolutions as (out, in, height, width), affine maps as
-(out, in), those of attention as (out, in, 1). A converted file keeps torch's keys and layouts, and half precision where
-the source has it.
+(out, in), those of attention as (out, in, 1).
 """
 
 import functools
-import io
 import math
-import os
 import re
-import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -197,7 +192,7 @@ def _params(tensors: Tensors, config: Config, dtype) -> Any:
     return jax.tree_util.tree_map_with_path(convert, skeleton)
 
 
-def unet_params(tensors: Tensors, *, config: UNetConfig | None = None, dtype=np.float32) -> Any:
+def unet_params(tensors: Tensors, *, config: UNetConfig | None = None, dtype: Any = np.float32) -> Any:
     """Parameters of `UNet` from a state dict.
 
     Args:
@@ -229,48 +224,3 @@ def tensors_of(params: Any) -> dict[str, np.ndarray]:
         return np.ascontiguousarray(value)
 
     return {_key(path): convert(path, value) for path, value in jax.tree_util.tree_flatten_with_path(params)[0]}
-
-
-def to_bytes(tensors: Tensors) -> bytes:
-    """A state dict as the bytes of a .npz file, not compressed: random numbers do not shrink.
-
-    Half precision stays; everything else becomes float32.
-    """
-    data = io.BytesIO()
-    keep = np.dtype(np.float16)
-    np.savez(data, **{k: np.asarray(v, keep if v.dtype == keep else np.float32) for k, v in tensors.items()})
-    return data.getvalue()
-
-
-def read(path: str | os.PathLike, *, head_channels: int = _HEAD_CHANNELS) -> tuple[Config, Any]:
-    """Reads a converted file.
-
-    Args:
-      path: a .npz file of `to_bytes`.
-      head_channels: of the network's attention, which the file does not tell.
-
-    Returns:
-      The config, a UNetConfig or a ClassifierConfig, and the parameters, NumPy arrays of float32.
-
-    Raises:
-      ValueError: one sentence that names the file and what is wrong.
-    """
-    try:
-        with open(path, "rb") as file:
-            if not zipfile.is_zipfile(file):
-                raise zipfile.BadZipFile
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as archive:  # it reads an array at a time
-                if CLASSIFIER_SIGN in archive:
-                    config = classifier_config_of(archive, head_channels=head_channels)
-                    return config, classifier_params(archive, config=config)
-                config = config_of(archive, head_channels=head_channels)
-                return config, unet_params(archive, config=config)
-    except FileNotFoundError as error:
-        raise ValueError(f"cannot read {str(path)!r}: there is no such file") from error
-    except (OSError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(
-            f"cannot read {str(path)!r}: it is not a complete .npz file, one of launch/convert.py was expected"
-        ) from error
-    except ValueError as error:
-        raise ValueError(f"cannot read {str(path)!r}: {error}") from error

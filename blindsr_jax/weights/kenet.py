@@ -1,13 +1,8 @@
-"""Trained KENets as .npz files: reading, writing, and the shipped ones (`weights/kenet_xSCALE.npz`).
+"""Trained KENets as .npz files, and the shipped ones (`files/kenet/kenet_xSCALE.npz`)."""
 
-Beside each shipped file stands a .json with the config, seed, data, versions and metrics of its training.
-"""
-
-import io
 import math
 import os
-import pathlib
-from functools import partial
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -19,11 +14,13 @@ from blindsr_jax.networks.kenet import LARGEST_REACH, SMALLEST_SIDE, KENet
 from blindsr_jax.networks.layers import Compute
 from blindsr_jax.weights import archive
 
-FOLDER = pathlib.Path(__file__).parent / "files" / "kenet"
-_SOURCE = "launch/train_kenet.py"
-_MAX_BYTES = 2**27  # of all arrays of a file; the paper's network has 2**24 bytes
-_NOTES = ("scale", "families", "reach")
-_refuse = partial(archive.refuse, "network")
+_LIMITS = {
+    "scale": (1, 8),
+    "kernel_size": (1, 255),
+    "channels": (1, 2**12),
+    "hidden": (1, 2**16),
+    "reach": (0, LARGEST_REACH),
+}
 
 
 class Trained(NamedTuple):
@@ -43,7 +40,48 @@ class Trained(NamedTuple):
         return KENet(*sizes, compute or Compute())
 
 
-def to_bytes(params: Any, *, scale: int, families: tuple[str, ...], reach: int = 0, half: bool = True) -> bytes:
+def _architecture(values: Mapping[str, Any], num_arrays: int) -> Trained:
+    del num_arrays
+    found = Trained(None, families=archive.words(values["families"]), **archive.whole_numbers(values, _LIMITS))
+    if found.kernel_size % 2 == 0:
+        raise ValueError("the size of its kernels is even")
+    return found
+
+
+def _shapes(found: Trained) -> archive.Shapes:
+    image = jax.ShapeDtypeStruct((1, SMALLEST_SIDE, SMALLEST_SIDE, 3), jnp.float32)
+    params = jax.eval_shape(found.network().init, jax.random.key(0), image)["params"]
+    return {name: x.shape for name, x in flatten_dict(params, sep=".").items()}
+
+
+def _older(arrays: archive.Arrays) -> tuple[archive.Arrays, dict[str, Any]]:
+    """Its sizes were told by the shapes, and the rest by three more arrays."""
+    scale, families, reach = (arrays.pop(name) for name in ("scale", "families", "reach"))
+    return arrays, {
+        "architecture": {
+            "scale": scale.item(),
+            "families": families.tolist(),
+            "kernel_size": math.isqrt(arrays["kernel.kernel"].shape[1]),
+            "channels": arrays["conv0.kernel"].shape[3],
+            "hidden": arrays["kernel.kernel"].shape[0],
+            "reach": reach.item(),
+        }
+    }
+
+
+FORMAT = archive.Format("kenet", "network", "launch/train_kenet.py", 2**27, _architecture, _shapes, _older)
+FOLDER, shipped = FORMAT.folder, FORMAT.shipped
+
+
+def to_bytes(
+    params: Any,
+    *,
+    scale: int,
+    families: tuple[str, ...],
+    reach: int = 0,
+    half: bool = True,
+    about: Mapping[str, Any] | None = None,
+) -> bytes:
     """A network as the bytes of a .npz file.
 
     Args:
@@ -52,56 +90,22 @@ def to_bytes(params: Any, *, scale: int, families: tuple[str, ...], reach: int =
       families: names of the kernel families, in the order of the categories.
       reach: of the network.
       half: store half precision; `read` gives single precision again.
+      about: JSON values, where it came from, see `archive.Format.to_bytes`.
     """
     dtype = np.float16 if half else np.float32
     arrays = {name: np.asarray(x, dtype) for name, x in flatten_dict(params["params"], sep=".").items()}
-    data = io.BytesIO()
-    notes = {"scale": np.int32(scale), "reach": np.int32(reach), "families": np.asarray(families, dtype=np.str_)}
-    np.savez_compressed(data, **notes, **arrays)
-    return data.getvalue()
+    notes = {"scale": np.asarray(scale), "families": np.asarray(families), "reach": np.asarray(reach)}
+    architecture = _older({**arrays, **notes})[1]["architecture"]
+    return FORMAT.to_bytes(arrays, architecture, about)
 
 
-def _describe(arrays: dict[str, np.ndarray]) -> Trained | None:
-    """The network that arrays belong to by their shapes, its parameters as shapes; None where they fit none."""
-    scale, families, reach = (arrays.get(name) for name in _NOTES)
-    first, last = (np.shape(arrays.get(name)) for name in ("conv0.kernel", "kernel.kernel"))
-    if scale is None or families is None or reach is None or len(first) != 4 or len(last) != 2:
-        return None
-    size = math.isqrt(last[1])
-    names = tuple(map(str, families)) if families.ndim == 1 and families.dtype.kind == "U" else ()
-    if scale.shape != () or scale not in range(1, 9) or reach.shape != () or reach not in range(LARGEST_REACH + 1):
-        return None
-    if size % 2 == 0 or not names or not all((*first, *last)):
-        return None
-    found = Trained(None, int(scale), names, size, first[3], last[0], int(reach))
-    image = jax.ShapeDtypeStruct((1, SMALLEST_SIDE, SMALLEST_SIDE, 3), jnp.float32)
-    return found._replace(params=jax.eval_shape(found.network().init, jax.random.key(0), image))
+def _trained(found: archive.Weights) -> Trained:
+    return found.architecture._replace(params={"params": unflatten_dict(found.arrays, sep=".")})
 
 
 def read(path: str | os.PathLike) -> Trained:
-    """Reads a network.
-
-    Args:
-      path: a .npz file of `to_bytes`.
-
-    Raises:
-      ValueError: one sentence that names the file and what is wrong: missing, damaged, other arrays, not finite.
-    """
-    arrays = archive.read_arrays(path, kind="network", expected=_SOURCE, max_bytes=_MAX_BYTES)
-    found = _describe(arrays)
-    weights = {name: x for name, x in arrays.items() if name not in _NOTES}
-    wanted = {} if found is None else flatten_dict(found.params["params"], sep=".")
-    if not wanted or {k: x.shape for k, x in weights.items()} != {k: x.shape for k, x in wanted.items()}:
-        raise _refuse(path, "its arrays do not fit each other, a KENet expected")
-    if not archive.are_finite(weights.values()):
-        raise _refuse(path, "it holds numbers that are not finite")
-    tree = unflatten_dict({name: np.asarray(x, np.float32) for name, x in weights.items()}, sep=".")
-    return found._replace(params={"params": tree})
-
-
-def shipped() -> list[str]:
-    """Names of the shipped networks, such as 'kenet_x4'."""
-    return sorted(path.stem for path in FOLDER.glob("*.npz"))
+    """Reads a network; raises ValueError as `archive.Format.read` does."""
+    return _trained(FORMAT.read(path))
 
 
 def load(name: str | os.PathLike | None, scale: int) -> Trained:
@@ -114,15 +118,4 @@ def load(name: str | os.PathLike | None, scale: int) -> Trained:
     Raises:
       ValueError: one sentence: there is none, or the file is bad or for another scale.
     """
-    if name is not None:
-        found = read(name)
-        if found.scale != scale:
-            raise ValueError(f"the network {str(name)!r} is for scale {found.scale}, one for scale {scale} expected")
-        return found
-    stem = f"kenet_x{scale}"
-    if stem not in shipped():
-        raise ValueError(
-            f"there is no trained KENet for scale {scale}, expected one of {', '.join(shipped()) or 'none'}, or the "
-            ".npz file of one trained by launch/train_kenet.py"
-        )
-    return read(FOLDER / f"{stem}.npz")
+    return _trained(FORMAT.load(name, f"kenet_x{scale}", scale=scale))

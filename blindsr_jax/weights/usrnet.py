@@ -1,12 +1,10 @@
 """Trained USRNets as .npz files under the keys and in the layout of the released state dict, and the shipped one.
 
-So a file is what launch/convert.py makes of the released weights, or what launch/train_usrnet.py writes.
+So the arrays of a file are those of the released weights, or what launch/train_usrnet.py makes of its own.
 """
 
-import io
 import math
 import os
-import pathlib
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -19,12 +17,6 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from blindsr_jax.imaging.problem import make_spec
 from blindsr_jax.networks.usrnet import COLOURS, USRNet, UsrnetConfig
 from blindsr_jax.weights import archive
-
-FOLDER = pathlib.Path(__file__).parent / "files" / "usrnet"
-_SHIPPED = "usrnet.npz"
-_SOURCES = "launch/train_usrnet.py or launch/convert.py"
-_MAX_BYTES = 2**28  # of all arrays of a file; the full network of the paper has 2**26
-_refuse = partial(archive.refuse, "network")
 
 
 class Trained(NamedTuple):
@@ -69,52 +61,66 @@ def _shapes(config: UsrnetConfig) -> dict[str, tuple[int, ...]]:
     return {key: x.shape for key, x in (_to_torch(path, x) for path, x in zeros.items())}
 
 
-def _config(shapes: Mapping[str, tuple[int, ...]]) -> UsrnetConfig | None:
-    """The sizes that tensors tell; None where they tell none."""
+def _architecture(values: Mapping[str, Any], num_arrays: int) -> UsrnetConfig:
+    """Each level and block has arrays of its own, so that their number bounds those."""
+    most = {"blocks": num_arrays, "hidden": 2**16, "iterations": 2**16, "fold": 2**8}
+    sizes = archive.whole_numbers(values, {name: (1, limit) for name, limit in most.items()})
+    widths = values["widths"]
+    if not 0 < len(widths) <= num_arrays or not all(type(x) is int and 0 < x <= 2**16 for x in widths):
+        raise ValueError("its widths are not those of levels")
+    return UsrnetConfig(tuple(widths), **sizes)
+
+
+def architecture_of(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """The sizes that tensors of the released layout tell, as JSON values; raises ValueError where they tell none."""
     first, last = shapes.get("p.m_head.weight", ()), shapes.get("h.mlp.4.weight", ())
     if len(first) != 4 or len(last) != 4 or last[0] % 2:
-        return None
+        raise ValueError("it has no first or last layer")
     blocks = sum(key.startswith("p.m_body.") for key in shapes) // 2
     widths = [first[0]]
     while len(down := shapes.get(f"p.m_down{len(widths)}.{blocks}.weight", ())) == 4:
         widths.append(down[0])
     fold = math.isqrt((first[1] - 1) // COLOURS)  # it sees blocks of pixels and the noise level
-    sizes = (*widths, blocks, last[1], last[0] // 2, fold)
-    return UsrnetConfig(tuple(widths), *sizes[len(widths) :]) if all(sizes) else None
+    return {"widths": widths, "blocks": blocks, "hidden": last[1], "iterations": last[0] // 2, "fold": fold}
 
 
-def to_bytes(params: Any, *, half: bool = False) -> bytes:
+def _older(arrays: archive.Arrays) -> tuple[archive.Arrays, dict[str, Any]]:
+    """The shapes told everything."""
+    return arrays, {"architecture": architecture_of({key: x.shape for key, x in arrays.items()})}
+
+
+_SOURCES = "launch/train_usrnet.py or launch/convert.py"
+FORMAT = archive.Format("usrnet", "network", _SOURCES, 2**28, _architecture, _shapes, _older)
+FOLDER = FORMAT.folder
+
+
+def to_bytes(params: Any, *, half: bool = False, about: Mapping[str, Any] | None = None) -> bytes:
     """A network as the bytes of a .npz file.
 
     Args:
       params: of `USRNet.init`.
       half: store half precision; `read` gives single precision again.
+      about: JSON values, where it came from, see `archive.Format.to_bytes`.
     """
     dtype = np.float16 if half else np.float32
-    arrays = (_to_torch(path, np.asarray(x, dtype)) for path, x in flatten_dict(params["params"]).items())
-    data = io.BytesIO()
-    np.savez_compressed(data, **dict(arrays))
-    return data.getvalue()
+    return tensors_to_bytes(
+        dict(_to_torch(path, np.asarray(x, dtype)) for path, x in flatten_dict(params["params"]).items()), about
+    )
+
+
+def tensors_to_bytes(tensors: Mapping[str, np.ndarray], about: Mapping[str, Any] | None = None) -> bytes:
+    """`to_bytes` of a state dict of the released layout."""
+    return FORMAT.to_bytes(tensors, architecture_of({key: x.shape for key, x in tensors.items()}), about)
+
+
+def _trained(found: archive.Weights) -> Trained:
+    tree = dict(_to_flax(key, x) for key, x in found.arrays.items())
+    return Trained({"params": unflatten_dict(tree)}, found.architecture)
 
 
 def read(path: str | os.PathLike) -> Trained:
-    """Reads a network of any size.
-
-    Args:
-      path: a .npz file of `to_bytes`, or of launch/convert.py.
-
-    Raises:
-      ValueError: one sentence that names the file and what is wrong: missing, damaged, other arrays, not finite.
-    """
-    arrays = archive.read_arrays(path, kind="network", expected=_SOURCES, max_bytes=_MAX_BYTES)
-    shapes = {key: x.shape for key, x in arrays.items()}
-    config = _config(shapes)
-    if config is None or shapes != _shapes(config):
-        raise _refuse(path, "its arrays do not fit each other, a USRNet expected")
-    if not archive.are_finite(arrays.values()):
-        raise _refuse(path, "it holds numbers that are not finite")
-    tree = dict(_to_flax(key, np.asarray(x, np.float32)) for key, x in arrays.items())
-    return Trained({"params": unflatten_dict(tree)}, config)
+    """Reads a network of any size; raises ValueError as `archive.Format.read` does."""
+    return _trained(FORMAT.read(path))
 
 
 def load(name: str | os.PathLike | None) -> Trained:
@@ -123,9 +129,4 @@ def load(name: str | os.PathLike | None) -> Trained:
     Raises:
       ValueError: one sentence: the file is bad, or none is shipped.
     """
-    if name is None and not (FOLDER / _SHIPPED).is_file():
-        raise ValueError(
-            "no trained USRNet is shipped, expected the .npz file of one converted by launch/convert.py or trained by "
-            "launch/train_usrnet.py as the option 'weights'"
-        )
-    return read(FOLDER / _SHIPPED if name is None else name)
+    return _trained(FORMAT.load(name, "usrnet"))

@@ -15,6 +15,7 @@ from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.family import load_family, sample_kernels
 from blindsr_jax.kernels.gaussian import gaussian_kernel
 from blindsr_jax.networks.evidence import Evidence
+from tests import small
 
 NET = Evidence(scale=2, kernel_size=7, channels=2, hidden=6, features=4, reach=3)
 observe = jax.jit(partial(evidence.observe, network=NET), static_argnames=("window", "gain"))
@@ -24,9 +25,7 @@ posterior = jax.jit(partial(evidence.posterior, num_families=3))
 
 @pytest.fixture(scope="module")
 def params():
-    shapes = jax.eval_shape(NET.init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)), jnp.zeros((1, 7, 7)))
-    rng = np.random.default_rng(0)
-    return jax.tree.map(lambda x: jnp.asarray(0.3 * rng.normal(size=x.shape), x.dtype), shapes)
+    return small.random_params(NET, jnp.zeros((1, 8, 8, 3)), jnp.zeros((1, 7, 7)), std=0.3)
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,7 @@ def test_outputs(run, train):
     note, lines = read_json(folder, "prior.json"), metrics(folder, 2)
     assert "psnr_25" not in lines[0]
     assert set(lines[1]) == {"epoch", "loss", "error", "bound", "psnr_25", "seconds"}
-    np.testing.assert_allclose(note["validation"]["psnr_25"], lines[-1]["psnr_25"], rtol=1e-5)
+    np.testing.assert_allclose(note["metrics"]["validation"]["psnr_25"], lines[-1]["psnr_25"], rtol=1e-5)
     assert note["steps"] == 4 and note["data"].endswith("/train") and not note["data"].startswith("/")
     assert io.read_image(folder / "denoised.png").pixels.shape == (48, 16, 3)
 

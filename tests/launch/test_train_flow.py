@@ -37,7 +37,7 @@ def test_outputs(runs, train):
     assert scale == 1 and flow.params.beta.shape == (1, 49)
     note, lines = read_json(folder, "flow.json"), metrics(folder, 3)
     best = max(line["validation"] for line in lines)
-    np.testing.assert_allclose(note["validation_log_density"], best, rtol=1e-5)
+    np.testing.assert_allclose(note["metrics"]["validation_log_density"], best, rtol=1e-5)
     assert f"{best:.2f}" in runs[0].out and note["config"]["seed"] == 0
     assert io.read_image(folder / "samples.png").pixels.shape[1] > 1000
 

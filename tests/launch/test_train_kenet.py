@@ -46,9 +46,10 @@ def test_outputs(run, train):
     note, lines = read_json(folder, "kenet.json"), metrics(folder, 3)
     names = {"kernel_psnr_gaussian", "kernel_cov_error_line", "category_accuracy"}
     assert names <= set(lines[1]) & set(lines[2]) and not names & set(lines[0])
-    assert names <= set(note["stored"]) and set(note["stored"]) == set(note["mean_kernel"])
+    scores = note["metrics"]
+    assert names <= set(scores["stored"]) and set(scores["stored"]) == set(scores["mean_kernel"])
     # Half precision changes little.
-    np.testing.assert_allclose(note["stored"]["kernel_psnr_gaussian"], lines[2]["kernel_psnr_gaussian"], rtol=1e-3)
+    np.testing.assert_allclose(scores["stored"]["kernel_psnr_gaussian"], lines[2]["kernel_psnr_gaussian"], rtol=1e-3)
     assert note["data"]["validation"].endswith("/val") and not note["data"]["validation"].startswith("/")
     assert (folder / "kernels.png").stat().st_size > 500
 

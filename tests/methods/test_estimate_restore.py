@@ -21,21 +21,16 @@ PAIRS = [(name, "cubic") for name in pipeline.PARTS["estimators"]]
 PAIRS += [("mean", name) for name in pipeline.PARTS["restorers"]]
 
 
-def random_params(module, *args, **options):
-    structure = jax.eval_shape(lambda key: module.init(key, *args, **options), jax.random.key(0))
-    rng = np.random.default_rng(0)
-    return jax.tree.map(lambda x: 0.1 * rng.normal(size=x.shape).astype(np.float32), structure)
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """Files of a tiny KENet and a tiny USRNet."""
     folder = tmp_path_factory.mktemp("weights")
     kenet = KENet(kernel_size=11, channels=2, hidden=6, reach=2)
-    params = random_params(kenet, jnp.zeros((1, 8, 8, 3)))
+    params = small.random_params(kenet, jnp.zeros((1, 8, 8, 3)), std=0.1)
     (folder / "kenet.npz").write_bytes(kenet_weights.to_bytes(params, scale=SCALE, families=("gaussian",), reach=2))
     usrnet, spec = USRNet(UsrnetConfig((4, 4), 1, 4, 1)), make_spec(scale=SCALE)
-    params = random_params(usrnet, jnp.zeros((1, 8, 8, 3)), jnp.zeros((1, 11, 11)), jnp.zeros(1), spec=spec)
+    inputs = jnp.zeros((1, 8, 8, 3)), jnp.zeros((1, 11, 11)), jnp.zeros(1)
+    params = small.random_params(usrnet, *inputs, std=0.1, spec=spec)
     (folder / "usrnet.npz").write_bytes(usrnet_weights.to_bytes(params))
     return folder
 

@@ -4,15 +4,14 @@ import numpy as np
 import pytest
 
 from blindsr_jax.networks.classifier import AttentionPool, Classifier, ClassifierConfig, guidance
+from tests import small
 
 TINY = ClassifierConfig(3, 5, 8, (1,), 1, (1,), 8, 4)
 
 
 def random_params(config, dtype):
     x = jnp.zeros((1, config.image_size, config.image_size, 3), dtype)
-    like = jax.eval_shape(Classifier(config).init, jax.random.key(0), x, jnp.zeros(1))
-    rng = np.random.default_rng(0)
-    return jax.tree.map(lambda p: jnp.asarray(rng.normal(0, 0.4, p.shape), p.dtype), like)
+    return small.random_params(Classifier(config), x, jnp.zeros(1), std=0.4)
 
 
 def test_pooling_step_by_step():

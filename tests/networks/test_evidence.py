@@ -10,6 +10,7 @@ import pytest
 from blindsr_jax.kernels.gaussian import gaussian_kernel
 from blindsr_jax.networks.evidence import Evidence, default_reach, kernel_features, score
 from blindsr_jax.networks.layers import Compute
+from tests import small
 
 NET = Evidence(scale=2, kernel_size=7, channels=2, hidden=6, features=4, reach=3)
 observe = jax.jit(partial(NET.apply, method="observe"))
@@ -18,9 +19,7 @@ describe = jax.jit(partial(NET.apply, method="describe"))
 
 @pytest.fixture(scope="module")
 def params():
-    shapes = jax.eval_shape(NET.init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)), jnp.zeros((1, 7, 7)))
-    rng = np.random.default_rng(0)
-    return jax.tree.map(lambda x: jnp.asarray(0.3 * rng.normal(size=x.shape), x.dtype), shapes)
+    return small.random_params(NET, jnp.zeros((1, 8, 8, 3)), jnp.zeros((1, 7, 7)), std=0.3)
 
 
 def kernels(*variances):

@@ -5,15 +5,14 @@ import pytest
 
 from blindsr_jax.networks.kenet import KENet, autocorrelation, log_spectrum, max_pool
 from blindsr_jax.networks.layers import Compute
+from tests import small
 
 TINY = {"kernel_size": 5, "channels": 2, "hidden": 6, "categories": 2}
 
 
 @pytest.fixture(scope="module")
 def params():
-    shapes = jax.eval_shape(KENet(**TINY).init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
-    rng = np.random.default_rng(0)
-    return jax.tree.map(lambda x: jnp.asarray(0.3 * rng.normal(size=x.shape), x.dtype), shapes)
+    return small.random_params(KENet(**TINY), jnp.zeros((1, 8, 8, 3)), std=0.3)
 
 
 @pytest.mark.parametrize("size, count", [(11, 4_389_561), (21, 4_717_561)])

@@ -12,7 +12,7 @@ from blindsr_jax.networks.unet import (
     space_to_depth,
     time_embedding,
 )
-from tests import golden
+from tests import golden, small
 
 CONFIG = UNetConfig(3, 6, 32, (1, 2, 2), 1, (2, 4), 16, 10)
 FLAT = UNetConfig(model_channels=8, channel_mult=(1,), attention_rates=(1,), head_channels=4, num_classes=4)
@@ -105,12 +105,8 @@ def inputs(n=2, side=8, dtype=jnp.float32):
 
 
 def random_params(config, dtype=np.float32):
-    """Parameters of a network whose output is not zero; an initialisation would take long to compile."""
-    x = jnp.zeros((1, 8, 8, config.in_channels), dtype)
-    like = jax.eval_shape(UNet(config).init, jax.random.key(0), x, jnp.zeros(1))
-    rng = np.random.default_rng(0)
-    draw = lambda p: jnp.asarray(rng.normal(0, 0.15, p.shape), p.dtype)  # noqa: E731
-    return jax.tree.map(draw, like)
+    """Parameters of a network whose output is not zero."""
+    return small.random_params(UNet(config), jnp.zeros((1, 8, 8, config.in_channels), dtype), jnp.zeros(1), std=0.15)
 
 
 def test_parameter_count_of_the_release():

@@ -9,7 +9,7 @@ import pytest
 from blindsr_jax.imaging.problem import make_spec
 from blindsr_jax.networks.usrnet import Parameters, USRNet, UsrnetConfig, first_image
 from blindsr_jax.weights import convert, usrnet
-from tests import golden
+from tests import golden, small
 
 TINY = UsrnetConfig(widths=(4, 6), blocks=1, hidden=5, iterations=2)
 
@@ -19,7 +19,7 @@ def released(tmp_path_factory):
     tensors = golden.load("USRNet_tiny")
     assert convert.check(tensors) == "usrnet_tiny"
     path = tmp_path_factory.mktemp("usrnet") / "tiny.npz"
-    path.write_bytes(convert.plain_bytes(tensors))
+    path.write_bytes(usrnet.tensors_to_bytes(tensors))
     return usrnet.read(path)
 
 
@@ -69,10 +69,7 @@ def test_golden_parameters(released):
 @pytest.fixture(scope="module")
 def params():
     spec = make_spec(scale=2, kernel_size=5)
-    shapes = ((1, 4, 4, 3), (1, 5, 5), (1,))
-    found = jax.eval_shape(functools.partial(USRNet(TINY).init, spec=spec), jax.random.key(0), *map(jnp.ones, shapes))
-    rng = np.random.default_rng(0)
-    return jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32), found)
+    return small.random_params(USRNet(TINY), jnp.ones((1, 4, 4, 3)), jnp.ones((1, 5, 5)), jnp.ones(1), spec=spec)
 
 
 def test_a_network_comes_back_from_its_file(params, tmp_path):
@@ -136,6 +133,6 @@ def test_the_first_image_lies_over_the_lr_image(scale, size):
 def test_the_shipped_network():
     """It is read, and its note says that it beats the nearest-neighbour enlargement at each scale."""
     assert usrnet.load(None).config == UsrnetConfig(iterations=3)
-    note = json.loads((usrnet.FOLDER / "usrnet.json").read_text())
+    note = json.loads((usrnet.FOLDER / "usrnet.json").read_text())["metrics"]
     for scale in (1, 2, 3, 4):
         assert note["validation"][f"psnr_x{scale}"] > note["nearest"][f"psnr_x{scale}"] + 1

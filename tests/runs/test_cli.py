@@ -11,6 +11,16 @@ from blindsr_jax.runs import cli, pipeline
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
+def test_errors_about_what_the_user_gave_become_usage_errors_and_others_do_not():
+    for error in (ValueError("a\nb"), TypeError("a b")):
+        with pytest.raises(cli.UsageError, match="^a b$"), cli.usage_errors():
+            raise error
+    with pytest.raises(cli.UsageError), cli.usage_errors(KeyError):
+        raise KeyError("a")
+    with pytest.raises(ValueError), cli.usage_errors(KeyError):
+        raise ValueError("a")
+
+
 def test_failure_is_one_sentence():
     assert cli.failure("a.png", InputError("cannot read 'a.png':\n it is empty")) == "cannot read 'a.png': it is empty"
     assert cli.failure("a.png", ValueError("two\nlines")) == "cannot finish 'a.png': ValueError, two lines"

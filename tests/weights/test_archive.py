@@ -1,6 +1,7 @@
 """Archives of arrays: what is read, how much memory it takes, and one sentence for what cannot be read."""
 
 import io
+import json
 import tracemalloc
 import zipfile
 
@@ -86,7 +87,11 @@ def test_a_file_is_in_memory_once(tmp_path):
         tracemalloc.stop()
 
 
-def test_are_finite():
-    assert weight_archive.are_finite([np.zeros(2), np.ones((), np.float16)])
-    for bad in (np.asarray([1, np.inf]), np.asarray(np.nan, np.float16), np.arange(3), np.asarray("text")):
-        assert not weight_archive.are_finite([np.zeros(2), bad])
+def test_metadata_are_read_without_the_arrays(tmp_path):
+    wanted = {"name": "x", "data": ["y"]}
+    np.savez(tmp_path / "a.npz", metadata=np.asarray(json.dumps(wanted)), a=np.zeros(3))
+    assert weight_archive.read_metadata(tmp_path / "a.npz") == wanted
+    others = {**DAMAGED, "no metadata": npz(a=np.zeros(2)), "a list": npz(metadata=np.asarray("[]"))}
+    for data in others.values():
+        (tmp_path / "b.npz").write_bytes(data)
+        assert weight_archive.read_metadata(tmp_path / "b.npz") is None

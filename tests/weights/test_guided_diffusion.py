@@ -1,4 +1,3 @@
-import io
 import math
 
 import jax
@@ -7,8 +6,8 @@ import pytest
 
 from blindsr_jax.networks.classifier import ClassifierConfig
 from blindsr_jax.networks.unet import RELEASED, UNetConfig
+from blindsr_jax.weights import classifier, diffusion, guided_diffusion
 from blindsr_jax.weights import convert as registry
-from blindsr_jax.weights import guided_diffusion
 from tests import golden
 from tests.networks.test_unet import CONFIG, to_params
 
@@ -102,24 +101,37 @@ def test_sizes_of_classifiers_are_recognised(config):
     assert guided_diffusion.classifier_config_of(empty(guided_diffusion.shapes_of(config))) == config
 
 
-def test_a_converted_file_is_read_back_and_halves_stay_half(released, tmp_path):
+@pytest.mark.parametrize("older", [False, True])
+def test_a_converted_prior_is_read_back_as_the_denoiser_takes_it_and_halves_stay_half(released, tmp_path, older):
     path = tmp_path / "unet.npz"
-    half = {k: v.astype(np.float16) if v.ndim == 4 else v.astype(np.float64) for k, v in released.items()}
+    half = {k: v.astype(np.float16) if v.ndim == 4 else v.astype(np.float32) for k, v in released.items()}
     assert registry.check(half) == "guided_diffusion"
-    path.write_bytes(registry.MODELS["guided_diffusion"].convert(half))
-    with np.load(io.BytesIO(path.read_bytes())) as archive:
-        assert {str(v.dtype) for v in archive.values()} == {"float16", "float32"}
-    config, params = guided_diffusion.read(path, head_channels=16)
-    assert config == CONFIG and {str(p.dtype) for p in jax.tree.leaves(params)} == {"float32"}
-    equal(params, guided_diffusion.unet_params(half))
+    if older:  # of the time when a file kept the keys and layouts of torch
+        np.savez(path, **half)
+    else:
+        path.write_bytes(registry.MODELS["guided_diffusion"].convert(half))
+        with np.load(path) as archive:
+            assert {str(x.dtype) for name, x in archive.items() if name != "metadata"} == {"float16", "float32"}
+    assert registry.is_archive(path)
+    config, params = diffusion.read(path)
+    assert config == CONFIG._replace(head_channels=64) and {str(p.dtype) for p in jax.tree.leaves(params)} == {
+        "float32"
+    }
+    equal(params, guided_diffusion.unet_params(half)["params"])
+    assert jax.tree.map(np.shape, params) == jax.tree.map(lambda x: x.shape, diffusion.shapes(config))
 
 
-def test_a_converted_classifier_is_read_back(tmp_path):
-    tensors, path = drawn(guided_diffusion.shapes_of(CLASSIFIER)), tmp_path / "classifier.npz"
+@pytest.mark.parametrize("older", [False, True])
+def test_a_converted_classifier_is_read_back(tmp_path, older):
+    tensors = drawn(guided_diffusion.shapes_of(CLASSIFIER))
+    path = tmp_path / "classifier.npz"
     assert registry.check(tensors) == "guided_diffusion_classifier"
-    path.write_bytes(registry.MODELS["guided_diffusion_classifier"].convert(tensors))
-    config, params = guided_diffusion.read(path, head_channels=8)
-    assert config == CLASSIFIER
+    if older:
+        np.savez(path, **tensors)
+    else:
+        path.write_bytes(registry.MODELS["guided_diffusion_classifier"].convert(tensors))
+    config, params = classifier.read(path)
+    assert registry.is_archive(path) and config == CLASSIFIER._replace(head_channels=64)
     equal(guided_diffusion.tensors_of(params), tensors)
 
 
@@ -154,19 +166,3 @@ def test_the_registry_names_what_is_wrong(released):
     }
     with pytest.raises(ValueError, match="is for 63 positions, those of a square were expected"):
         registry.check(tensors)
-
-
-def test_broken_files_are_refused(tmp_path):
-    path = tmp_path / "x.npz"
-    with pytest.raises(ValueError, match=r"cannot read '.*x\.npz': there is no such file"):
-        guided_diffusion.read(path)
-    data = guided_diffusion.to_bytes(drawn(guided_diffusion.shapes_of(CLASSIFIER)))
-    damaged = bytearray(data)
-    damaged[5000] ^= 1
-    for broken in (b"", b"no archive", b"PK\x03\x04", data[:-30], bytes(damaged)):
-        path.write_bytes(broken)
-        with pytest.raises(ValueError, match=r"cannot read '.*x\.npz': it is not a complete \.npz file"):
-            guided_diffusion.read(path)
-    path.write_bytes(guided_diffusion.to_bytes({"a": np.zeros(1)}))
-    with pytest.raises(ValueError, match=r"cannot read '.*x\.npz': it has 0 output blocks"):
-        guided_diffusion.read(path)

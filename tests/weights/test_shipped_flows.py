@@ -26,8 +26,9 @@ def test_all_are_there_with_their_provenance():
     for name in EXPECTED:
         flow, scale = flow_weights.read(flow_weights.FOLDER / f"{name}.npz")
         note = json.loads((flow_weights.FOLDER / f"{name}.json").read_text())
-        assert name == f"{note['data'][0]}_x{scale}" and note["kernel_size"] == kernel_flow.kernel_size(flow)
-        assert {"config", "epochs", "validation_log_density", "versions"} <= note.keys()
+        assert name == f"{note['data'][0]}_x{scale}"
+        assert note["architecture"]["kernel_size"] == kernel_flow.kernel_size(flow)
+        assert {"epochs", "versions"} <= note.keys() and "validation_log_density" in note["metrics"]
         np.testing.assert_allclose(note["normalization"], flow.normalization, rtol=1e-6)
 
 

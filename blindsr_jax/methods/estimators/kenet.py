@@ -8,20 +8,12 @@ import jax.numpy as jnp
 
 from blindsr_jax.config import rules
 from blindsr_jax.imaging.problem import Problem, Spec
-from blindsr_jax.inference.windows import cut
-from blindsr_jax.kernels import geometry
+from blindsr_jax.imaging.tiling import cut
+from blindsr_jax.kernels import geometry, placement
 from blindsr_jax.methods.interfaces import Solver, State, Weights, silent_trace
 from blindsr_jax.networks.kenet import SMALLEST_SIDE
 from blindsr_jax.networks.layers import PRECISIONS, Compute
 from blindsr_jax.weights import kenet as trained
-
-
-def fit(kernel: jax.Array, spec: Spec) -> jax.Array:
-    """A kernel (m, m) centred as 'release' says, in the size and with the centre of a problem; sum 1."""
-    room = max(kernel.shape[0], spec.kernel_size)
-    kernel = geometry.resize(kernel, room)
-    kernel = geometry.convert_center(kernel, spec.scale, "release", spec.kernel_center)
-    return geometry.normalize(geometry.resize(kernel, spec.kernel_size))
 
 
 def build(
@@ -57,7 +49,10 @@ def build(
             lr = jnp.broadcast_to(lr, (*lr.shape[:-1], 3))
         said = network.apply(params, lr[None] if window is None else cut(lr, window))
         probabilities = jnp.mean(jax.nn.softmax(said.category_logits), 0)
-        return fit(jnp.mean(said.kernel, 0), spec).astype(lr.dtype), probabilities.astype(lr.dtype)
+        kernel = placement.convert(
+            jnp.mean(said.kernel, 0), spec.scale, "release", spec.kernel_center, spec.kernel_size
+        )
+        return geometry.normalize(kernel).astype(lr.dtype), probabilities.astype(lr.dtype)
 
     def init(key, problem: Problem, kernel=None, weights=None):
         del key, kernel, weights

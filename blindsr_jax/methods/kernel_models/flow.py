@@ -12,7 +12,7 @@ import optax
 from blindsr_jax.config import rules
 from blindsr_jax.imaging.problem import Problem, Spec
 from blindsr_jax.inference import spectrum, sphere
-from blindsr_jax.kernels import geometry
+from blindsr_jax.kernels import geometry, placement
 from blindsr_jax.kernels.family import check_draws
 from blindsr_jax.methods.interfaces import KernelModel
 from blindsr_jax.methods.kernel_models.base import DescentState, check_start, descent
@@ -20,13 +20,6 @@ from blindsr_jax.networks import kernel_flow
 from blindsr_jax.weights import flow as flow_weights
 
 STARTS = ("random", "mean", "spectrum")
-
-
-def _place(kernel: jax.Array, scale: int, source: str, target: str, size: int) -> jax.Array:
-    """Moves a kernel's centre from one convention to the other and pads or crops it about its centre."""
-    room = max(size, kernel.shape[0])  # the centre moves where nothing is lost
-    moved = geometry.convert_center(geometry.resize(kernel, room), scale, source, target)
-    return geometry.resize(moved, size)
 
 
 def build(
@@ -71,7 +64,7 @@ def build(
         kernel = kernel_flow.to_kernel(v, normalization)
         if normalize:
             kernel = jax.nn.relu(kernel - kernel_flow.pedestal(normalization))
-        kernel = _place(kernel, spec.scale, "release", spec.kernel_center, spec.kernel_size)
+        kernel = placement.convert(kernel, spec.scale, "release", spec.kernel_center, spec.kernel_size)
         return geometry.normalize(kernel) if normalize else kernel
 
     def choose(key, problem: Problem):
@@ -90,7 +83,7 @@ def build(
         if kernel is None:
             code = choose(key, problem)
         else:
-            kernel = _place(jnp.asarray(kernel, dtype), spec.scale, spec.kernel_center, "release", size)
+            kernel = placement.convert(jnp.asarray(kernel, dtype), spec.scale, spec.kernel_center, "release", size)
             normalization = jnp.asarray(flow.normalization, dtype)
             code, _ = kernel_flow.encode(flow, kernel_flow.to_flow_space(geometry.normalize(kernel), normalization))
         code = sphere.project(code, radius)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from blindsr_jax.config import rules
+from blindsr_jax.imaging import tiling
 from blindsr_jax.imaging.conv import METHODS
 from blindsr_jax.imaging.degradation import add_noise, correlate, degrade
 from blindsr_jax.imaging.losses import mse
@@ -83,19 +84,12 @@ def next_rate(rate: Rate, i: jax.Array) -> Rate:
     return Rate(value, y, jnp.where(lower, i, rate.changed))
 
 
-def _turn(x: jax.Array, turn: jax.Array) -> jax.Array:
-    """One of the eight ways to turn and mirror (H, W, c), of the four that keep its shape where H and W differ."""
-    x = jnp.where(turn & 1, x[::-1], x)
-    x = jnp.where(turn & 2, x[:, ::-1], x)
-    return jnp.where(turn & 4, x.swapaxes(0, 1), x) if x.shape[0] == x.shape[1] else x
-
-
 class _Patch(NamedTuple):
     """Where a patch of the LR image lies, and how it is turned."""
 
     top: jax.Array
     left: jax.Array
-    turn: jax.Array  # of `_turn`
+    turn: jax.Array  # of `tiling.turn`
 
 
 def _pair(image: jax.Array, kernel: jax.Array, spec: Spec, shape: tuple[int, int], patch: _Patch):
@@ -114,7 +108,9 @@ def _pair(image: jax.Array, kernel: jax.Array, spec: Spec, shape: tuple[int, int
     s, k = spec.scale, spec.kernel_size
     wide = jnp.pad(image, ((k, k), (k, k), (0, 0)), mode="symmetric")
     size = (*(n + 2 * k for n in shape), image.shape[-1])
-    part = _turn(jax.lax.dynamic_slice(wide, (patch.top, patch.left, jnp.zeros_like(patch.top)), size), patch.turn)
+    part = tiling.turn(
+        jax.lax.dynamic_slice(wide, (patch.top, patch.left, jnp.zeros_like(patch.top)), size), patch.turn
+    )
     first = k - offset(spec)
     context = part[first : first + shape[0] + k - s, first : first + shape[1] + k - s]
     return part[k:-k, k:-k], correlate(context, kernel, scale=s)
@@ -147,7 +143,7 @@ class _Method(NamedTuple):
         father, son = _pair(lr, kernel, self.spec, shape, _Patch(top, left, turn))
         son = add_noise(noise_key, son, self.noise_std) if self.noise_std else jnp.clip(son, 0, 1)
         weights = jax.lax.dynamic_slice(weights, (top, left), shape)[..., None]
-        return father, imresize(son, s), _turn(weights, turn)
+        return father, imresize(son, s), tiling.turn(weights, turn)
 
     def reconstruction(self, params, lr, kernel):
         """How badly the LR image comes back from its own LR version."""

@@ -5,12 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from blindsr_jax.imaging import tiling
 from blindsr_jax.imaging.problem import Problem, make_spec
-from blindsr_jax.inference import windows
 from blindsr_jax.kernels import geometry
 from blindsr_jax.methods.estimators import kenet
 from blindsr_jax.networks.kenet import KENet
 from blindsr_jax.weights import kenet as kenet_weights
+from tests import small
 
 SCALE, SIZE = 2, 7
 NET = KENet(kernel_size=SIZE, channels=2, hidden=6, categories=2)
@@ -19,9 +20,7 @@ NET = KENet(kernel_size=SIZE, channels=2, hidden=6, categories=2)
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     """A network whose answers lie where released kernels do: nothing in the last row and column."""
-    shapes = jax.eval_shape(NET.init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
-    rng = np.random.default_rng(0)
-    params = jax.tree.map(lambda x: 0.5 * rng.normal(size=x.shape).astype(np.float32), shapes)
+    params = small.random_params(NET, jnp.zeros((1, 8, 8, 3)), std=0.5)
     bias = np.full((SIZE, SIZE), -60, np.float32)
     bias[:-1, :-1] = 0
     params["params"]["kernel"]["bias"] = bias.reshape(-1)
@@ -87,13 +86,13 @@ def test_gray_images_are_three_equal_colours(run, image):
 
 
 def test_windows_cover_the_image_and_are_averaged(run, file, image):
-    parts = windows.cut(image, 12)
+    parts = tiling.cut(image, 12)
     assert parts.shape == (4, 12, 12, 3)
     seen = np.zeros((20, 17), int)
-    for i in windows.starts(20, 12):
-        for j in windows.starts(17, 12):
+    for i in tiling.starts(20, 12):
+        for j in tiling.starts(17, 12):
             seen[i : i + 12, j : j + 12] += 1
-    assert seen.min() == 1 and windows.starts(8, 12) == [0]
+    assert seen.min() == 1 and tiling.starts(8, 12) == [0]
     kernels = NET.apply(kenet_weights.read(file).params, parts).kernel
     np.testing.assert_allclose(run(image, window=12).kernel, kernels.mean(0), atol=1e-6)
 

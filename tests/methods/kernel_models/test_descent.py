@@ -10,7 +10,7 @@ import pytest
 from blindsr_jax.imaging.degradation import degrade
 from blindsr_jax.imaging.losses import mse
 from blindsr_jax.imaging.problem import Problem, make_spec
-from blindsr_jax.kernels import geometry
+from blindsr_jax.kernels import geometry, placement
 from blindsr_jax.kernels.gaussian import gaussian_kernel
 from blindsr_jax.methods.interfaces import ImageInfo, ImageModel, StepContext
 from blindsr_jax.methods.joint import joint
@@ -184,7 +184,7 @@ def test_a_flow_in_another_window(tiny_flow):
         for s, n in ((spec, True), (small.spec(), False))
     ]
     np.testing.assert_array_equal(rendered[0].params, rendered[1].params)
-    wide = flow._place(jnp.eye(7), 2, "release", "aligned", 11)
+    wide = placement.convert(jnp.eye(7), 2, "release", "aligned", 11)
     assert wide.sum() == 7
     np.testing.assert_allclose(geometry.center_of_mass(wide), [6, 6])  # 3 in a window of 7, moved by s - 1
 

@@ -9,9 +9,8 @@ from blindsr_jax.kernels import gaussian
 from blindsr_jax.methods.interfaces import min_lr_side
 from blindsr_jax.methods.restorers import usrnet
 from blindsr_jax.networks.usrnet import USRNet, UsrnetConfig
-from blindsr_jax.weights import convert
 from blindsr_jax.weights import usrnet as usrnet_weights
-from tests import golden
+from tests import golden, small
 
 TINY = UsrnetConfig(widths=(4, 6), blocks=1, hidden=5, iterations=2)
 
@@ -19,14 +18,8 @@ TINY = UsrnetConfig(widths=(4, 6), blocks=1, hidden=5, iterations=2)
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     """A small network with random weights."""
-    shapes = jax.eval_shape(
-        lambda key: USRNet(TINY).init(
-            key, jnp.ones((1, 4, 4, 3)), jnp.ones((1, 5, 5)), jnp.ones(1), spec=make_spec(scale=2, kernel_size=5)
-        ),
-        jax.random.key(0),
-    )
-    rng = np.random.default_rng(0)
-    params = jax.tree.map(lambda x: 0.1 * rng.normal(size=x.shape).astype(np.float32), shapes)
+    inputs = jnp.ones((1, 4, 4, 3)), jnp.ones((1, 5, 5)), jnp.ones(1)
+    params = small.random_params(USRNet(TINY), *inputs, std=0.1, spec=make_spec(scale=2, kernel_size=5))
     path = tmp_path_factory.mktemp("usrnet") / "tiny.npz"
     path.write_bytes(usrnet_weights.to_bytes(params))
     return path
@@ -116,7 +109,7 @@ def photograph(height, width):
 
 
 def test_a_photograph_is_as_good_at_its_border(tmp_path):
-    (tmp_path / "tiny.npz").write_bytes(convert.plain_bytes(golden.load("USRNet_tiny")))
+    (tmp_path / "tiny.npz").write_bytes(usrnet_weights.tensors_to_bytes(golden.load("USRNet_tiny")))
     spec = make_spec(scale=2)
     canvas = photograph(*spec.canvas_shape((32, 36, 3)))
     kernel = blur_kernel(spec)
