@@ -172,7 +172,7 @@ def work(peers: distributed.Peers) -> int:
     """Goes on where an earlier run of the same working folder stands."""
     config = _CONFIG.value.copy_and_resolve_references()
     spec, solver, paths, kernel, kernel_notes = prepare(config)
-    folder, layout = _WORKDIR.value, ownership.SOLVE
+    folder, layout = _WORKDIR.value, workdir.SOLVE
     if peers.index == 0:  # the others first find out whether it is the same folder
         inputs = paths if _KERNEL.value is None else [*paths, _KERNEL.value]
         ownership.check_inputs(inputs, folder, outputs=layout.places)

@@ -26,11 +26,10 @@ from ml_collections import ConfigDict
 from blindsr_jax import io
 from blindsr_jax.config import check_config, load_config
 from blindsr_jax.evaluation import metrics, tables
-from blindsr_jax.imaging.problem import Problem
+from blindsr_jax.imaging.problem import Problem, Status
 from blindsr_jax.io import documents
 from blindsr_jax.methods import build
 from blindsr_jax.runs import cli, ownership, schemas
-from blindsr_jax.runs.workdir import FAILURES
 from blindsr_jax.solvers.loop import solve
 
 _CASES = flags.DEFINE_string("cases", None, "Folder of the cases.")
@@ -133,7 +132,7 @@ def run_cell(case: Case, name: str, config, seed: int, solvers: Solvers, clock) 
     result = solve(cli.image_key(seed, case.name), problem, solver, kernel=kernel, **steps)
     seconds = time.perf_counter() - begin - (clock.seconds() - compiled)
     cell = {"case": case.name, "config": name, "seed": seed, "status": result.status}
-    if result.status not in FAILURES:
+    if result.status.has_image:
         border = case.scale if _BORDER.value is None else _BORDER.value
         image = metrics.quantize(np.asarray(result.image, np.float64))
         cell |= metrics.score_image(image, case.hr.astype(np.float64), border=border)
@@ -193,7 +192,7 @@ def main() -> int:
         write(folder, cells)
         print(f"{stem}: " + (f"{cell['psnr_y']:.2f} dB" if "psnr_y" in cell else cell["status"]), flush=True)
     print(write(folder, cells))
-    return cli.SOME_FAILED if failed or any(c["status"] in FAILURES for c in cells) else cli.OK
+    return cli.SOME_FAILED if failed or any(not Status(c["status"]).has_image for c in cells) else cli.OK
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """From files to files: reads images, groups them by shape, solves group by group, hands the results to the writer."""
 
+import dataclasses
 import math
 import os
 import sys
@@ -18,6 +19,7 @@ from blindsr_jax.methods.interfaces import Solver, min_lr_side
 from blindsr_jax.runs import cli, distributed, group_checkpoint, resume, workdir
 from blindsr_jax.runs.background import Writer
 from blindsr_jax.runs.group_checkpoint import Keeper, Kept
+from blindsr_jax.runs.records import Record, new_record
 from blindsr_jax.runs.signals import StoppedError, Stopper
 from blindsr_jax.solvers import memory
 from blindsr_jax.solvers.batch import Trial, has_another_try, is_out_of_memory, solve_group
@@ -62,7 +64,7 @@ class Item(NamedTuple):
 
     kept: Kept
     label: str  # what its lines begin with
-    record: dict[str, Any]
+    record: Record
     source: io.Image
     trial: Trial
 
@@ -100,7 +102,7 @@ def too_large(item: Item, run: Run, needed: float, free: float) -> io.InputError
 class Pipeline:
     """Takes images one by one; `num_failed` of them have failed so far."""
 
-    def __init__(self, run: Run, num_jobs: int, on_record: Callable[[dict[str, Any]], None]):
+    def __init__(self, run: Run, num_jobs: int, on_record: Callable[[Record], None]):
         """Makes an empty one.
 
         Args:
@@ -124,10 +126,11 @@ class Pipeline:
         run.stopper.waiting = f"{job.name} to be read"
         run.stopper.check()
         self._writer.check()
-        record = workdir.new_record(job.name, spec=run.spec, config=run.name, seed=run.seed)
+        path = os.path.abspath(job.path)
+        record = new_record(job.name, spec=run.spec, config=run.name, seed=run.seed, input=path)
         if job.name != job.path.stem:
             reason = "is taken, too long or not plain text"
-            workdir.add_note(record, f"the stem of {job.path.name!r} {reason}, its results are named {job.name!r}")
+            record = record.noted(f"the stem of {job.path.name!r} {reason}, its results are named {job.name!r}")
         try:
             item = self._read(job, label, record)
         except StoppedError:
@@ -148,19 +151,17 @@ class Pipeline:
             self._run.stopper.waiting = "the finished results to be written"
             self._writer.close()
 
-    def _read(self, job: resume.Job, label: str, record: dict[str, Any]) -> Item:
+    def _read(self, job: resume.Job, label: str, record: Record) -> Item:
         run = self._run
-        record["input"] = os.path.abspath(job.path)
         source = io.fill_hidden(io.read_image(job.path, white_level=run.white_level))
-        record["sha256"] = source.sha256
-        workdir.add_note(record, *source.notes, *run.kernel_notes)
+        record = dataclasses.replace(record, sha256=source.sha256).noted(*source.notes, *run.kernel_notes)
         check_size(source, run, job.path)
         problem = Problem(jax.numpy.asarray(source.pixels), run.spec)
         if run.kernel is not None and flip_test(problem, run.kernel).verdict == "flipped":
-            workdir.add_note(record, FLIPPED)
+            record = record.noted(FLIPPED)
             say(f"{job.name}: {FLIPPED}", sys.stderr)
         trial = Trial(cli.image_key(run.seed, job.name), problem, run.kernel)
-        item = Item(Kept(job, record["sha256"]), label, record, source, trial)
+        item = Item(Kept(job, source.sha256), label, record, source, trial)
         self._check_memory(item)
         kept, trial = group_checkpoint.restore(run.folder, item.kept, trial, run.solver)
         return item._replace(kept=kept, trial=trial)
@@ -263,7 +264,8 @@ class Pipeline:
         seconds, compiled = [clock.seconds(i) for i in range(len(group))], clock.compile_seconds()
         self._writer.wait()  # for the group before: results must not pile up
         for i, (item, result) in enumerate(zip(group, results, strict=True)):
-            item.record["compile_seconds"] = (item.record["compile_seconds"] or 0.0) + compiled
+            spent = (item.record.compile_seconds or 0.0) + compiled
+            item = item._replace(record=dataclasses.replace(item.record, compile_seconds=spent))
             item = item._replace(kept=item.kept._replace(seconds=seconds[i]))
             if has_another_try(item.trial, result, self._run.solver):
                 self._put(item._replace(trial=item.trial.again()))
@@ -305,10 +307,10 @@ class Pipeline:
 
     def _hand_over(self, item: Item, result: Result) -> None:
         self._num_left -= 1
-        loss, record = result.trace["loss"], item.record
-        record.update(status=result.status, steps=len(loss), loss=float(loss[-1]))
-        record["seconds"] = round(item.kept.seconds, 3)
-        record["compile_seconds"] = round(record["compile_seconds"], 3)
+        loss = result.trace["loss"]
+        seconds, compiled = round(item.kept.seconds, 3), round(item.record.compile_seconds, 3)
+        known = {"steps": len(loss), "loss": float(loss[-1]), "seconds": seconds, "compile_seconds": compiled}
+        item = item._replace(record=dataclasses.replace(item.record, **known))
         image, kernel = jax.device_get((result.image, result.kernel))
         self._writer.submit(self._write_result, item, result._replace(image=image, kernel=kernel, state=None))
 
@@ -317,26 +319,25 @@ class Pipeline:
         folder, record = self._run.folder, item.record
         try:
             with workdir.writing(folder):
-                resume.write_input(folder, record["name"], item.kept.job.path, record["sha256"])
+                resume.write_input(folder, record.name, item.kept.job.path, record.sha256)
                 told = {"second_try": item.trial.attempt > 0, "rates": build.rate_options(self._run.config)}
-                workdir.write_result(folder, record, item.source, result, **told)
+                record = workdir.write_result(folder, record, item.source, result, **told)
         except StoppedError:
             raise
         except Exception as error:
             self._write_failure(record, item.label, cli.failure(item.kept.job.path, error))
             return
-        group_checkpoint.drop(folder, record["name"])
+        group_checkpoint.drop(folder, record.name)
         self._tell(record, item.label)
 
-    def _write_failure(self, record: dict[str, Any], label: str, message: str) -> None:
+    def _write_failure(self, record: Record, label: str, message: str) -> None:
         """In the writer's thread: the record of an image without a result, and its line."""
-        workdir.write_failure(self._run.folder, record, message)
-        self._tell(record, label)
+        self._tell(workdir.write_failure(self._run.folder, record, message), label)
 
-    def _tell(self, record: dict[str, Any], label: str) -> None:
+    def _tell(self, record: Record, label: str) -> None:
         self._on_record(record)
-        if record["status"] in workdir.FAILURES:
-            self.num_failed += 1
-            say(f"{label}: {record['status']}, {record['message']}", sys.stderr)
+        if record.status.has_image:
+            say(f"{label}: {record.status} in {record.seconds:.1f} s")
         else:
-            say(f"{label}: {record['status']} in {record['seconds']:.1f} s")
+            self.num_failed += 1
+            say(f"{label}: {record.status}, {record.message}", sys.stderr)

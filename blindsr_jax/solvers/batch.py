@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 
-from blindsr_jax.imaging.problem import Problem, Result
+from blindsr_jax.imaging.problem import Problem, Result, Status
 from blindsr_jax.methods.interfaces import Solver
 from blindsr_jax.solvers.loop import IMAGES, Progress, advance, begin, to_result, tries
 from blindsr_jax.solvers.pace import Pace
@@ -131,7 +131,7 @@ def solve_group(
 
 def has_another_try(trial: Trial, result: Result, solver: Solver) -> bool:
     """Whether an image is to be tried once more."""
-    return result.status == "diverged" and trial.attempt == 0 and solver.retry is not None
+    return result.status is Status.DIVERGED and trial.attempt == 0 and solver.retry is not None
 
 
 def solve_batch(

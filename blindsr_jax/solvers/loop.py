@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from blindsr_jax.imaging.problem import Problem, Result
+from blindsr_jax.imaging.problem import Problem, Result, Status
 from blindsr_jax.methods.interfaces import Solver, State, weights_args
 from blindsr_jax.solvers.pace import Pace
 
@@ -230,9 +230,9 @@ def to_result(problem: Problem, progress: Progress, bad: bool) -> Result:
     image, image_std = problem.spec.crop(progress.state.image, shape), progress.state.image_std
     uncertainty = None if image_std is None else problem.spec.crop(image_std[..., None], shape)[..., 0]
     if bad or not bool(jnp.isfinite(image).all()):
-        status = "diverged"
+        status = Status.DIVERGED
     else:
-        status = "recovered" if progress.attempt else "ok"
+        status = Status.RECOVERED if progress.attempt else Status.OK
     return Result(image, progress.state.kernel, progress.trace, status, progress.state, uncertainty)
 
 
@@ -292,6 +292,6 @@ def solve(
             save=save,
         )
         result, progress = to_result(problem, progress, bool(bad)), None
-        if result.status != "diverged":
+        if result.status is not Status.DIVERGED:
             break
     return result
