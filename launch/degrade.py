@@ -18,7 +18,7 @@ from blindsr_jax.imaging import degradation
 from blindsr_jax.imaging.problem import make_spec
 from blindsr_jax.io import documents
 from blindsr_jax.kernels.family import load_family, mixture
-from blindsr_jax.runs import cli, ownership, schemas
+from blindsr_jax.runs import cli, ownership, schemas, seeds
 from blindsr_jax.runs.workdir import output_path
 
 _INPUT = flags.DEFINE_string("input", None, "Sharp images: a file or a quoted glob.")
@@ -26,7 +26,7 @@ _SCALE = flags.DEFINE_integer("scale", None, "Reduction.", lower_bound=1, upper_
 _FAMILY = flags.DEFINE_enum("family", "gaussian", ["gaussian", "motion", "line", "mixture"], "Where kernels come from.")
 _NOISE_STD = flags.DEFINE_float("noise_std", 0.0, "Standard deviation of the noise, [0, 1] scale.", 0)
 _SEED = flags.DEFINE_integer(
-    "seed", 1, "A kernel depends on it and on the image's name.", lower_bound=0, upper_bound=cli.MAX_SEED
+    "seed", 1, "A kernel depends on it and on the image's name.", lower_bound=0, upper_bound=seeds.MAX_SEED
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; made where missing.")
 _BOUNDARY = flags.DEFINE_enum("boundary", "circular", ["circular", "valid"], "'valid' cuts a border off the HR image.")
@@ -99,7 +99,7 @@ def degrade_file(path, name, spec, family) -> dict:
             f"cannot degrade {str(path)!r}: {w} x {h} pixels are too few for a kernel of {spec.kernel_size}, "
             f"sides of at least {spec.kernel_size + spec.scale} were expected"
         )
-    kernel_key, noise_key = jax.random.split(cli.image_key(_SEED.value, name))
+    kernel_key, noise_key = jax.random.split(seeds.image_key(_SEED.value, name))
     latent = family.sample(kernel_key)
     kernel = family.render(latent)
     hr, canvas = crop_to_grid(source.pixels, spec)

@@ -20,14 +20,14 @@ from blindsr_jax.imaging import degradation
 from blindsr_jax.imaging.problem import make_spec
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.family import load_family, sample_kernels
-from blindsr_jax.runs import cli, ownership
+from blindsr_jax.runs import cli, ownership, seeds
 
 _INPUT = flags.DEFINE_string("input", None, "Sharp images: a file or a quoted glob.")
 _SCALE = flags.DEFINE_integer("scale", None, "Reduction.", lower_bound=1, upper_bound=8)
 _FAMILY = flags.DEFINE_enum("family", "gaussian", ["gaussian", "motion"], "Where kernels come from.")
 _CROP = flags.DEFINE_integer("crop", 160, "Side of the middle part of the image that is used.", lower_bound=16)
 _SEED = flags.DEFINE_integer(
-    "seed", 1, "A kernel depends on it and on the image's name.", lower_bound=0, upper_bound=cli.MAX_SEED
+    "seed", 1, "A kernel depends on it and on the image's name.", lower_bound=0, upper_bound=seeds.MAX_SEED
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the cases; made where missing.")
 flags.mark_flags_as_required(["input", "scale", "workdir"])
@@ -57,7 +57,7 @@ def make_case(path, name: str, spec, family) -> None:
         raise io.InputError(f"cannot crop {str(path)!r}: {w} x {h} pixels, sides of at least {side} were expected")
     top, left = (h - side) // 2, (w - side) // 2
     hr = pixels[top : top + side, left : left + side]
-    kernel = draw(cli.image_key(_SEED.value, name), family, spec.scale)
+    kernel = draw(seeds.image_key(_SEED.value, name), family, spec.scale)
     lr = degradation.degrade(jax.numpy.asarray(hr), jax.numpy.asarray(kernel), scale=spec.scale, boundary=spec.boundary)
     hr_path, kernel_path, lr_path = output_paths(case_name(name))
     io.write_image(hr_path, io.Image(hr))

@@ -24,9 +24,10 @@ from blindsr_jax.evaluation import metrics
 from blindsr_jax.inference.kernel_flip import turn
 from blindsr_jax.kernels import geometry
 from blindsr_jax.methods import build
-from blindsr_jax.runs import agreement, cli, distributed, leading, locks, ownership, resume, workdir
-from blindsr_jax.runs.pipeline import Run
+from blindsr_jax.runs import agreement, cli, distributed, leading, locks, ownership, resume, seeds, workdir
+from blindsr_jax.runs.compile_clock import CompileClock
 from blindsr_jax.runs.signals import Stopper
+from blindsr_jax.runs.task import Run
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "The method: a file of configs/.", lock_config=False, accept_new_attributes=True
@@ -35,7 +36,7 @@ _INPUT = flags.DEFINE_string("input", None, "LR images: a file or a quoted glob.
 _SCALE = flags.DEFINE_integer("scale", None, "Enlargement.", lower_bound=1, upper_bound=8)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; made where missing.")
 _SEED = flags.DEFINE_integer(
-    "seed", 0, "A result depends on it and on the image's name.", lower_bound=0, upper_bound=cli.MAX_SEED
+    "seed", 0, "A result depends on it and on the image's name.", lower_bound=0, upper_bound=seeds.MAX_SEED
 )
 _KERNEL = flags.DEFINE_string(
     "kernel",
@@ -196,7 +197,7 @@ def work(peers: distributed.Peers) -> int:
         white_level=_WHITE_LEVEL.value,
         kernel_notes=kernel_notes,
         stopper=Stopper(),
-        clock=cli.CompileClock(),
+        clock=CompileClock(),
         peers=peers,
     )
     try:

@@ -29,7 +29,8 @@ from blindsr_jax.evaluation import metrics, tables
 from blindsr_jax.imaging.problem import Problem, Status
 from blindsr_jax.io import documents
 from blindsr_jax.methods import build
-from blindsr_jax.runs import cli, ownership, schemas
+from blindsr_jax.runs import cli, ownership, schemas, seeds
+from blindsr_jax.runs.compile_clock import CompileClock
 from blindsr_jax.solvers.loop import solve
 
 _CASES = flags.DEFINE_string("cases", None, "Folder of the cases.")
@@ -129,7 +130,7 @@ def run_cell(case: Case, name: str, config, seed: int, solvers: Solvers, clock) 
     begin, compiled = time.perf_counter(), clock.seconds()
     problem = Problem(jax.numpy.asarray(case.lr), spec)
     steps = {"num_steps": config.num_steps, "chunk_steps": config.chunk_steps}
-    result = solve(cli.image_key(seed, case.name), problem, solver, kernel=kernel, **steps)
+    result = solve(seeds.image_key(seed, case.name), problem, solver, kernel=kernel, **steps)
     seconds = time.perf_counter() - begin - (clock.seconds() - compiled)
     cell = {"case": case.name, "config": name, "seed": seed, "status": result.status}
     if result.status.has_image:
@@ -172,7 +173,7 @@ def main() -> int:
     cases = read_cases()
     ownership.check_folder(_WORKDIR.value, TABLE)
     folder = cli.make_workdir(_WORKDIR.value, folders=TABLE.folders)
-    solvers, clock, cells, failed = Solvers(), cli.CompileClock(), [], 0
+    solvers, clock, cells, failed = Solvers(), CompileClock(), [], 0
     for seed, case, name in itertools.product(range(_SEEDS.value), cases, configs):
         stem = f"{case.name}__{re.sub('[:/]', '-', name)}__{seed}"  # an argument may be a path
         digest = digest_of(case, configs[name])

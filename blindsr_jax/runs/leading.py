@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from blindsr_jax.runs import agreement, distributed, resume
-from blindsr_jax.runs.pipeline import Pipeline, Run, say
+from blindsr_jax.runs.cli import say
+from blindsr_jax.runs.pipeline import Pipeline
 from blindsr_jax.runs.records import Record, read_records
 from blindsr_jax.runs.summary import Summary
+from blindsr_jax.runs.task import Run
 
 
 def solve_share(tasks: list[tuple[str, resume.Job]], run: Run, on_record: Callable[[Record], None]) -> int:

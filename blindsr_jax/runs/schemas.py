@@ -18,8 +18,9 @@ from blindsr_jax.io.documents import (
     text,
     whole,
 )
+from blindsr_jax.runs.seeds import MAX_SEED
 
-SEED = whole(0, 2**32 - 1)
+SEED = whole(0, MAX_SEED)
 BOUNDARY, CENTER = one_of("circular", "valid"), one_of("release", "aligned")
 
 # WORKDIR/config.json of a solve; beside these keys stand the values of the config.
