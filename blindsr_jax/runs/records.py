@@ -7,7 +7,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_type_hints
 
 import jax
 
@@ -69,10 +69,10 @@ class Record:
         return dataclasses.replace(self, message="; ".join(filter(None, (self.message, *notes))))
 
 
-KEYS = {
-    field.name: next(x for x in field.type.__metadata__ if isinstance(x, Key))
-    for field in dataclasses.fields(Record)
-    if field.name != "others"
+KEYS: dict[str, Key] = {
+    name: hint.__metadata__[0]
+    for name, hint in get_type_hints(Record, include_extras=True).items()
+    if hasattr(hint, "__metadata__")
 }
 RECORD = object_of(KEYS)
 RECORDS = list_of(RECORD)  # results.json
