@@ -39,7 +39,9 @@ from blindsr_jax.kernels.family import sample_kernels
 from blindsr_jax.methods import build
 from blindsr_jax.networks.kenet import KENet
 from blindsr_jax.runs import cli, ownership
-from blindsr_jax.solvers.batch import is_out_of_memory, solve_groups
+from blindsr_jax.runs.compile_clock import CompileClock
+from blindsr_jax.solvers.batch import solve_batch
+from blindsr_jax.solvers.memory import is_out_of_memory
 from blindsr_jax.weights import kenet as kenet_weights
 
 _WORKDIR = flags.DEFINE_string("workdir", "out/gpu", "Folder of the report; made where missing.")
@@ -213,7 +215,7 @@ def solved_psnr(config: Any, problems: Problem, hr: np.ndarray, plan: Plan) -> n
     stack = Problem(jnp.concatenate([problems.lr] * plan.seeds), problems.spec)
     options = {"num_steps": plan.study_steps or config.num_steps, "chunk_steps": config.chunk_steps}
     options["vectorize"] = together()
-    results = solve_groups(jnp.stack(keys), stack, solver, **options)
+    results = solve_batch(jnp.stack(keys), stack, solver, **options)
     scores = [metrics.psnr_y(np.asarray(r.image), hr[i % n], border=SCALE) for i, r in enumerate(results)]
     return np.reshape(scores, (plan.seeds, n)).T
 
@@ -240,7 +242,7 @@ def precisions(plan: Plan) -> Iterator[list[dict]]:
 
 def whole(name: str, plan: Plan) -> Iterator[list[dict]]:
     """A solve of all images from its start to its end, which the seconds of a step only promise."""
-    config, clock = fastest(name), cli.CompileClock()
+    config, clock = fastest(name), CompileClock()
     spec, n = build.build_spec(config, SCALE), plan.batch_sizes[0]
     steps = plan.study_steps or config.num_steps
     lr = jax.random.uniform(jax.random.key(7), (n, plan.hr_size // SCALE, plan.hr_size // SCALE, 3))
@@ -248,7 +250,7 @@ def whole(name: str, plan: Plan) -> Iterator[list[dict]]:
     solver = build.build_solver(config, spec)
     jax.block_until_ready((lr, keys))
     begin, before = time.perf_counter(), clock.seconds()
-    solve_groups(keys, Problem(lr, spec), solver, num_steps=steps, chunk_steps=config.chunk_steps, vectorize=together())
+    solve_batch(keys, Problem(lr, spec), solver, num_steps=steps, chunk_steps=config.chunk_steps, vectorize=together())
     compiling = clock.seconds() - before
     seconds = (time.perf_counter() - begin - compiling) / n
     yield [{"config": name, "images": n, "steps": steps, "seconds_per_image": seconds, "compile_seconds": compiling}]

@@ -22,7 +22,7 @@ from blindsr_jax.imaging.problem import make_spec
 from blindsr_jax.inference import evidence
 from blindsr_jax.methods import build
 from blindsr_jax.networks.evidence import SMALLEST_SIDE
-from blindsr_jax.runs import cli
+from blindsr_jax.runs import cli, seeds
 from blindsr_jax.training import corruption, driver, kernel_pool, packs, patches, synthesis
 from blindsr_jax.weights import evidence as evidence_weights
 
@@ -37,7 +37,7 @@ _LR_SIDE = flags.DEFINE_integer(
 _GAIN = flags.DEFINE_float(
     "gain", evidence.GAIN, "n windows of a larger patch count as n to this.", lower_bound=0.0, upper_bound=1.0
 )
-_SEED = flags.DEFINE_integer("seed", 1, "Of patches and kernels.", lower_bound=0, upper_bound=cli.MAX_SEED)
+_SEED = flags.DEFINE_integer("seed", 1, "Of patches and kernels.", lower_bound=0, upper_bound=seeds.MAX_SEED)
 flags.declare_key_flag("workdir")
 flags.mark_flags_as_required(["scale", "input", "workdir"])
 

@@ -13,14 +13,14 @@ from blindsr_jax import io
 from blindsr_jax.evaluation import degraded
 from blindsr_jax.imaging.problem import Spec, make_spec
 from blindsr_jax.kernels.family import KernelFamily, family_names, load_family, mixture
-from blindsr_jax.runs import cli, ownership
+from blindsr_jax.runs import cli, ownership, seeds
 
 _INPUT = flags.DEFINE_string("input", None, "Sharp images: a file or a quoted glob.")
 _SCALE = flags.DEFINE_integer("scale", None, "Reduction.", lower_bound=1, upper_bound=8)
 _FAMILY = flags.DEFINE_enum("family", "gaussian", [*family_names(), "mixture"], "Where kernels come from.")
 _NOISE_STD = flags.DEFINE_float("noise_std", 0.0, "Standard deviation of the noise, [0, 1] scale.", 0)
 _SEED = flags.DEFINE_integer(
-    "seed", 1, "A kernel depends on it and on the image's name.", lower_bound=0, upper_bound=cli.MAX_SEED
+    "seed", 1, "A kernel depends on it and on the image's name.", lower_bound=0, upper_bound=seeds.MAX_SEED
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; made where missing.")
 _BOUNDARY = flags.DEFINE_enum("boundary", "circular", ["circular", "valid"], "'valid' cuts a border off the HR image.")
@@ -72,7 +72,7 @@ def main() -> int:
     ownership.check_new(names, manifest.keys() | ownership.noted_names(folder), outputs, folder)
     folder = cli.make_workdir(folder, folders=degraded.LAYOUT.folders)
     settings = degraded.Settings(folder, spec, family, _SEED.value, _NOISE_STD.value, _LEGACY.value)
-    how = {"image_key": cli.image_key, "on_error": lambda *failure: print(cli.failure(*failure), file=sys.stderr)}
+    how = {"image_key": seeds.image_key, "on_error": lambda *failure: print(cli.failure(*failure), file=sys.stderr)}
     failed = degraded.degrade_all(settings, dict(zip(names, paths, strict=True)), manifest, **how)
     print(f"{len(paths) - failed} of {len(paths)} images degraded into {folder}")
     return cli.SOME_FAILED if failed else cli.OK

@@ -13,7 +13,8 @@ from absl import flags
 
 from blindsr_jax import io
 from blindsr_jax.io import documents
-from blindsr_jax.runs import cli, ownership, report, schemas, workdir
+from blindsr_jax.runs import cli, ownership, report, schemas, summary
+from blindsr_jax.runs.records import require_records
 
 _WORKDIR = flags.DEFINE_string("workdir", "out/demo", "Folder of the results; made where missing.")
 
@@ -78,11 +79,6 @@ def scores_of(folder: str) -> dict[str, dict]:
     return {row["name"]: row for row in found["images"]}
 
 
-def records_of(folder: str) -> list[dict]:
-    """Records of a solve."""
-    return documents.require(os.path.join(folder, "results.json"), schemas.RECORDS, "records were expected")
-
-
 def main() -> int:
     """Solves, scores, and ends by saying where the page is."""
     begin = time.perf_counter()
@@ -93,14 +89,14 @@ def main() -> int:
         clock = solve_clock(folder)
     synthetic = solve_synthetic(folder)
     scores, bicubic = scores_of(synthetic), scores_of(os.path.join(folder, "synthetic", "bicubic"))
-    entries = [workdir.page_entry(clock, record) for record in records_of(clock)]
+    entries = [summary.page_entry(clock, record) for record in require_records(clock)]
     print()
-    for record in records_of(synthetic):
-        name = record["name"]
+    for record in require_records(synthetic):
+        name = record.name
         row = scores[name] | {"bicubic_psnr_y": bicubic[name]["psnr_y"]}
         data = os.path.join(folder, "synthetic")
         truth = {"hr": os.path.join(data, "hr", f"{name}.png"), "kernel": os.path.join(data, "kernels", f"{name}.npy")}
-        entries.append(workdir.page_entry(synthetic, record, scores=row, **truth))
+        entries.append(summary.page_entry(synthetic, record, scores=row, **truth))
         gain = row["psnr_y"] - row["bicubic_psnr_y"]
         print(f"{name}: PSNR-Y {row['psnr_y']:.2f} dB, bicubic {row['bicubic_psnr_y']:.2f} dB, gain {gain:+.2f} dB")
     page = os.path.join(folder, "index.html")

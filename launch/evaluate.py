@@ -6,18 +6,17 @@ python launch/evaluate.py --results=out/set/solved --hr=out/set/hr --kernels=out
 import math
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from absl import flags
 
 from blindsr_jax import io
 from blindsr_jax.evaluation import metrics
-from blindsr_jax.io import documents, durable
-from blindsr_jax.runs import cli, ownership, schemas, workdir
+from blindsr_jax.io import durable
+from blindsr_jax.runs import cli, ownership, summary
+from blindsr_jax.runs.outputs import output_path
+from blindsr_jax.runs.records import Record, read_records, require_records
 
 _RESULTS = flags.DEFINE_string("results", None, "Workdir of a solve; scores.json is written there.")
 _HR = flags.DEFINE_string("hr", None, "Folder of the sharp images, matched by stem.")
@@ -30,7 +29,6 @@ flags.mark_flags_as_required(["results", "scale"])
 # Where stems collide, the first kind wins.
 IMAGES = (".png", ".tif", ".tiff", ".npy", ".bmp", ".ppm", ".pgm", ".jp2", ".tga", ".webp", ".gif", ".jpg", ".jpeg")
 KERNELS = (".npy", ".mat")
-NOTHING = MappingProxyType({})  # in place of a record
 DRAWN = os.path.join("truth", ".drawn.json")  # names of the true kernels that have been drawn beside it
 
 
@@ -57,9 +55,10 @@ def find_images() -> dict[str, Path]:
     return images
 
 
-def check_promise(path: Path, record: Mapping[str, Any], sha256: str | None = None) -> None:
+def check_promise(path: Path, record: Record | None, sha256: str | None = None) -> None:
     """Refuses an output that is not the file that its record speaks of; `sha256` is of the file, where it is known."""
-    promised = (record.get("outputs") or {}).get(f"{path.parent.name}/{path.name}")
+    outputs = (record and record.outputs) or {}
+    promised = outputs.get(f"{path.parent.name}/{path.name}")
     if promised is not None and promised["sha256"] != (sha256 or durable.contents(path).sha256):
         raise io.InputError(
             f"cannot score {str(path)!r}: it is damaged or has been replaced, the file of its record was expected; "
@@ -67,7 +66,7 @@ def check_promise(path: Path, record: Mapping[str, Any], sha256: str | None = No
         )
 
 
-def score_image(path: Path, hr_path: Path, record: Mapping[str, Any], scale: int, border: int) -> dict[str, float]:
+def score_image(path: Path, hr_path: Path, record: Record | None, scale: int, border: int) -> dict[str, float]:
     """PSNR-Y and SSIM-Y of a file; the HR image is cut to multiples of the scale."""
     source = io.read_image(path)
     check_promise(path, record, source.sha256)
@@ -80,7 +79,7 @@ def score_image(path: Path, hr_path: Path, record: Mapping[str, Any], scale: int
 
 
 def score(
-    image: Path, hr: Path | None, kernel: Path | None, truth: Path | None, record: Mapping[str, Any]
+    image: Path, hr: Path | None, kernel: Path | None, truth: Path | None, record: Record | None
 ) -> dict[str, float]:
     """The scores of one result that can be known; the record is that of the solve, where there is one."""
     scale, row = _SCALE.value, {}
@@ -99,15 +98,14 @@ def mean_of(rows: list[dict]) -> dict:
     return {key: float(np.mean(values)) if values else None for key, values in finite.items()}
 
 
-def read_results(folder: str) -> list[dict[str, Any]] | None:
+def read_results(folder: str) -> list[Record] | None:
     """The records that the page of the solve shows; None where there is none, or other images are scored."""
-    path = os.path.join(folder, "results.json")
-    if _IMAGES.value is not None or not os.path.lexists(path):
+    if _IMAGES.value is not None or not os.path.lexists(os.path.join(folder, "results.json")):
         return None
-    with cli.usage_errors(io.InputError):
-        return documents.require(
-            path, schemas.RECORDS, "the records of a solve were expected", limit=documents.LIST_BYTES
-        )
+    try:
+        return require_records(folder)
+    except io.InputError as error:
+        raise cli.UsageError(cli.one_line(error)) from error
 
 
 def is_scores(folder: str) -> bool:
@@ -126,14 +124,14 @@ def check_ownership(folder: str, images: dict, truths: dict, kernel_truths: dict
     ownership.check_no_link(os.path.join(folder, "truth"), folder, flag="results")
     scores = ownership.read_json(os.path.join(folder, "scores.json")) or {}
     known = ownership.noted_names(folder, DRAWN, flag="results") | (ownership.names_in(scores.get("images")) or set())
-    ownership.check_new(drawn, known, lambda name: [workdir.output_path(folder, "truth", name)], folder, flag="results")
+    ownership.check_new(drawn, known, lambda name: [output_path(folder, "truth", name)], folder, flag="results")
 
 
-def refresh_page(folder: str, records: list[dict], rows: list[dict], truths: dict, kernel_truths: dict) -> None:
+def refresh_page(folder: str, records: list[Record], rows: list[dict], truths: dict, kernel_truths: dict) -> None:
     """Shows scores and truth on the page of the solve."""
     if kernel_truths:
         ownership.note_names(folder, {r["name"] for r in rows} & kernel_truths.keys(), DRAWN)
-    workdir.write_page(folder, records, scores={r["name"]: r for r in rows}, hr=truths, kernels=kernel_truths)
+    summary.write_page(folder, records, scores={r["name"]: r for r in rows}, hr=truths, kernels=kernel_truths)
 
 
 def main() -> int:
@@ -142,7 +140,7 @@ def main() -> int:
     truths, kernel_truths = folder_by_stem(_HR.value, "hr", IMAGES), folder_by_stem(_KERNELS.value, "kernels", KERNELS)
     check_ownership(_RESULTS.value, images, truths, kernel_truths)
     folder = cli.make_workdir(_RESULTS.value, flag="results")
-    results, records = read_results(folder), {} if _IMAGES.value else workdir.read_records(folder)
+    results, records = read_results(folder), {} if _IMAGES.value else read_records(folder)
     estimates = os.path.join(folder, "kernels")
     kernels = folder_by_stem(estimates, "results", KERNELS) if os.path.isdir(estimates) else {}
     rows, failed = [], 0
@@ -150,7 +148,7 @@ def main() -> int:
         rows.append({"name": name, **dict.fromkeys(metrics.SCORES)})
         try:
             truth = truths.get(name), kernels.get(name), kernel_truths.get(name)
-            rows[-1] |= score(image, *truth, records.get(name, NOTHING))
+            rows[-1] |= score(image, *truth, records.get(name))
         except Exception as error:  # whatever ails one image, the others go on
             failed += 1
             print(cli.failure(image, error), file=sys.stderr)

@@ -16,14 +16,14 @@ from blindsr_jax import io
 from blindsr_jax.evaluation import case_making
 from blindsr_jax.imaging.problem import make_spec
 from blindsr_jax.kernels.family import family_names, load_family
-from blindsr_jax.runs import cli, ownership
+from blindsr_jax.runs import cli, ownership, seeds
 
 _INPUT = flags.DEFINE_string("input", None, "Sharp images: a file or a quoted glob.")
 _SCALE = flags.DEFINE_integer("scale", None, "Reduction.", lower_bound=1, upper_bound=8)
 _FAMILY = flags.DEFINE_enum("family", "gaussian", family_names(), "Where kernels come from.")
 _CROP = flags.DEFINE_integer("crop", 160, "Side of the middle part of the image that is used.", lower_bound=16)
 _SEED = flags.DEFINE_integer(
-    "seed", 1, "A kernel depends on it and on the image's name.", lower_bound=0, upper_bound=cli.MAX_SEED
+    "seed", 1, "A kernel depends on it and on the image's name.", lower_bound=0, upper_bound=seeds.MAX_SEED
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the cases; made where missing.")
 flags.mark_flags_as_required(["input", "scale", "workdir"])
@@ -49,7 +49,7 @@ def main() -> int:
         ownership.check_no_link(os.path.join(folder, case), folder)
     ownership.check_new(cases, made | ownership.noted_names(folder), settings.output_paths, folder)
     cli.make_workdir(folder)
-    how = {"image_key": cli.image_key, "on_error": lambda *failure: print(cli.failure(*failure), file=sys.stderr)}
+    how = {"image_key": seeds.image_key, "on_error": lambda *failure: print(cli.failure(*failure), file=sys.stderr)}
     failed = case_making.make_cases(settings, dict(zip(names, paths, strict=True)), made, **how)
     print(f"{len(paths) - failed} of {len(paths)} cases made in {folder}")
     return cli.SOME_FAILED if failed else cli.OK

@@ -24,9 +24,10 @@ from blindsr_jax.evaluation import metrics
 from blindsr_jax.inference.kernel_flip import turn
 from blindsr_jax.kernels import geometry
 from blindsr_jax.methods import build
-from blindsr_jax.runs import agreement, cli, distributed, leading, locks, ownership, resume, workdir
-from blindsr_jax.runs.pipeline import Run
+from blindsr_jax.runs import agreement, cli, distributed, leading, locks, ownership, resume, seeds, workdir
+from blindsr_jax.runs.compile_clock import CompileClock
 from blindsr_jax.runs.signals import Stopper
+from blindsr_jax.runs.task import Run
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "The method: a file of configs/.", lock_config=False, accept_new_attributes=True
@@ -35,7 +36,7 @@ _INPUT = flags.DEFINE_string("input", None, "LR images: a file or a quoted glob.
 _SCALE = flags.DEFINE_integer("scale", None, "Enlargement.", lower_bound=1, upper_bound=8)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; made where missing.")
 _SEED = flags.DEFINE_integer(
-    "seed", 0, "A result depends on it and on the image's name.", lower_bound=0, upper_bound=cli.MAX_SEED
+    "seed", 0, "A result depends on it and on the image's name.", lower_bound=0, upper_bound=seeds.MAX_SEED
 )
 _KERNEL = flags.DEFINE_string(
     "kernel",
@@ -172,7 +173,7 @@ def work(peers: distributed.Peers) -> int:
     """Goes on where an earlier run of the same working folder stands."""
     config = _CONFIG.value.copy_and_resolve_references()
     spec, solver, paths, kernel, kernel_notes = prepare(config)
-    folder, layout = _WORKDIR.value, ownership.SOLVE
+    folder, layout = _WORKDIR.value, workdir.SOLVE
     if peers.index == 0:  # the others first find out whether it is the same folder
         inputs = paths if _KERNEL.value is None else [*paths, _KERNEL.value]
         ownership.check_inputs(inputs, folder, outputs=layout.places)
@@ -196,7 +197,7 @@ def work(peers: distributed.Peers) -> int:
         white_level=_WHITE_LEVEL.value,
         kernel_notes=kernel_notes,
         stopper=Stopper(),
-        clock=cli.CompileClock(),
+        clock=CompileClock(),
         peers=peers,
     )
     try:

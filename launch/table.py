@@ -16,8 +16,9 @@ from ml_collections import ConfigDict
 
 from blindsr_jax import io
 from blindsr_jax.evaluation import cases, cells, metrics, tables
-from blindsr_jax.runs import cli, ownership
-from blindsr_jax.runs.workdir import FAILURES
+from blindsr_jax.imaging.problem import Status
+from blindsr_jax.runs import cli, ownership, seeds
+from blindsr_jax.runs.compile_clock import CompileClock
 
 _CASES = flags.DEFINE_string("cases", None, "Folder of the cases.")
 _CONFIGS = flags.DEFINE_list(
@@ -76,7 +77,7 @@ def main() -> int:
     ownership.check_folder(_WORKDIR.value, TABLE)
     folder = cli.make_workdir(_WORKDIR.value, folders=TABLE.folders)
     contents, failed = [], 0
-    runner = cells.Runner(cli.image_key, cli.CompileClock().seconds)
+    runner = cells.Runner(seeds.image_key, CompileClock().seconds)
     wanted = cells.all_cells(found, configs, num_seeds=_SEEDS.value, border=_BORDER.value)
     for cell, content, is_new in cells.fill(os.path.join(folder, "cells"), wanted, runner.run):
         if isinstance(content, Exception):
@@ -89,7 +90,7 @@ def main() -> int:
             score = f"{content['psnr_y']:.2f} dB" if "psnr_y" in content else content["status"]
             print(f"{cell.stem}: {score}", flush=True)
     print(write(folder, contents))
-    return cli.SOME_FAILED if failed or any(c["status"] in FAILURES for c in contents) else cli.OK
+    return cli.SOME_FAILED if failed or any(not Status(c["status"]).has_image for c in contents) else cli.OK
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import jax
 from blindsr_jax.benchmarks import flops, programs, timing
 from blindsr_jax.benchmarks.programs import Case
 from blindsr_jax.imaging.conv import METHODS
-from blindsr_jax.solvers.batch import is_out_of_memory
+from blindsr_jax.solvers.memory import is_out_of_memory
 
 FORMS = METHODS[1:]  # without 'auto'
 

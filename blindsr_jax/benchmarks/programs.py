@@ -17,8 +17,8 @@ from blindsr_jax.benchmarks.timing import Program
 from blindsr_jax.imaging.problem import Problem
 from blindsr_jax.methods import build
 from blindsr_jax.methods.interfaces import ImageModel, Solver, StepContext, min_lr_side
-from blindsr_jax.solvers.batch import is_out_of_memory
 from blindsr_jax.solvers.loop import run_chunk, start
+from blindsr_jax.solvers.memory import is_out_of_memory
 
 TINY = 1e-9  # a step that makes a result needed and changes nothing
 PARTS = ("convolutions", "normalisation_elementwise", "kernel_half", "rest")

@@ -23,7 +23,6 @@ from blindsr_jax.io import documents
 from blindsr_jax.methods import build
 from blindsr_jax.methods.interfaces import Solver
 from blindsr_jax.runs import schemas
-from blindsr_jax.runs.workdir import FAILURES
 from blindsr_jax.solvers.loop import solve
 
 _CELL = documents.object_of(schemas.CELL_KEYS | dict.fromkeys(metrics.SCORES, schemas.SCORE))
@@ -106,7 +105,7 @@ class Runner:
         result = solve(self._image_key(cell.seed, case.name), problem, solver, kernel=kernel, **steps)
         seconds = time.perf_counter() - begin - (self._compile_seconds() - compiled)
         found = {"case": case.name, "config": cell.name, "seed": cell.seed, "status": result.status}
-        if result.status not in FAILURES:
+        if result.status.has_image:
             border = case.scale if cell.border is None else cell.border
             image = metrics.quantize(np.asarray(result.image, np.float64))
             found |= metrics.score_image(image, case.hr.astype(np.float64), border=border)

@@ -1,7 +1,8 @@
 """What a solver is given and what it returns. The ground truth has no place in either."""
 
 import dataclasses
-from typing import Any, NamedTuple
+import enum
+from typing import Any, NamedTuple, Self
 
 import jax
 
@@ -75,12 +76,38 @@ class Problem:
         return (*self.spec.canvas_shape(self.lr.shape), self.lr.shape[-1])
 
 
+class Status(enum.StrEnum):
+    """How an image went; `sentence` is what a person is told of it, beside what its message says otherwise."""
+
+    sentence: str
+
+    def __new__(cls, word: str, sentence: str = "") -> Self:
+        """A member whose value is the word."""
+        status = str.__new__(cls, word)
+        status._value_, status.sentence = word, sentence
+        return status
+
+    OK = "ok"
+    RECOVERED = (
+        "recovered",
+        "the losses stopped being finite or exploded, a second try with smaller steps and other random numbers went "
+        "well",
+    )
+    DIVERGED = "diverged", "the losses stopped being finite or exploded"
+    FAILED = "failed"  # an error, which the message tells
+
+    @property
+    def has_image(self) -> bool:
+        """Whether there is a result that can be used."""
+        return self in (Status.OK, Status.RECOVERED)
+
+
 class Result(NamedTuple):
     """What a solve found."""
 
     image: jax.Array  # (s h, s w, c), the sharp image, not clipped
     kernel: jax.Array  # (k, k), cross-correlation convention, centred as the spec says
     trace: dict[str, Any]  # one (steps,) array a quantity
-    status: str  # 'ok', 'recovered' by a second try, or 'diverged'
+    status: Status  # OK, RECOVERED by a second try, or DIVERGED
     state: Any  # the solver's last state: a solve can go on from it
     uncertainty: jax.Array | None = None  # (s h, s w), standard deviation of the image between posterior samples

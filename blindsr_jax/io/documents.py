@@ -24,7 +24,6 @@ class Key(NamedTuple):
     """A key of an object."""
 
     kind: Kind
-    default: Any = None  # in a new document
     is_required: bool = True  # False: older documents lack it
 
 
@@ -106,11 +105,6 @@ def object_of(keys: Mapping[str, Key]) -> Kind:
         return None
 
     return check
-
-
-def new(keys: Mapping[str, Key], **values: Any) -> dict[str, Any]:
-    """An object with all keys in their order, those that are not given at their defaults."""
-    return {name: values.get(name, key.default) for name, key in keys.items()}
 
 
 def _finite(digits: str) -> float:

@@ -6,14 +6,13 @@ import logging
 import os
 import re
 import sys
-import time
 import uuid
-import zlib
 from collections.abc import Callable, Iterator
+from typing import TextIO
 
-import jax
 from absl import app, flags
 from absl import logging as absl_logging
+from tqdm import tqdm
 
 from blindsr_jax.config import check_name, load_config, make_configs_importable
 from blindsr_jax.io.files import InputError
@@ -30,7 +29,6 @@ _COMPILATION_CACHE = flags.DEFINE_bool(
 )
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-MAX_SEED = 2**32 - 1
 _LONGEST = 300  # characters of a message that another library wrote
 _REASONS = {  # what absl says, and what was expected
     "invalid literal for int": "a whole number",
@@ -56,6 +54,13 @@ def usage_errors(*kinds: type[Exception]) -> Iterator[None]:
         yield
     except expected as error:
         raise UsageError(one_line(error)) from error
+
+
+def say(text: str, file: TextIO | None = None) -> None:
+    """Prints a line, from any thread, beside a progress bar if there is one."""
+    file = file or sys.stdout
+    tqdm.write(printable(text) + "\n", file=file, end="")
+    file.flush()
 
 
 def one_line(error: BaseException) -> str:
@@ -168,29 +173,3 @@ def make_workdir(path: str, *, flag: str = "workdir", folders: tuple[str, ...] =
             reason = f"{folder!r} cannot be written ({error.strerror})"
             raise UsageError(f"--{flag}={path}: {reason}, expected a writable folder") from error
     return path
-
-
-def image_key(seed: int, name: str) -> jax.Array:
-    """The key of an image: from the seed and the image's name, never from its place in a list."""
-    return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode("utf-8", "backslashreplace")))
-
-
-class CompileClock:
-    """Seconds that this process has spent on tracing and compiling, so that run times can be given without them."""
-
-    def __init__(self):
-        self._spans = []
-        jax.monitoring.register_event_duration_secs_listener(self._record)
-
-    def _record(self, event: str, seconds: float, **_) -> None:
-        if event.startswith("/jax/core/compile/"):
-            now = time.perf_counter()
-            self._spans.append((now - seconds, now))
-
-    def seconds(self) -> float:
-        """Total so far; nested spans count once."""
-        total, end = 0.0, float("-inf")
-        for first, last in sorted(self._spans):
-            total += max(0.0, last - max(first, end))
-            end = max(end, last)
-        return total

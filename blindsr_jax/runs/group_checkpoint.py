@@ -2,33 +2,25 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from blindsr_jax.methods.interfaces import Solver
 from blindsr_jax.runs import checkpoints, ownership, resume, workdir
 from blindsr_jax.runs.signals import Stopper
-from blindsr_jax.solvers.batch import Trial, unstack
+from blindsr_jax.runs.task import ImageTask
+from blindsr_jax.solvers.batch import unstack
 from blindsr_jax.solvers.loop import Progress, shapes
 
 
-class Kept(NamedTuple):
-    """An image whose state is kept."""
-
-    job: resume.Job
-    sha256: str | None  # of its input
-    seconds: float = 0.0  # spent so far, without compiling
-
-
-def restore(folder: str, kept: Kept, trial: Trial, solver: Solver) -> tuple[Kept, Trial]:
-    """Image and trial where an earlier run stood, or unchanged if there is nothing that can be used."""
-    place = resume.state_folder(folder, kept.job.name)
-    if not checkpoints.exists(place) or resume.noted_sha256(place) != kept.sha256:
-        return kept, trial
-    found = checkpoints.restore(place, *shapes(trial.key, trial.problem, trial.kernel, solver))
+def restore(folder: str, task: ImageTask, solver: Solver) -> ImageTask:
+    """The task where an earlier run stood, or as it is if there is nothing that can be used."""
+    place, attempt = resume.state_folder(folder, task.name), task.attempt
+    if not checkpoints.exists(place) or resume.noted_sha256(place) != task.record.sha256:
+        return task
+    found = checkpoints.restore(place, *shapes(attempt.key, attempt.problem, attempt.kernel, solver))
     if found is None:
-        return kept, trial
+        return task
     progress, seconds = found
-    return kept._replace(seconds=seconds), trial._replace(attempt=progress.attempt, progress=progress)
+    return task._replace(seconds=seconds, attempt=attempt._replace(number=progress.attempt, progress=progress))
 
 
 def drop(folder: str, name: str) -> None:
@@ -36,13 +28,13 @@ def drop(folder: str, name: str) -> None:
     ownership.remove_state(resume.state_folder(folder, name))
 
 
-class Keeper:
+class GroupCheckpointer:
     """The states and the clock of a group."""
 
     def __init__(
         self,
         folder: str,
-        images: Sequence[Kept],
+        tasks: Sequence[ImageTask],
         *,
         every: float,
         stopper: Stopper,
@@ -52,25 +44,25 @@ class Keeper:
 
         Args:
           folder: working folder.
-          images: those of the group.
+          tasks: those of the group.
           every: seconds between two states; longer where writing them would take more than a twentieth of the time, and
             0 for a state after each call of the program.
           stopper: a signal is answered when the program has returned and its state has been saved.
-          compiled: seconds spent on compiling so far, see `cli.CompileClock`.
+          compiled: seconds spent on compiling so far, see `CompileClock`.
         """
-        self._folder, self._images = folder, images
+        self._folder, self._tasks = folder, tasks
         self._every, self._stopper, self._compiled = every, stopper, compiled
         self._begin, self._compiled_before = time.perf_counter(), compiled()
         self._is_noted, self._due = False, time.perf_counter() + every
 
     def compile_seconds(self) -> float:
         """Seconds of compiling of this process, an image of the group."""
-        return (self._compiled() - self._compiled_before) / len(self._images)
+        return (self._compiled() - self._compiled_before) / len(self._tasks)
 
     def seconds(self, i: int) -> float:
         """Seconds of image i without compiling: those before, and its share of the group's."""
-        share = (time.perf_counter() - self._begin) / len(self._images)
-        return self._images[i].seconds + share - self.compile_seconds()
+        share = (time.perf_counter() - self._begin) / len(self._tasks)
+        return self._tasks[i].seconds + share - self.compile_seconds()
 
     def save(self, progress: Progress) -> None:
         """Saves the progress of the group if it is time to.
@@ -87,9 +79,9 @@ class Keeper:
         self._stopper.check()
 
     def _write(self, progress: Progress) -> None:
-        for i, one in enumerate(unstack(progress, len(self._images))):
-            job, digest, _ = self._images[i]
+        for i, one in enumerate(unstack(progress, len(self._tasks))):
+            task = self._tasks[i]
             if not self._is_noted:
-                resume.write_input(self._folder, job.name, job.path, digest)
-            checkpoints.save(resume.state_folder(self._folder, job.name), one, seconds=self.seconds(i))
+                resume.write_input(self._folder, task.name, task.path, task.record.sha256)
+            checkpoints.save(resume.state_folder(self._folder, task.name), one, seconds=self.seconds(i))
         self._is_noted = True

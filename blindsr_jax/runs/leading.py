@@ -6,11 +6,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from blindsr_jax.runs import agreement, distributed, resume, workdir
-from blindsr_jax.runs.pipeline import Pipeline, Run, say
+from blindsr_jax.runs import agreement, distributed, resume
+from blindsr_jax.runs.cli import say
+from blindsr_jax.runs.pipeline import Pipeline
+from blindsr_jax.runs.records import Record, read_records
+from blindsr_jax.runs.summary import Summary
+from blindsr_jax.runs.task import Run
 
 
-def solve_share(tasks: list[tuple[str, resume.Job]], run: Run, on_record: Callable[[dict], None]) -> int:
+def solve_share(tasks: list[tuple[str, resume.Job]], run: Run, on_record: Callable[[Record], None]) -> int:
     """Solves this process's share of the images, each with its label; returns how many failed.
 
     Raises:
@@ -38,11 +42,11 @@ def lead(jobs: list[resume.Job], run: Run) -> int:
         print(f"{num_done} of {len(jobs)} finished before", flush=True)
     labels, failed = [f"[{i + 1}/{len(jobs)}] {job.name}" for i, job in enumerate(jobs)], 0
     for label, job in zip(labels, jobs, strict=True):
-        if job.record is not None and job.record["status"] in workdir.FAILURES:
+        if job.record is not None and not job.record.status.has_image:
             failed += 1
-            say(f"{label}: {job.record['status']}, {job.record['message']}", sys.stderr)
+            say(f"{label}: {job.record.status}, {job.record.message}", sys.stderr)
     tasks = [(label, job) for label, job in zip(labels, jobs, strict=True) if job.record is None]
-    summary, missing = workdir.Summary(run.folder, workdir.read_records(run.folder)), []
+    summary, missing = Summary(run.folder, read_records(run.folder)), []
     try:
         with distributed.together(run.peers):
             distributed.send_plan(run.peers, [(label, str(job.path), job.name) for label, job in tasks])
@@ -50,7 +54,7 @@ def lead(jobs: list[resume.Job], run: Run) -> int:
             missing = distributed.wait(run.peers, run.stopper)
     finally:
         if run.peers.count > 1:
-            summary = workdir.Summary(run.folder, workdir.read_records(run.folder))
+            summary = Summary(run.folder, read_records(run.folder))
         summary.write()
     for index in missing:
         say(f"process {index} has not finished its share, the same command does", sys.stderr)
@@ -59,8 +63,8 @@ def lead(jobs: list[resume.Job], run: Run) -> int:
 
 def count_failed(folder: str, jobs: list[resume.Job]) -> int:
     """How many images have no result, whichever process was to make it."""
-    records = workdir.read_records(folder)
-    return sum(job.name not in records or records[job.name]["status"] in workdir.FAILURES for job in jobs)
+    records = read_records(folder)
+    return sum(job.name not in records or not records[job.name].status.has_image for job in jobs)
 
 
 def follow(run: Run, told: Mapping[str, Any]) -> int:

@@ -1,4 +1,8 @@
-"""One process a working folder: a lock file that says who holds it."""
+"""One process per working folder: a lock file that says who holds it.
+
+The package filelock is not used here: its lock takes over a pipe, a file with a second name or somebody's text as it
+finds them, and leaves its file behind, so that all of this module but the call of flock would be needed beside it.
+"""
 
 import contextlib
 import errno

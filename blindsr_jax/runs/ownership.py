@@ -294,11 +294,3 @@ def is_solve(folder: str) -> bool:
         return len(parts) == 2 and all(isinstance(part, dict) for part in parts) and "num_steps" in config
     found = (*Path(folder, "records").glob("*.json"), *Path(folder, STATE).glob("*/input.json"))
     return any(_name_of(path) == path.stem or is_state_of(path, _name_of(path)) for path in found)
-
-
-SOLVE = Layout(
-    "solve",
-    files=("config.json", "results.json", "results.csv", "index.html"),
-    folders=("images", "inputs", "kernels", "figures", "uncertainty", "records", STATE),
-    is_ours=is_solve,
-)

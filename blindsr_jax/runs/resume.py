@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from blindsr_jax import io
+from blindsr_jax.imaging.problem import Status
 from blindsr_jax.io import documents
-from blindsr_jax.runs import ownership, schemas, workdir
+from blindsr_jax.runs import outputs, ownership, schemas, workdir
 from blindsr_jax.runs.ownership import STATE, state_folder
+from blindsr_jax.runs.records import Record, read_records, record_path
 
 _HUGE = 2**32  # bytes; no image that can be solved is that large, and reading it would take minutes
-_FINISHED = ("ok", "recovered", "diverged")  # a failed image is tried again: its file may have been mended
 
 
 class DifferenceError(Exception):
@@ -28,7 +29,7 @@ class Known(NamedTuple):
 
     path: str  # absolute, of its input
     sha256: str | None  # of its input
-    record: dict[str, Any] | None  # None while it is half done
+    record: Record | None  # None while it is half done
 
 
 class Job(NamedTuple):
@@ -36,7 +37,7 @@ class Job(NamedTuple):
 
     path: Path
     name: str
-    record: dict[str, Any] | None  # of an earlier run, if it is finished
+    record: Record | None  # of an earlier run, if it is finished
 
 
 def sha256(path: str | os.PathLike) -> str | None:
@@ -73,9 +74,9 @@ def known_images(folder: str) -> dict[str, Known]:
         note = documents.read(path, schemas.NOTE)
         if note is not None and ownership.is_state_of(path, note["name"]):
             found[note["name"]] = Known(note["input"], note["sha256"], None)
-    for name, record in workdir.read_records(folder).items():
-        if "input" in record:
-            found[name] = Known(record["input"], record.get("sha256"), record)
+    for name, record in read_records(folder).items():
+        if record.input is not None:
+            found[name] = Known(record.input, record.sha256, record)
     return found
 
 
@@ -96,9 +97,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], words: str = "{}
 def forget(folder: str, name: str) -> None:
     """Removes all that the folder holds of an image, the record first, so that nothing half removed looks finished."""
     is_ours = workdir.owns_outputs(folder, name)
-    Path(workdir.output_path(folder, "records", name, ".json")).unlink(missing_ok=True)
+    Path(record_path(folder, name)).unlink(missing_ok=True)
     if is_ours:
-        workdir.remove_outputs(folder, name)
+        outputs.remove(folder, name)
     ownership.remove_state(state_folder(folder, name))
 
 
@@ -148,6 +149,11 @@ def _names(paths: Sequence[Path], known: Mapping[str, Known]) -> list[str]:
     return [next(fresh) if name is None else name for name in names]
 
 
+def _has_failed(image: Known) -> bool:
+    """Whether an image is to be tried again, as its file may have been mended."""
+    return image.record is not None and image.record.status is Status.FAILED
+
+
 def plan(folder: str, document: Mapping[str, Any], paths: Sequence[Path], *, restart: bool = False) -> list[Job]:
     """The images of a run, with the records of those that are finished; makes the folder ready for the others.
 
@@ -166,16 +172,16 @@ def plan(folder: str, document: Mapping[str, Any], paths: Sequence[Path], *, res
     before = known_images(folder)
     known = _same_run(folder, document, before, restart)
     names, jobs = _names(paths, known), []
-    failed = {name for name, image in before.items() if image.record and image.record["status"] == "failed"}
+    failed = {name for name, image in before.items() if _has_failed(image)}
     ours = ownership.known_names(folder) - {name for name in failed if not workdir.owns_outputs(folder, name)}
-    ownership.check_new(names, ours, functools.partial(workdir.output_paths, folder), folder)
+    ownership.check_new(names, ours, functools.partial(outputs.paths_of, folder), folder)
     for name in before.keys() - known.keys():
         forget(folder, name)
     io.write_json(os.path.join(folder, "config.json"), document)
     for path, name in zip(paths, names, strict=True):
         image = known.get(name)
         record = image.record if image is not None else None
-        is_failed = record is not None and record["status"] not in _FINISHED
+        is_failed = image is not None and _has_failed(image)
         if image is not None and not is_failed:
             digest = sha256(path)
             if digest is not None and digest != image.sha256:  # a file that is gone by now has been the same
@@ -186,7 +192,7 @@ def plan(folder: str, document: Mapping[str, Any], paths: Sequence[Path], *, res
                     )
                 forget(folder, name)
                 record = None
-        is_finished = record is not None and not is_failed and workdir.has_outputs(folder, record)
+        is_finished = record is not None and not is_failed and outputs.has(folder, record)
         if is_finished:  # killed between the record and the end of its state
             ownership.remove_state(state_folder(folder, name))
         jobs.append(Job(path, name, record if is_finished else None))

@@ -1,9 +1,10 @@
-"""Schemas of the documents of this program: which keys each has, and of what kind.
+"""Schemas of the documents of this program: which keys each has, and of what kind. That of a record is in `records`.
 
 Keys may be added to a document at any time: readers take those that they do not know as they are, and a new one is not
 required, as documents of earlier versions lack it.
 """
 
+from blindsr_jax.imaging.problem import Status
 from blindsr_jax.io.documents import (
     Key,
     anything,
@@ -17,36 +18,10 @@ from blindsr_jax.io.documents import (
     text,
     whole,
 )
+from blindsr_jax.runs.seeds import MAX_SEED
 
-STATUSES = ("ok", "recovered", "diverged", "failed")
-_SEED = whole(0, 2**32 - 1)
-_BOUNDARY, _CENTER = one_of("circular", "valid"), one_of("release", "aligned")
-
-# WORKDIR/records/NAME.json and the entries of results.json, see the contract's keys.
-RECORD_KEYS = {
-    "name": Key(stem),
-    "status": Key(one_of(*STATUSES), "failed"),
-    "message": Key(text, ""),
-    "scale": Key(whole(1, 8)),
-    "boundary": Key(_BOUNDARY),
-    "kernel_center": Key(_CENTER),
-    "config": Key(text),
-    "seed": Key(_SEED),
-    "seconds": Key(nullable(number)),
-    "compile_seconds": Key(nullable(number)),
-    "steps": Key(whole(0, 2**53), 0),
-    "loss": Key(nullable(number)),
-    "confidence": Key(nullable(number)),
-    "versions": Key(mapping_of(text)),
-    "input": Key(text, is_required=False),  # absolute path
-    "sha256": Key(nullable(text), is_required=False),  # of the input
-    # File below WORKDIR -> what it must hold; null where there is none.
-    "outputs": Key(
-        nullable(mapping_of(object_of({"bytes": Key(whole(1, 2**53)), "sha256": Key(text)}))), is_required=False
-    ),
-}
-RECORD = object_of(RECORD_KEYS | {"uncertainty": Key(number, is_required=False)})  # the latter where a method knows it
-RECORDS = list_of(RECORD)
+SEED = whole(0, MAX_SEED)
+BOUNDARY, CENTER = one_of("circular", "valid"), one_of("release", "aligned")
 
 # WORKDIR/config.json of a solve; beside these keys stand the values of the config.
 RUN = object_of(
@@ -75,12 +50,12 @@ MANIFEST = list_of(
             "source": Key(text),
             "family": Key(text),
             "parameters": Key(mapping_of(anything)),
-            "seed": Key(_SEED),
+            "seed": Key(SEED),
             "scale": Key(whole(1, 8)),
             "kernel_size": Key(whole(1, 2**20)),
             "noise_std": Key(number),
-            "boundary": Key(_BOUNDARY),
-            "kernel_center": Key(_CENTER),
+            "boundary": Key(BOUNDARY),
+            "kernel_center": Key(CENTER),
             "sha256": Key(text),
         }
     )
@@ -93,8 +68,8 @@ SCORES = object_of({"images": Key(list_of(object_of({"name": Key(text)}))), "mea
 CELL_KEYS = {
     "case": Key(text),
     "config": Key(text),
-    "seed": Key(_SEED),
-    "status": Key(one_of(*STATUSES)),
+    "seed": Key(SEED),
+    "status": Key(one_of(*Status)),
     "seconds": Key(number),
     "peak_memory_mb": Key(number),
     "digest": Key(text),

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from blindsr_jax.imaging.problem import Problem, Result
+from blindsr_jax.imaging.problem import Problem, Result, Status
 from blindsr_jax.methods.interfaces import Solver, State, weights_args
 from blindsr_jax.solvers.pace import Pace
 
@@ -26,6 +26,41 @@ class Progress(NamedTuple):
     step: int  # steps done
     state: State
     trace: dict[str, np.ndarray]  # (step,) a quantity; with a batch (step, n)
+
+
+def second_key(key: jax.Array) -> jax.Array:
+    """The key of the second try; no step has that number."""
+    return jax.random.fold_in(key, RETRY)
+
+
+class Attempt(NamedTuple):
+    """One try of one problem, to be begun or gone on with."""
+
+    key: jax.Array  # of the image, whichever try it is
+    problem: Problem
+    kernel: jax.Array | None = None  # (k, k), see `solve`
+    number: int = 0  # 0, or 1 for the second try
+    progress: Progress | None = None  # where to go on
+
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """What the attempts of a group have in common: shape and spec, number, step."""
+        step = 0 if self.progress is None else self.progress.step
+        return self.problem.lr.shape, self.problem.spec, self.number, step
+
+    def method(self, solver: Solver) -> tuple[jax.Array, Solver]:
+        """Key and solver of this try: the second one has a key of its own, and the solver's `retry`."""
+        if self.number == 0:
+            return self.key, solver
+        if solver.retry is None:
+            raise ValueError("the solver has no second try, expected the first one")
+        return second_key(self.key), solver.retry
+
+    def following(self, result: Result, solver: Solver) -> "Attempt | None":
+        """The next try of the image, where its numbers are lost and there is another."""
+        if result.status is not Status.DIVERGED or self.number > 0 or solver.retry is None:
+            return None
+        return self._replace(number=self.number + 1, progress=None)
 
 
 def _split(function: Callable, mesh: Mesh | None, in_specs: Any, out_specs: Any) -> Callable:
@@ -188,7 +223,7 @@ def advance(
 ) -> tuple[Progress, np.ndarray]:
     """Runs the steps of one try, of one image or of a batch, to its end or until the numbers of all images are lost.
 
-    The arguments are those of `solve`; `key` and `solver` are those of the try, see `tries`, and `stack` is `batched`
+    The arguments are those of `solve`; `key` and `solver` are those of `Attempt.method`, and `stack` is `batched`
     and `mesh` of `run_chunk`.
 
     Args:
@@ -230,20 +265,19 @@ def to_result(problem: Problem, progress: Progress, bad: bool) -> Result:
     image, image_std = problem.spec.crop(progress.state.image, shape), progress.state.image_std
     uncertainty = None if image_std is None else problem.spec.crop(image_std[..., None], shape)[..., 0]
     if bad or not bool(jnp.isfinite(image).all()):
-        status = "diverged"
+        status = Status.DIVERGED
     else:
-        status = "recovered" if progress.attempt else "ok"
+        status = Status.RECOVERED if progress.attempt else Status.OK
     return Result(image, progress.state.kernel, progress.trace, status, progress.state, uncertainty)
 
 
-def second_key(key: jax.Array) -> jax.Array:
-    """The key of the second try; no step has that number."""
-    return jax.random.fold_in(key, RETRY)
-
-
-def tries(key: jax.Array, solver: Solver) -> list[tuple[jax.Array, Solver]]:
-    """Key and solver of each try that an image has."""
-    return [(key, solver)] + ([(second_key(key), solver.retry)] if solver.retry is not None else [])
+def run_attempt(attempt: Attempt, solver: Solver, **options: Any) -> tuple[Progress, np.ndarray]:
+    """Runs one try of one image to its end or until its numbers are lost; `options` and results are of `advance`."""
+    key, method = attempt.method(solver)
+    progress = attempt.progress
+    if progress is None:
+        progress = begin(key, attempt.problem, method, attempt.kernel, attempt=attempt.number)
+    return advance(key, attempt.problem, method, progress, **options)
 
 
 def solve(
@@ -276,22 +310,10 @@ def solve(
       The result; status 'ok', 'recovered' by the second try, or 'diverged', where the image is not to be used.
     """
     num_steps = solver.steps(num_steps)
-    attempts = tries(key, solver)
-    first = 0 if progress is None else progress.attempt
-    for attempt, (key, method) in enumerate(attempts[first:], first):
-        if progress is None:
-            progress = begin(key, problem, method, kernel, attempt=attempt)
-        progress, bad = advance(
-            key,
-            problem,
-            method,
-            progress,
-            num_steps=num_steps,
-            chunk_steps=chunk_steps,
-            on_chunk=on_chunk,
-            save=save,
-        )
+    options = {"num_steps": num_steps, "chunk_steps": chunk_steps, "on_chunk": on_chunk, "save": save}
+    attempt: Attempt | None = Attempt(key, problem, kernel, 0 if progress is None else progress.attempt, progress)
+    while attempt is not None:
+        progress, bad = run_attempt(attempt, solver, **options)
         result, progress = to_result(problem, progress, bool(bad)), None
-        if result.status != "diverged":
-            break
+        attempt = attempt.following(result, solver)
     return result

@@ -1,4 +1,4 @@
-"""How much memory a solve takes, and how much there is.
+"""How much memory a solve takes, how much there is, and what is said when there is none left.
 
 The estimate walks through the program of a step and adds up what lives at once. Of a chain of operations on single
 elements only the last result counts, as XLA fuses the others into it. On a CPU, what XLA itself reserves was 0.9 to 1.2
@@ -109,6 +109,15 @@ def available() -> float:
         free = 1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1])
     left = _number(f"{_CGROUP}/memory.max") - _number(f"{_CGROUP}/memory.current")
     return min(free, left if math.isfinite(left) else math.inf)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device, or the host, has no memory left."""
+    if isinstance(error, MemoryError):
+        return True
+    # A CPU's client says "INTERNAL: ... Out of memory allocating", an accelerator's "RESOURCE_EXHAUSTED".
+    words = str(error).lower()
+    return isinstance(error, jax.errors.JaxRuntimeError) and ("resource_exhausted" in words or "out of memory" in words)
 
 
 def in_words(needed: float, free: float) -> str:

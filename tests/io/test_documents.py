@@ -8,18 +8,18 @@ import pytest
 from blindsr_jax import io
 from blindsr_jax.imaging.problem import make_spec
 from blindsr_jax.io import documents
-from blindsr_jax.runs import schemas, workdir
+from blindsr_jax.runs import records, schemas
 from tests.launch.damage import ANY, VALUES
 
-RECORD = workdir.new_record("zzz", spec=make_spec(scale=2), config="c", seed=3) | {"input": "/a.png"}
+RECORD = records.new_record("zzz", spec=make_spec(scale=2), config="c", seed=3, input="/a.png").to_json()
 CELL = {"case": "a", "config": "c", "seed": 0, "status": "ok", "seconds": 1.5, "peak_memory_mb": 3, "digest": "d"}
 LINE = {
     "name": "a", "source": "a.png", "family": "gaussian", "parameters": {}, "seed": 1, "scale": 2, "kernel_size": 11,
     "noise_std": 0.0, "boundary": "circular", "kernel_center": "release", "sha256": "0",
 }  # fmt: skip
 DOCUMENTS = {
-    "record": (schemas.RECORD, RECORD | {"uncertainty": 0.5}),
-    "records": (schemas.RECORDS, [RECORD, RECORD]),
+    "record": (records.RECORD, RECORD | {"uncertainty": 0.5}),
+    "records": (records.RECORDS, [RECORD, RECORD]),
     "config of a solve": (schemas.RUN, {"config": "c", "flags": {"scale": 2}, "kernel_sha256": None, "num_steps": 4}),
     "note of a state": (schemas.NOTE, {"name": "a", "input": "/a.png", "sha256": None}),
     "lock": (schemas.LOCK, {"pid": 2**30, "host": "h", "boot": "b", "start": "1"}),
@@ -60,13 +60,13 @@ def test_what_is_no_document_of_ours_counts_as_missing(tmp_path, name):
 @pytest.mark.parametrize("key", [key for key in RECORD if key not in ("input", "sha256", "outputs")])
 def test_a_record_without_a_key_of_the_contract_counts_as_missing(tmp_path, key):
     (tmp_path / "a.json").write_text(json.dumps({k: v for k, v in RECORD.items() if k != key}))
-    assert repr(key) in refused(tmp_path / "a.json", schemas.RECORD)
+    assert repr(key) in refused(tmp_path / "a.json", records.RECORD)
 
 
 def test_a_record_of_an_earlier_version_is_read(tmp_path):
     old = {key: value for key, value in RECORD.items() if key not in ("input", "sha256", "outputs")}
     (tmp_path / "a.json").write_text(json.dumps(old))
-    assert documents.read(tmp_path / "a.json", schemas.RECORD) == old
+    assert documents.read(tmp_path / "a.json", records.RECORD) == old
 
 
 WRONG = {
@@ -96,7 +96,7 @@ def test_a_record_with_a_value_of_another_kind_counts_as_missing(tmp_path, key):
     assert set(WRONG) == {*RECORD, "uncertainty"}
     for value in WRONG[key]:
         (tmp_path / "a.json").write_text(json.dumps(RECORD | {key: value}))
-        assert repr(key) in refused(tmp_path / "a.json", schemas.RECORD), value
+        assert repr(key) in refused(tmp_path / "a.json", records.RECORD), value
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -120,13 +120,13 @@ def test_a_lock_of_no_process_counts_as_missing(tmp_path, pid):
 def test_messages_may_hold_any_character(tmp_path):
     message = "\ud800 \udce9 \x1b[2J \u2028 =1+1"
     io.write_json(tmp_path / "a.json", RECORD | {"message": message, "name": "\u3000\u00a0é", "input": "/caf\udce9"})
-    assert documents.read(tmp_path / "a.json", schemas.RECORD)["message"] == message
+    assert documents.read(tmp_path / "a.json", records.RECORD)["message"] == message
 
 
 def test_no_more_is_read_than_a_document_may_have(tmp_path):
     with open(tmp_path / "a.json", "wb") as file:
         file.truncate(2**40)  # without blocks on the disk
-    assert "limit" in refused(tmp_path / "a.json", schemas.RECORD)
+    assert "limit" in refused(tmp_path / "a.json", records.RECORD)
     (tmp_path / "b.json").write_bytes(b" " * documents.DOCUMENT_BYTES + b"{}")
     assert "limit" in refused(tmp_path / "b.json", schemas.TRAINING)
     assert documents.read(tmp_path / "b.json", schemas.TRAINING, limit=documents.LIST_BYTES) == {}

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from blindsr_jax import io
-from blindsr_jax.imaging.problem import Result, make_spec
+from blindsr_jax.imaging.problem import Result, Status, make_spec
 from blindsr_jax.io import durable
-from blindsr_jax.runs import workdir
+from blindsr_jax.runs import outputs, workdir
+from blindsr_jax.runs.records import new_record, read_records
 from blindsr_jax.runs.signals import StoppedError
 
 
@@ -22,11 +23,11 @@ def source():
 
 def result(uncertainty=None):
     kernel = jnp.full((3, 3), 1 / 9)
-    return Result(jnp.full((12, 10, 1), 0.5), kernel, {"loss": np.ones(2)}, "ok", None, uncertainty)
+    return Result(jnp.full((12, 10, 1), 0.5), kernel, {"loss": np.ones(2)}, Status.OK, None, uncertainty)
 
 
 def record():
-    return workdir.new_record("a", spec=make_spec(scale=2), config="c", seed=3) | {"status": "ok", "input": "/a.png"}
+    return new_record("a", spec=make_spec(scale=2), config="c", seed=3, status=Status.OK, input="/a.png")
 
 
 @pytest.fixture
@@ -49,12 +50,12 @@ def events(monkeypatch):
 
 @pytest.mark.parametrize("uncertainty", [None, np.full((12, 10), 0.1)])
 def test_all_that_a_record_promises_is_on_the_disk_before_the_record(tmp_path, events, uncertainty):
-    folder, new = str(tmp_path), record()
-    workdir.write_outputs(folder, new, source(), result(uncertainty))
+    folder = str(tmp_path)
+    new = workdir.write_outputs(folder, record(), source(), result(uncertainty))
     at = events.index(("renamed", f"{folder}/records/a.json"))
     before, after = events[:at], events[at + 1 :]
-    assert len(new["outputs"]) == (5 if uncertainty is None else 7)
-    for name in new["outputs"]:
+    assert len(new.outputs) == (5 if uncertainty is None else 7)
+    for name in new.outputs:
         path = f"{folder}/{name}"
         assert before.index(("renamed", path)) < before.index(("synced", path))
         assert before.index(("renamed", path)) < len(before) - 1 - before[::-1].index(("synced", os.path.dirname(path)))
@@ -64,20 +65,18 @@ def test_all_that_a_record_promises_is_on_the_disk_before_the_record(tmp_path, e
 
 
 def test_a_record_holds_size_and_digest_of_each_output(tmp_path):
-    new = record()
-    workdir.write_outputs(str(tmp_path), new, source(), result())
+    new = workdir.write_outputs(str(tmp_path), record(), source(), result())
     files = {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in tmp_path.rglob("*.[np]*[gy]")}
-    assert new["outputs"] == {
+    assert new.outputs == {
         name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()
     }
-    assert workdir.read_records(str(tmp_path)) == {"a": new}
+    assert read_records(str(tmp_path)) == {"a": new}
 
 
 def test_a_failure_promises_nothing(tmp_path):
-    new = record()
-    workdir.write_outputs(str(tmp_path), new, source(), result())
+    new = workdir.write_outputs(str(tmp_path), record(), source(), result())
     workdir.write_failure(str(tmp_path), new, "cannot be finished")
-    assert workdir.read_records(str(tmp_path))["a"]["outputs"] is None
+    assert read_records(str(tmp_path))["a"].outputs is None
 
 
 def test_json_replaces_what_was_there_only_when_it_is_on_the_disk(tmp_path, events):
@@ -103,7 +102,7 @@ def test_a_file_system_that_cannot_sync_is_no_failure(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", fsync)
     workdir.write_outputs(str(tmp_path), record(), source(), result())
-    assert workdir.has_outputs(str(tmp_path), workdir.read_records(str(tmp_path))["a"])
+    assert outputs.has(str(tmp_path), read_records(str(tmp_path))["a"])
 
 
 def test_size(tmp_path):

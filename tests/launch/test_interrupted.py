@@ -20,26 +20,26 @@ import os, signal
 from blindsr_jax.runs import group_checkpoint
 from blindsr_jax.solvers import pace
 pace.Pace.steps = lambda self, stage, most: most
-save, calls = group_checkpoint.Keeper.save, []
+save, calls = group_checkpoint.GroupCheckpointer.save, []
 def signalled(self, progress):
     calls.append(self)
     if len(calls) == {call}:
         os.kill(os.getpid(), signal.{name})
     save(self, progress)
-group_checkpoint.Keeper.save = signalled
+group_checkpoint.GroupCheckpointer.save = signalled
 """
 # Steps that seem to take seconds, and a signal in the third of a chunk of fifty.
 SLOW = """
 import os, signal
 from blindsr_jax.runs import group_checkpoint
 from blindsr_jax.solvers import pace
-note, save = pace.Pace.note, group_checkpoint.Keeper.save
+note, save = pace.Pace.note, group_checkpoint.GroupCheckpointer.save
 pace.Pace.note = lambda self, stage, steps, seconds: note(self, stage, steps, 7.0 * steps)
 def signalled(self, progress):
     if progress.step == 3:
         os.kill(os.getpid(), signal.{name})
     save(self, progress)
-group_checkpoint.Keeper.save = signalled
+group_checkpoint.GroupCheckpointer.save = signalled
 """
 FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))"
 VANISH = """

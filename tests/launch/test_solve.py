@@ -14,8 +14,8 @@ import PIL.Image
 import pytest
 
 from blindsr_jax import io
-from blindsr_jax.imaging.problem import make_spec
-from blindsr_jax.runs import workdir
+from blindsr_jax.imaging.problem import Status, make_spec
+from blindsr_jax.runs.records import new_record
 from tests.launch.commands import ENV, ROOT, TINY, command, launch, python, read_json
 from tests.launch.conftest import BAD, GOOD, KINDS, KINDS_16, H, W
 
@@ -178,11 +178,9 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def test_any_exception_fails_one_image_but_an_interrupt_passes(tmp_path, verbosity):
     for name in "abcd":
         (tmp_path / f"{name}.png").write_bytes(b"any")
-    record = workdir.new_record("a", spec=make_spec(scale=2), config="any", seed=0) | {
-        "status": "ok",
-        "input": f"{tmp_path}/a.png",
-    }
-    for kind, name, text in (("images", "a.png", "of an earlier run"), ("records", "a.json", json.dumps(record))):
+    known = {"status": Status.OK, "input": f"{tmp_path}/a.png"}
+    record = json.dumps(new_record("a", spec=make_spec(scale=2), config="any", seed=0, **known).to_json())
+    for kind, name, text in (("images", "a.png", "of an earlier run"), ("records", "a.json", record)):
         (tmp_path / "out" / kind).mkdir(parents=True)
         (tmp_path / "out" / kind / name).write_text(text)
     flags = [TINY, f"--input={tmp_path}/*.png", "--scale=2", f"--workdir={tmp_path}/out", f"--verbosity={verbosity}"]

@@ -1,12 +1,11 @@
 import math
 from pathlib import Path
 
-import jax
 import pytest
 
 from blindsr_jax import config
 from blindsr_jax.io.files import InputError
-from blindsr_jax.runs import cli, pipeline
+from blindsr_jax.runs import cli
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -26,23 +25,6 @@ def test_failure_is_one_sentence():
     assert cli.failure("a.png", ValueError("two\nlines")) == "cannot finish 'a.png': ValueError, two lines"
     assert cli.failure("a.png", MemoryError()) == "cannot finish 'a.png': MemoryError"
     assert len(cli.failure("a.png", RuntimeError("long " * 1000))) < 400
-
-
-def test_image_key_depends_on_seed_and_name():
-    keys = {tuple(jax.random.key_data(cli.image_key(*args)).tolist()) for args in [(0, "a"), (0, "b"), (1, "a")]}
-    assert len(keys) == 3
-    assert (cli.image_key(cli.MAX_SEED, "é") == cli.image_key(cli.MAX_SEED, "é")).all()
-
-
-def test_compile_clock_counts_nested_spans_once(monkeypatch):
-    monkeypatch.setattr(jax.monitoring, "register_event_duration_secs_listener", lambda listener: None)
-    clock, now = cli.CompileClock(), iter([3.0, 5.0, 9.0])
-    monkeypatch.setattr(cli.time, "perf_counter", lambda: next(now))
-    clock._record("/jax/core/compile/inner", 1.0)  # 2 to 3
-    clock._record("/jax/core/compile/outer", 4.0)  # 1 to 5
-    clock._record("/jax/core/compile/next", 2.0)  # 7 to 9
-    clock._record("/jax/other", 100.0)
-    assert clock.seconds() == 6.0
 
 
 def test_make_workdir(tmp_path):
@@ -75,5 +57,5 @@ def test_what_would_move_the_cursor_of_a_terminal_is_escaped(capsys):
     text = "a\x1b[2Jb\r\u2028\udce9é"
     assert cli.printable(text) == "a\\x1b[2Jb\\r\\u2028\\udce9é"
     assert cli.one_line(ValueError("a\nb\x1b\ud800")) == "a b\\x1b\\ud800"
-    pipeline.say(text)
+    cli.say(text)
     assert capsys.readouterr().out == "a\\x1b[2Jb\\r\\u2028\\udce9é\n"

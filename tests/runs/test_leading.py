@@ -5,8 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from blindsr_jax.imaging.problem import Status
 from blindsr_jax.runs import distributed, leading, workdir
 from blindsr_jax.runs.distributed import Peers
+from blindsr_jax.runs.records import new_record, write_record
 from blindsr_jax.runs.resume import Job
 from tests import small
 from tests.small_peers import all_closed, at_once, two_peers  # noqa: F401
@@ -18,10 +20,10 @@ def jobs(tmp_path):
     for kind in workdir.FOLDERS:
         (tmp_path / kind).mkdir()
     jobs = [Job(Path("c.png"), "c", None)]
-    for name, status in (("b", "diverged"), ("a", "ok")):
-        record = workdir.new_record(name, spec=small.spec(), config="x", seed=0)
-        record |= {"status": status, "message": "so it is", "input": name}
-        workdir.write_record(str(tmp_path), record)
+    for name, status in (("b", Status.DIVERGED), ("a", Status.OK)):
+        known = {"status": status, "message": "so it is", "input": name}
+        record = new_record(name, spec=small.spec(), config="x", seed=0, **known)
+        write_record(str(tmp_path), record)
         jobs.insert(0, Job(Path(f"{name}.png"), name, record))
     return jobs
 

@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from blindsr_jax.runs import checkpoints, ownership, resume, workdir
+from blindsr_jax.imaging.problem import Status
+from blindsr_jax.runs import checkpoints, outputs, ownership, records, resume, workdir
 from blindsr_jax.runs.ownership import NotOursError
 from tests import small
 from tests.runs.test_checkpoints import make
@@ -51,7 +52,7 @@ def test_an_input_where_outputs_go_is_refused_however_it_is_written(tmp_path, gi
     (tmp_path / "in/link.png").symlink_to("../D/images/p.png")
     for folder in ("D", "link"):
         with pytest.raises(NotOursError) as caught:
-            ownership.check_inputs([tmp_path / given], str(tmp_path / folder), outputs=ownership.SOLVE.places)
+            ownership.check_inputs([tmp_path / given], str(tmp_path / folder), outputs=workdir.SOLVE.places)
         assert given in str(caught.value) and f"{folder}/images" in str(caught.value)
     # A link among the outputs would be replaced too.
     (tmp_path / "E/images").mkdir(parents=True)
@@ -63,7 +64,7 @@ def test_an_input_where_outputs_go_is_refused_however_it_is_written(tmp_path, gi
 def test_inputs_beside_the_outputs_are_no_harm(tmp_path):
     given = [write(tmp_path / place) for place in ("p.png", "images/below/p.png", "hr/p.png", "truth/q.png")]
     given.append(tmp_path / "missing/p.png")
-    ownership.check_inputs(given, str(tmp_path), outputs=[*ownership.SOLVE.places, "truth/p.png", "gone/p.png"])
+    ownership.check_inputs(given, str(tmp_path), outputs=[*workdir.SOLVE.places, "truth/p.png", "gone/p.png"])
 
 
 @pytest.mark.parametrize("place", ["config.json", "index.html", "images/q.png", "state/mine/x", "records/a.txt"])
@@ -71,18 +72,18 @@ def test_a_folder_with_files_of_our_names_is_refused(tmp_path, place):
     write(tmp_path / place)
     before = snapshot(tmp_path)
     with pytest.raises(NotOursError) as caught:
-        ownership.check_folder(str(tmp_path), ownership.SOLVE)
+        ownership.check_folder(str(tmp_path), workdir.SOLVE)
     assert "--workdir=" in str(caught.value) and "/".join(place.split("/")[:2]) in str(caught.value)
     assert snapshot(tmp_path) == before
 
 
 def test_absent_empty_and_other_files_are_no_harm(tmp_path):
-    ownership.check_folder(str(tmp_path / "missing"), ownership.SOLVE)
-    for name in ownership.SOLVE.folders:
+    ownership.check_folder(str(tmp_path / "missing"), workdir.SOLVE)
+    for name in workdir.SOLVE.folders:
         (tmp_path / name).mkdir()
     write(tmp_path / "notes.txt")
     write(tmp_path / "images" / f".{'0' * 32}.tmp")  # of a run that was killed at once
-    ownership.check_folder(str(tmp_path), ownership.SOLVE)
+    ownership.check_folder(str(tmp_path), workdir.SOLVE)
 
 
 @pytest.mark.parametrize("config", [CONFIG, CONFIG | {"flags": {"scale": 2}, "kernel_sha256": None}, None, "{"])
@@ -92,9 +93,9 @@ def test_a_solve_of_any_version_is_known_by_its_config_or_its_records(tmp_path, 
         write(tmp_path / "config.json", config)
     if not isinstance(config, dict):
         with pytest.raises(NotOursError):
-            ownership.check_folder(str(tmp_path), ownership.SOLVE)
+            ownership.check_folder(str(tmp_path), workdir.SOLVE)
         write(tmp_path / "records/a.json", {"name": "a"})
-    ownership.check_folder(str(tmp_path), ownership.SOLVE)
+    ownership.check_folder(str(tmp_path), workdir.SOLVE)
 
 
 @pytest.mark.parametrize("config", [{"mine": 1}, [], 3, "text", {"num_steps": 1, "image": "x", "kernel": {}}])
@@ -102,7 +103,7 @@ def test_a_config_of_another_program_is_none_of_a_solve_whatever_else_is_there(t
     write(tmp_path / "config.json", json.dumps(config))
     write(tmp_path / "records/a.json", {"name": "a"})
     with pytest.raises(NotOursError, match=r"config\.json"):
-        ownership.check_folder(str(tmp_path), ownership.SOLVE)
+        ownership.check_folder(str(tmp_path), workdir.SOLVE)
 
 
 @pytest.mark.parametrize("place", ["images", "records", "state", "state/0", "state/0/0-000000002"])
@@ -114,14 +115,14 @@ def test_links_in_place_of_folders_are_refused(tmp_path, place, target):
     (folder / place).parent.mkdir(parents=True, exist_ok=True)
     (folder / place).symlink_to(os.path.join(*[".."] * place.count("/"), target))
     with pytest.raises(NotOursError, match="link"):
-        ownership.check_folder(str(folder), ownership.SOLVE)
+        ownership.check_folder(str(folder), workdir.SOLVE)
 
 
 def test_a_file_in_place_of_the_states_is_refused(tmp_path):
     write(tmp_path / "config.json", CONFIG)
     write(tmp_path / "state")
     with pytest.raises(NotOursError, match="state"):
-        ownership.check_folder(str(tmp_path), ownership.SOLVE)
+        ownership.check_folder(str(tmp_path), workdir.SOLVE)
 
 
 def test_only_states_and_their_note_are_deleted(tmp_path):
@@ -170,7 +171,7 @@ def test_outputs_of_names_that_no_record_knows_may_not_exist(tmp_path):
     folder = str(tmp_path)
 
     def paths(name):
-        return workdir.output_paths(folder, name)
+        return outputs.paths_of(folder, name)
 
     ownership.check_new(["a", "b"], {"a"}, paths, folder)
     with pytest.raises(NotOursError, match=r"images/a\.png"):
@@ -214,19 +215,19 @@ def test_a_plan_refuses_before_it_writes_or_forgets(tmp_path):
     assert lost(before, snapshot(tmp_path)) == []
 
 
-def new_record(name, **values):
-    return workdir.new_record(name, spec=small.spec(), config="x", seed=0) | {"input": "a.png"} | values
+def new_record(name, **known):
+    return records.new_record(name, spec=small.spec(), config="x", seed=0, **{"input": "a.png"} | known)
 
 
 def test_a_failure_deletes_nothing_that_no_record_names(tmp_path):
     folder, image = str(tmp_path), write(tmp_path / "images/a.png")
-    record = new_record("a", status="ok")
+    record = new_record("a", status=Status.OK)
     for _ in range(2):  # the second time there is a record, but of a failure
         workdir.write_failure(folder, record, "cannot read it")
         assert image.read_text() == "mine"
     resume.forget(folder, "a")
     assert image.read_text() == "mine" and not (tmp_path / "records/a.json").exists()
-    workdir.write_record(folder, record | {"status": "ok"})
+    records.write_record(folder, record)
     workdir.write_failure(folder, record, "cannot read it")
     assert not image.exists()
 

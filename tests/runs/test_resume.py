@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from blindsr_jax.imaging.problem import make_spec
+from blindsr_jax import io
+from blindsr_jax.imaging.problem import Status, make_spec
 from blindsr_jax.io import durable
-from blindsr_jax.runs import resume, workdir
+from blindsr_jax.runs import outputs, resume, workdir
+from blindsr_jax.runs.records import new_record, record_path
 
 FLAGS = {"scale": 2, "seed": 0, "input": "a"}
 DOCUMENT = {"config": "c", "flags": FLAGS, "kernel_sha256": None, "steps": 4, "x": {"y": 1}}
@@ -35,14 +37,14 @@ def plan(place, *, restart=False, **changes):
 def finish(place, job, status="ok", *, has_outputs=True):
     """All files of a finished image; records of earlier versions do not list them."""
     folder = str(place / "out")
-    record = workdir.new_record(job.name, spec=make_spec(scale=2), config="c", seed=0)
-    record |= {"status": status, "input": str(job.path), "sha256": resume.sha256(job.path)}
+    known = {"status": Status(status), "input": str(job.path), "sha256": resume.sha256(job.path)}
     if status in ("ok", "recovered"):
-        paths = workdir.outputs(folder, record)
+        paths = {row.file(job.name): row.path(folder, job.name) for row in outputs.OUTPUTS if row.needs is None}
         for path in paths.values():
             Path(path).write_text("output")
-        record["outputs"] = {name: durable.contents(path)._asdict() for name, path in paths.items()}
-    workdir.write_record(folder, {k: v for k, v in record.items() if has_outputs or k != "outputs"})
+        known["outputs"] = {name: durable.contents(path)._asdict() for name, path in paths.items()}
+    document = new_record(job.name, spec=make_spec(scale=2), config="c", seed=0, **known).to_json()
+    io.write_json(record_path(folder, job.name), {k: v for k, v in document.items() if has_outputs or k != "outputs"})
 
 
 def state(jobs):

@@ -9,7 +9,9 @@ import jax
 import numpy as np
 import pytest
 
-from blindsr_jax.solvers.batch import Trial, is_out_of_memory, solve_group, unstack
+from blindsr_jax.solvers.batch import solve_group, unstack
+from blindsr_jax.solvers.loop import Attempt
+from blindsr_jax.solvers.memory import is_out_of_memory
 from blindsr_jax.solvers.pace import Pace
 from tests import small
 from tests.solvers.test_recovery import descent
@@ -17,8 +19,8 @@ from tests.solvers.test_recovery import descent
 STEPS = {"num_steps": 12, "chunk_steps": 4}
 
 
-def trials(n, solver=None):
-    return [Trial(small.keys(4)[i], small.problem(float(i))) for i in range(n)]
+def attempts(n):
+    return [Attempt(small.keys(4)[i], small.problem(float(i))) for i in range(n)]
 
 
 def same(first, second):
@@ -27,9 +29,9 @@ def same(first, second):
 
 
 def test_a_group_that_is_filled_up_gives_the_bits_of_a_full_one():
-    full = solve_group(trials(3), descent(), **STEPS)
+    full = solve_group(attempts(3), descent(), **STEPS)
     for n in (1, 2):
-        part = solve_group(trials(n), descent(), width=3, **STEPS)
+        part = solve_group(attempts(n), descent(), width=3, **STEPS)
         assert len(part) == n
         for found, wanted in zip(part, full, strict=False):
             same(found, wanted)
@@ -39,20 +41,21 @@ def test_a_group_goes_on_from_the_states_of_its_images():
     seen = []
     patient = Pace(seconds=1e9)  # one step to see how long it takes, then whole chunks
     full = solve_group(
-        trials(3), descent(), save=lambda progress: seen.append(unstack(progress, 3)), pace=patient, **STEPS
+        attempts(3), descent(), save=lambda progress: seen.append(unstack(progress, 3)), pace=patient, **STEPS
     )
     assert [[one.step for one in stack] for stack in seen] == [[1] * 3, [4] * 3, [8] * 3]
-    left = [trial._replace(progress=seen[1][i]) for i, trial in enumerate(trials(3))][1:]
-    assert {trial.place[1:] for trial in left} == {(small.spec(), 0, 4)}
+    left = [attempt._replace(progress=seen[1][i]) for i, attempt in enumerate(attempts(3))][1:]
+    assert {attempt.place[1:] for attempt in left} == {(small.spec(), 0, 4)}
     for found, wanted in zip(solve_group(left, descent(), width=3, **STEPS), full[1:], strict=True):
         same(found, wanted)
 
 
-def test_the_second_try_is_a_trial_of_its_own():
+def test_the_second_try_is_an_attempt_of_its_own():
     solver = descent(1e30, descent())
-    first = solve_group(trials(2), solver, **STEPS)
+    first = solve_group(attempts(2), solver, **STEPS)
     assert [result.status for result in first] == ["diverged"] * 2
-    second = solve_group([trial.again() for trial in trials(2)], solver, **STEPS)
+    again = [attempt.following(result, solver) for attempt, result in zip(attempts(2), first, strict=True)]
+    second = solve_group(again, solver, **STEPS)
     assert [result.status for result in second] == ["recovered"] * 2
 
 
@@ -64,6 +67,7 @@ from blindsr_jax import solve
 from blindsr_jax.methods.image_models import dip
 from blindsr_jax.methods.joint import joint
 from blindsr_jax.solvers import batch
+from blindsr_jax.solvers.loop import Attempt
 from tests import small
 
 mesh, solver, module = batch.device_mesh(), small.solver(), sys.modules["blindsr_jax.solvers.loop"]
@@ -77,7 +81,7 @@ calm = joint(image_model, small.kernel_model(), ssim_steps=4)
 
 
 def difference(places, dtype, solver, **steps):
-    group = [batch.Trial(small.keys(4)[i], small.problem(float(i), dtype=dtype)) for i in places]
+    group = [Attempt(small.keys(4)[i], small.problem(float(i), dtype=dtype)) for i in places]
     alone = {i: solve(*one[:2], solver, **steps).image for i, one in zip(places, group)}
     found = batch.solve_group(group, solver, **steps)
     return max(float(np.abs(result.image - alone[i]).max()) for i, result in zip(places, found, strict=True))

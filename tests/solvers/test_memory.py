@@ -9,10 +9,9 @@ import numpy as np
 
 from blindsr_jax.imaging.problem import Problem
 from blindsr_jax.methods.joint import joint
-from blindsr_jax.runs.pipeline import Pipeline
+from blindsr_jax.runs.group_size import GroupSizes
 from blindsr_jax.solvers import memory
-from blindsr_jax.solvers.batch import Trial
-from blindsr_jax.solvers.loop import run_chunk
+from blindsr_jax.solvers.loop import Attempt, run_chunk
 from tests import small
 
 STEPS = {"num_steps": 8, "chunk_steps": 4}
@@ -88,9 +87,10 @@ def test_an_estimate_stands_for_other_shapes_with_room_to_spare():
 
     def fits(shape, free, needed=None):
         needed = {(10, 12, 3): 1000} if needed is None else needed
-        pipeline = SimpleNamespace(_run=SimpleNamespace(spec=spec), _needed=needed)
-        trial = Trial(None, Problem(jax.ShapeDtypeStruct(shape, jnp.float32), spec))
-        return Pipeline._certainly_fits(pipeline, trial, 1, free)
+        sizes = GroupSizes(SimpleNamespace(spec=spec))
+        sizes._needed = needed
+        attempt = Attempt(None, Problem(jax.ShapeDtypeStruct(shape, jnp.float32), spec))
+        return sizes.certainly_fit(attempt, 1, free)
 
     assert fits((20, 24, 3), 8001) and not fits((20, 24, 3), 8000)
     assert fits((5, 6, 3), 2001) and not fits((5, 6, 3), 2000)  # a part may be the same for all

@@ -9,7 +9,6 @@ import pytest
 
 from blindsr_jax import Problem, solve, solve_batch
 from blindsr_jax.methods.interfaces import Solver, State
-from blindsr_jax.solvers import batch
 from blindsr_jax.solvers.loop import ever_lost, lost, second_key
 from blindsr_jax.solvers.pace import Pace
 from tests import small
@@ -162,33 +161,3 @@ def test_what_was_lost_in_an_earlier_chunk_is_known_when_a_solve_goes_on():
 def test_lost_is_told_for_each_image_of_a_batch():
     values = np.asarray([[1, 1, 1], [1, np.nan, 100], [1, 1, 100]], np.float32)
     np.testing.assert_array_equal(lost(trace(values), 2), [False, True, True])
-
-
-def test_a_group_that_memory_does_not_hold_is_halved(monkeypatch):
-    sizes = []
-
-    def solve_batch(keys, problems, solver, *, kernels, **options):
-        assert len(problems.lr) == len(keys) == len(kernels) and options == {"num_steps": 1}
-        sizes.append(len(keys))
-        if len(keys) > 2:
-            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
-        return [(int(lr[0]), int(kernel)) for lr, kernel in zip(problems.lr, kernels, strict=True)]
-
-    monkeypatch.setattr(batch, "solve_batch", solve_batch)
-    problems = Problem(jnp.arange(11)[:, None], small.spec())
-    found = batch.solve_groups(small.keys(11), problems, None, kernels=np.arange(11), group=9, num_steps=1)
-    assert found == [(i, i) for i in range(11)] and sizes == [9, 4, 2, 2, 2, 2, 2, 1]
-
-
-@pytest.mark.parametrize("text, calls", [("RESOURCE_EXHAUSTED: too much", [2, 1]), ("INTERNAL: no", [2])])
-def test_what_halving_cannot_mend_is_an_error(monkeypatch, text, calls):
-    sizes = []
-
-    def solve_batch(keys, problems, solver, **options):
-        sizes.append(len(keys))
-        raise jax.errors.JaxRuntimeError(text)
-
-    monkeypatch.setattr(batch, "solve_batch", solve_batch)
-    with pytest.raises(jax.errors.JaxRuntimeError, match=text):
-        batch.solve_groups(small.keys(2), Problem(jnp.zeros((2, 1)), small.spec()), None)
-    assert sizes == calls

@@ -1,0 +1,158 @@
+"""The output files of a solve: a table with one row per file.
+
+A new file is one row here and one field of `imaging.problem.Result` (its `needs`) that holds what the file shows.
+"""
+
+import functools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from blindsr_jax import io
+from blindsr_jax.imaging.problem import Result
+from blindsr_jax.io import durable
+from blindsr_jax.runs import report
+from blindsr_jax.runs.records import Record
+
+
+@dataclass(frozen=True)
+class Solved:
+    """What the files of an image are made from."""
+
+    name: str
+    scale: int
+    source: io.Image  # LR
+    result: Result  # with arrays on the host
+
+    @functools.cached_property
+    def enlarged(self) -> np.ndarray:
+        """The LR image, enlarged by bicubic: (s h, s w, c) in [0, 1]."""
+        return io.bicubic_enlarge(self.source.pixels, self.scale)
+
+    def as_input(self, pixels: np.ndarray) -> io.Image:
+        """Pixels (s h, s w, c) as an image with the transparency and the bit depth of the input."""
+        return io.Image(pixels, self._alpha, self.source.bits)
+
+    @functools.cached_property
+    def _alpha(self) -> np.ndarray | None:
+        return None if self.source.alpha is None else io.bicubic_enlarge(self.source.alpha, self.scale)
+
+
+class Output(NamedTuple):
+    """One output file per image: WORKDIR/KIND/NAME.SUFFIX."""
+
+    kind: str  # its folder
+    suffix: str
+    write: Callable[[str, Solved], None]
+    caption: str = ""  # on the page, where '{scale}' is the enlargement; none: it is not shown
+    place: int = 0  # on the page, from left to right
+    needs: str | None = None  # the field of `Result` without which there is no such file; None: there always is
+
+    def file(self, name: str) -> str:
+        """The file of an image, below the working folder."""
+        return f"{self.kind}/{name}{self.suffix}"
+
+    def path(self, workdir: str, name: str) -> str:
+        """The path of the file of an image."""
+        return output_path(workdir, self.kind, name, self.suffix)
+
+
+def _image(path: str, solved: Solved) -> None:
+    io.write_image(path, solved.as_input(solved.result.image))
+
+
+def _input(path: str, solved: Solved) -> None:
+    io.write_image(path, solved.as_input(solved.enlarged))
+
+
+def _kernel_picture(path: str, solved: Solved) -> None:
+    io.kernel_png(path, solved.result.kernel)
+
+
+def _kernel(path: str, solved: Solved) -> None:
+    io.write_kernel(path, solved.result.kernel)
+
+
+def _figure(path: str, solved: Solved) -> None:
+    image, kernel, trace = solved.result[:3]
+    report.write_figure(path, enlarged=solved.enlarged, image=image, kernel=kernel, trace=trace, name=solved.name)
+
+
+def _uncertainty_picture(path: str, solved: Solved) -> None:
+    report.write_map(path, solved.result.uncertainty)
+
+
+def _uncertainty(path: str, solved: Solved) -> None:
+    io.write_array(path, solved.result.uncertainty)
+
+
+# In the order in which they are written and listed.
+OUTPUTS = (
+    Output("images", ".png", _image, "result, x{scale}", 2),
+    Output("inputs", ".png", _input, "LR image, enlarged by bicubic", 1),
+    Output("kernels", ".png", _kernel_picture, "kernel", 3),
+    Output("figures", ".png", _figure),
+    Output("kernels", ".npy", _kernel),
+    Output("uncertainty", ".png", _uncertainty_picture, "uncertainty", 4, needs="uncertainty"),
+    Output("uncertainty", ".npy", _uncertainty, needs="uncertainty"),
+)
+KINDS = tuple(dict.fromkeys(row.kind for row in OUTPUTS))
+ALWAYS = tuple(dict.fromkeys(row.kind for row in OUTPUTS if row.needs is None))  # folders that each solve has
+SHOWN = tuple(sorted((row for row in OUTPUTS if row.caption), key=lambda row: row.place))  # on the page
+
+
+def output_path(workdir: str, kind: str, name: str, suffix: str = ".png") -> str:
+    """Where an output stands: WORKDIR/KIND/NAME.SUFFIX."""
+    return os.path.join(workdir, kind, name + suffix)
+
+
+def paths_of(workdir: str, name: str) -> list[str]:
+    """All files that a solve may write for an image, its record left out."""
+    return [row.path(workdir, name) for row in OUTPUTS]
+
+
+def write(workdir: str, solved: Solved) -> dict[str, dict[str, Any]]:
+    """Writes the files of an image; they are on the disk itself when this returns.
+
+    Returns:
+      Size and digest per file, as a record promises them.
+
+    Raises:
+      OSError: one cannot be written.
+    """
+    rows = [row for row in OUTPUTS if row.needs is None or getattr(solved.result, row.needs) is not None]
+    for row in rows:
+        row.write(row.path(workdir, solved.name), solved)
+    found = durable.settle(row.path(workdir, solved.name) for row in rows)
+    return {row.file(solved.name): found[row.path(workdir, solved.name)]._asdict() for row in rows}
+
+
+def remove(workdir: str, name: str) -> None:
+    """Deletes the files of an image, whosever they are; its record stays."""
+    for path in paths_of(workdir, name):
+        Path(path).unlink(missing_ok=True)
+
+
+def has(workdir: str, record: Record) -> bool:
+    """Whether all files of a record are there, of the sizes that it says (any but 0 in records of old)."""
+    if not record.status.has_image:
+        return True
+    promised = record.outputs
+    rows = [row for row in OUTPUTS if row.needs is None or _is_promised(row, record)]
+    sizes = {row.file(record.name): durable.size(row.path(workdir, record.name)) for row in rows}
+    if promised is None:
+        return all(sizes.values())
+    return sizes == {file: contents["bytes"] for file, contents in promised.items()}
+
+
+def _is_promised(row: Output, record: Record) -> bool:
+    return row.file(record.name) in (record.outputs or {})
+
+
+def pictures(workdir: str, record: Record) -> list[tuple[str, str]]:
+    """Captions and paths of what the page shows of an image, whether or not they are there."""
+    return [(row.caption.format(scale=record.scale), row.path(workdir, record.name)) for row in SHOWN]
