@@ -4,8 +4,8 @@ r"""A kernel estimator, and then a restorer with its kernel; both are chosen by 
         --input='photos/*.jpg' --scale=2 --workdir=out/pipeline
 
 Estimators: kenet, kernelgan, kernelgan_fkp, self_similarity, dkp, mean (of the prior's kernels, whatever the image),
-given (with --kernel=FILE). Restorers: usrnet, zssr, dip, diffusion, cubic (an enlargement, for who wants the kernel
-alone). `pipeline.py:kenet+usrnet` names both at once, and a third word the kernels that the prior expects, in the
+given (with --kernel=FILE). Restorers: usrnet, zssr, dip, diffusion, cubic (an enlargement, where the kernel alone
+is wanted). `pipeline.py:kenet+usrnet` names both at once, and a third word the kernels that the prior expects, in the
 benchmarks' range: `pipeline.py:mean+cubic+gaussian`, motion, or both. Options of a part are
 --config.estimators.NAME.OPTION and --config.restorers.NAME.OPTION, `num_steps` among them.
 """
@@ -13,12 +13,10 @@ benchmarks' range: `pipeline.py:mean+cubic+gaussian`, motion, or both. Options o
 from ml_collections import ConfigDict, config_dict
 
 from blindsr_jax.config import base_config
+from blindsr_jax.methods.build import part_names
 from configs.dip_dkp_fast import get_config as dip_dkp_fast
 
-PARTS = {
-    "estimators": ("kenet", "kernelgan", "kernelgan_fkp", "self_similarity", "dkp", "mean"),
-    "restorers": ("usrnet", "zssr", "dip", "diffusion", "cubic"),
-}
+PARTS = {"estimators": part_names("estimator"), "restorers": part_names("restorer")}
 
 KERNELS = ("gaussian", "motion", "both")
 
