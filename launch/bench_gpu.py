@@ -4,9 +4,9 @@ python launch/bench_gpu.py --workdir=out/gpu [--budget_seconds=520] [--input='ph
 
 Stages run in the order of their weight: 64 images of 256 x 256 with `dip_dkp_release`, the same with `dip_dkp_fast`,
 TF32 and bfloat16 against float32 (paired, over cases and seeds), LR images per second of KENet, fewer images at once,
-the forms of the convolution, memory at 512 and 1024. What no longer fits is skipped, and the report says so. It is written
-after each stage: `report.md` and `report.json` in --workdir. --small runs all of it in minutes on a CPU, to see that it
-works.
+the forms of the convolution, memory at 512 and 1024. What no longer fits is skipped, and the report says so. It is
+written after each stage: `report.md` and `report.json` in --workdir. --small runs all of it in minutes on a CPU, to see
+that it works.
 
 The cases of the comparison are crops of --input, or of scikit-image's photographs, under random kernels of the method's
 own families, x4, without noise.
