@@ -16,8 +16,6 @@ from blindsr_jax.config import base_config
 from blindsr_jax.methods.build import part_names
 from configs.dip_dkp_fast import get_config as dip_dkp_fast
 
-PARTS = {"estimators": part_names("estimator"), "restorers": part_names("restorer")}
-
 KERNELS = ("gaussian", "motion", "both")
 
 
@@ -28,8 +26,8 @@ def get_config(names: str = "kenet+usrnet"):
         raise ValueError(f"the parts are {names!r}, expected two names such as kenet+usrnet, or a third of {KERNELS}")
     config = base_config()
     config.estimator, config.restorer = estimator, restorer
-    for role, parts in PARTS.items():
-        config[role] = ConfigDict({name: {} for name in parts})
+    config.estimators = ConfigDict({name: {} for name in part_names("estimator")})
+    config.restorers = ConfigDict({name: {} for name in part_names("restorer")})
     config.prior = dip_dkp_fast().prior  # for all estimators but kenet
     if kernels:
         config.prior = base_config().prior

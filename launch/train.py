@@ -21,7 +21,9 @@ from blindsr_jax import io
 from blindsr_jax.runs import cli
 from blindsr_jax.training import driver, recipes
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "The training: a file of configs/ that uses recipes.")
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "The training: a file of configs/ that uses recipes.", lock_config=False, accept_new_attributes=True
+)
 _INPUT = flags.DEFINE_string("input", None, "Sharp images to train on: a quoted glob, a folder or a pack.")
 _VALIDATION = flags.DEFINE_string("validation", None, "Sharp images to validate on: likewise.")
 flags.adopt_module_key_flags(driver)
