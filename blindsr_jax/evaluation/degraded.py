@@ -16,7 +16,7 @@ from blindsr_jax.imaging.problem import Spec
 from blindsr_jax.io import documents
 from blindsr_jax.kernels.family import KernelFamily
 from blindsr_jax.runs import ownership, schemas
-from blindsr_jax.runs.workdir import output_path
+from blindsr_jax.runs.outputs import output_path
 
 _NAMES = {"trajectory": "motion"}  # the words of the manifest for those of the package
 _OUTPUTS = (("hr", ".png"), ("lr", ".png"), ("kernels", ".npy"), ("kernels", ".mat"))
