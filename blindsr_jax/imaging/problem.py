@@ -68,6 +68,8 @@ class Problem:
 
     lr: jax.Array  # (h, w, c) in [0, 1]
     spec: Spec = dataclasses.field(metadata={"static": True})
+    # (), the standard deviation of the noise in `lr` on the same scale, compression told as noise; None: not known
+    noise_std: jax.Array | None = None
 
     @property
     def canvas_shape(self) -> tuple[int, int, int]:

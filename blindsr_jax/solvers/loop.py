@@ -275,7 +275,7 @@ def solve(
     Returns:
       The result; status 'ok', 'recovered' by the second try, or 'diverged', where the image is not to be used.
     """
-    num_steps = solver.steps(num_steps)
+    num_steps = solver.steps(num_steps, lr_shape=problem.lr.shape)
     attempts = tries(key, solver)
     first = 0 if progress is None else progress.attempt
     for attempt, (key, method) in enumerate(attempts[first:], first):

@@ -26,6 +26,17 @@ _NOTES = ("scale", "families", "reach")
 _refuse = partial(archive.refuse, "network")
 
 
+def wide(scale: int) -> pathlib.Path:
+    """The file of the shipped network of a scale that was trained with noise, JPEG and all kernel families.
+
+    Raises:
+      ValueError: there is none for that scale.
+    """
+    if scale not in (1, 2, 3, 4):
+        raise ValueError(f"there is no wide network for scale {scale}, expected 1 to 4")
+    return FOLDER / "wide" / f"kenet_x{scale}.npz"
+
+
 class Trained(NamedTuple):
     """A trained network and what it is for."""
 
