@@ -18,6 +18,7 @@ def cut(image: jax.Array, side: int) -> jax.Array:
     return jnp.stack([image[i : i + rows, j : j + columns] for i in starts(h, side) for j in starts(w, side)])
 
 
+@jax.jit
 def information(windows: jax.Array) -> jax.Array:
     """How much windows (n, a, b, c) tell of a blur: detail in all directions, clipped pixels counting as none, (n,)."""
     gray = jnp.mean(windows, -1)

@@ -25,7 +25,7 @@ def fit(kernel: jax.Array, spec: Spec) -> jax.Array:
     return geometry.normalize(geometry.resize(kernel, spec.kernel_size))
 
 
-# What a restorer is told beside the noise, in 1/255, where the kernel is of a family whose shape is seldom found exactly,
+# What a restorer is told beside the noise, in 1/255, where the shape of such kernels is seldom found exactly,
 # per scale: what served best on images made for it (docs/photographs.md).
 DOUBT = {"trajectory": (6.0, 3.0, 3.0, 3.0), "line": (1.5, 1.0, 1.0, 1.0)}
 
