@@ -10,7 +10,8 @@ import numpy as np
 
 from blindsr_jax.imaging.resize import upsample
 
-_LUMA = np.array(
+# Steps of the luminance at quality 50, in rows of rising vertical frequency.
+LUMINANCE = np.array(
     [
         [16, 11, 10, 16, 24, 40, 51, 61],
         [12, 12, 14, 19, 26, 58, 60, 55],
@@ -32,7 +33,7 @@ _DCT = np.cos(np.pi * (2 * _INDEX[None, :] + 1) * _INDEX[:, None] / 16) * np.whe
 
 def tables(quality: jax.Array) -> jax.Array:
     """Steps of the coefficients (3, 8, 8), whole numbers from 1 to 255, for a quality () from 1 to 100."""
-    base = jnp.asarray(np.stack([_LUMA, _CHROMA, _CHROMA]), jnp.int32)
+    base = jnp.asarray(np.stack([LUMINANCE, _CHROMA, _CHROMA]), jnp.int32)
     quality = jnp.clip(jnp.asarray(quality, jnp.int32), 1, 100)
     percent = jnp.where(quality < 50, 5000 // quality, 200 - 2 * quality)
     return jnp.clip((base * percent + 50) // 100, 1, 255)

@@ -69,6 +69,8 @@ class Problem:
 
     lr: jax.Array  # (h, w, c) in [0, 1]
     spec: Spec = dataclasses.field(metadata={"static": True})
+    # (), the standard deviation of the noise in `lr` on the same scale, compression told as noise; None: not known
+    noise_std: jax.Array | None = None
 
     @property
     def canvas_shape(self) -> tuple[int, int, int]:
@@ -111,3 +113,4 @@ class Result(NamedTuple):
     status: Status  # OK, RECOVERED by a second try, or DIVERGED
     state: Any  # the solver's last state: a solve can go on from it
     uncertainty: jax.Array | None = None  # (s h, s w), standard deviation of the image between posterior samples
+    message: str = ""  # what a person should know of it, a sentence or nothing

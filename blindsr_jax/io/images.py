@@ -24,6 +24,7 @@ class Image(NamedTuple):
     bits: int = 8  # per channel, 8 or 16
     notes: tuple[str, ...] = ()  # what a person should know of how the file was read
     sha256: str | None = None  # of the very bytes that it was decoded from
+    jpeg_steps: tuple[int, ...] | None = None  # of a JPEG's luminance, see `Decoded`
 
     @property
     def mode(self):
@@ -69,7 +70,7 @@ def decode_image(path: str | os.PathLike, data: bytes, *, white_level: float | N
     if decoded.is_premultiplied:
         pixels = np.minimum(pixels / np.maximum(alpha, 1e-6)[..., None], 1)
     bits = 8 if samples.dtype.itemsize == 1 else 16
-    return Image(pixels, alpha, bits, (*decoded.notes, *notes), hashlib.sha256(data).hexdigest())
+    return Image(pixels, alpha, bits, (*decoded.notes, *notes), hashlib.sha256(data).hexdigest(), decoded.jpeg_steps)
 
 
 def read_image(path: str | os.PathLike, *, white_level: float | None = None) -> Image:

@@ -109,8 +109,11 @@ def build_spec(config: Mapping[str, Any], scale: int) -> Spec:
     Raises:
       ValueError: a value is out of range; one sentence.
     """
-    names = ("kernel_size", "boundary", "kernel_center")
-    return make_spec(scale=scale, **{name: config[name] for name in names})
+    size, sizes = config["kernel_size"], config.get("kernel_sizes")
+    if size is None and sizes is not None and 1 <= scale <= len(sizes):
+        size = sizes[scale - 1]
+    names = ("boundary", "kernel_center")
+    return make_spec(scale=scale, kernel_size=size, **{name: config[name] for name in names})
 
 
 def build_family(prior: Mapping[str, Any], spec: Spec) -> KernelFamily:

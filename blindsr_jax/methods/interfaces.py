@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.imaging.problem import Spec
+from blindsr_jax.imaging.problem import Problem, Spec
 
 # What the trace of a step holds: () per key, of the dtype of the problem.
 TRACE_KEYS = (
@@ -127,6 +127,10 @@ class Solver(NamedTuple):
     num_steps: steps of a whole solve, where the method knows them.
     has_fixed_steps: the method is made for exactly `num_steps` (a diffusion chain, a last step that makes the image).
     turns: first steps of later stages, whose steps take another time than those before.
+    steps_of: the number of steps for an LR image of a shape, where it depends on that.
+    explain: what a person should know of a last state, a sentence or nothing.
+    told_noise: of an estimator: `(state, problem) -> ()`, the noise that a restorer with its kernel should be told,
+      which is more than the image has where the kernel is not sure.
     """
 
     init: Callable
@@ -137,21 +141,27 @@ class Solver(NamedTuple):
     num_steps: int | None = None
     has_fixed_steps: bool = False
     turns: tuple[int, ...] = ()
+    steps_of: Callable[[tuple[int, ...]], int] | None = None
+    explain: Callable[[State], str] | None = None
+    told_noise: Callable[[State, Problem], jax.Array] | None = None
 
     @property
     def arrays(self) -> Any:
         """What `start` and `run_chunk` take as their argument `weights`."""
         return None if self.weights is None else self.weights.tree
 
-    def steps(self, wanted: int | None = None) -> int:
+    def steps(self, wanted: int | None = None, *, lr_shape: tuple[int, ...] | None = None) -> int:
         """The number of steps of a solve.
 
         Args:
           wanted: by the caller; None for the method's own.
+          lr_shape: of the LR image, for a method whose number of steps depends on it; it goes before `wanted`.
 
         Raises:
           ValueError: neither is known, or the method is made for another number.
         """
+        if self.steps_of is not None and lr_shape is not None:
+            return self.steps_of(lr_shape)
         if wanted is None and self.num_steps is None:
             raise ValueError("the solver does not know its number of steps, expected num_steps")
         if self.has_fixed_steps and wanted not in (None, self.num_steps):

@@ -1,5 +1,7 @@
 """Solvers out of solvers: a kernel estimator and then a restorer; a joint solver that starts at an estimate."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 
@@ -48,12 +50,16 @@ def sequence(estimator: Solver, restorer: Solver, *, estimator_steps: int, num_s
 
         def restore():
             own = jax.random.fold_in(key, _SECOND)
+            told = problem
+            if estimator.told_noise is not None and problem.noise_std is not None:
+                noise = estimator.told_noise(state.kernel_state, problem)
+                told = dataclasses.replace(problem, noise_std=noise)
             second = jax.lax.cond(
                 i == estimator_steps,
-                lambda: restorer.init(own, problem, state.kernel, *theirs),
+                lambda: restorer.init(own, told, state.kernel, *theirs),
                 lambda: state.image_state,
             )
-            second, trace = restorer.step(own, second, problem, i - estimator_steps, *theirs)
+            second, trace = restorer.step(own, second, told, i - estimator_steps, *theirs)
             return State(second, state.kernel_state, second.image, state.kernel, second.image_std), trace
 
         # The same for all images of a batch, so vmap keeps the branches.
@@ -62,8 +68,17 @@ def sequence(estimator: Solver, restorer: Solver, *, estimator_steps: int, num_s
     side = max(estimator.smallest_side, restorer.smallest_side)
     later = (0, *restorer.turns)
     turns = (*estimator.turns, *(estimator_steps + turn for turn in later))
-    weights = _weights(estimator, restorer)
-    return Solver(init, step, side, weights=weights, num_steps=num_steps, turns=turns)
+    of, explain = restorer.steps_of, restorer.explain
+    return Solver(
+        init,
+        step,
+        side,
+        weights=_weights(estimator, restorer),
+        num_steps=num_steps,
+        turns=turns,
+        steps_of=None if of is None else lambda lr_shape: estimator_steps + of(lr_shape),
+        explain=None if explain is None else lambda state: explain(state.image_state),
+    )
 
 
 def started_by(estimator: Solver, solver: Solver) -> Solver:

@@ -30,7 +30,9 @@ class GroupSizes:
         shape = attempt.problem.lr.shape
         if shape not in self._needed:
             run = self._run
-            estimated = memory.estimate(attempt.key, attempt.problem, run.solver, **run.steps, kernel=attempt.kernel)
+            estimated = memory.estimate(
+                attempt.key, attempt.problem, run.solver, **run.steps(attempt.problem.lr.shape), kernel=attempt.kernel
+            )
             self._needed[shape] = estimated
         return self._needed[shape]
 

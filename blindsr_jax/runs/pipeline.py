@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from blindsr_jax import io
 from blindsr_jax.imaging.problem import Problem, Result
+from blindsr_jax.inference import corruption_level
 from blindsr_jax.inference.kernel_flip import flip_test
 from blindsr_jax.methods import build
 from blindsr_jax.methods.interfaces import min_lr_side
@@ -127,7 +128,8 @@ class Pipeline:
         """The task of an image, at its start or where an earlier run stood."""
         run = self._run
         check_size(source, run, job.path)
-        problem = Problem(jax.numpy.asarray(source.pixels), run.spec)
+        told = corruption_level.measure(source.pixels, jpeg_steps=source.jpeg_steps).told
+        problem = Problem(jax.numpy.asarray(source.pixels), run.spec, jax.numpy.float32(told))
         if run.kernel is not None and flip_test(problem, run.kernel).verdict == "flipped":
             record = record.noted(FLIPPED)
             say(f"{job.name}: {FLIPPED}", sys.stderr)
@@ -162,7 +164,8 @@ class Pipeline:
         pace = self._paces.setdefault((shape, *kind, width), Pace())
         program = f"the program for {name} to be compiled"
         run.stopper.waiting = program if pace.is_new else f"the start of {name}"
-        with tqdm(total=run.config.num_steps, desc=label, unit="step", disable=None, leave=False) as bar:
+        steps = run.steps(shape)
+        with tqdm(total=steps["num_steps"], desc=label, unit="step", disable=None, leave=False) as bar:
 
             def on_chunk(done, trace):
                 self._background.check()
@@ -180,7 +183,7 @@ class Pipeline:
 
             options = {"width": width, "on_chunk": on_chunk, "save": checkpointer.save}
             options |= {"pace": pace, "before_call": before_call}
-            return solve_group([task.attempt for task in group], run.solver, **run.steps, **options)
+            return solve_group([task.attempt for task in group], run.solver, **steps, **options)
 
     def _fail(self, task: ImageTask, error: Exception) -> None:
         self._num_left -= 1
@@ -204,6 +207,7 @@ class Pipeline:
             with workdir.writing(folder):
                 resume.write_input(folder, task.name, task.path, record.sha256)
                 told = {"second_try": task.attempt.number > 0, "rates": build.rate_options(self._run.config)}
+                record = record.noted(result.message)
                 record = workdir.write_result(folder, record, task.source, result, **told)
         except StoppedError:
             raise

@@ -34,10 +34,10 @@ class Run(NamedTuple):
     clock: CompileClock
     peers: distributed.Peers = distributed.Peers()
 
-    @property
-    def steps(self) -> dict[str, int]:
-        """How long a solve and its chunks are."""
-        return {"num_steps": self.config.num_steps, "chunk_steps": self.config.chunk_steps}
+    def steps(self, lr_shape: tuple[int, ...]) -> dict[str, int]:
+        """How long a solve of an LR image (h, w, c) and its chunks are."""
+        num_steps = self.solver.steps(self.config.num_steps, lr_shape=lr_shape)
+        return {"num_steps": num_steps, "chunk_steps": self.config.chunk_steps}
 
 
 class ImageTask(NamedTuple):

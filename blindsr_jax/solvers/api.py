@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from blindsr_jax.config import check_config, check_name, load_method
 from blindsr_jax.imaging.problem import Problem, Result, Spec
+from blindsr_jax.inference import corruption_level
 from blindsr_jax.methods import build
 from blindsr_jax.methods.interfaces import Solver, min_lr_side
 from blindsr_jax.solvers.loop import solve
@@ -97,7 +98,8 @@ def solve_images(
         if min(pixels.shape[:2]) < least:
             raise ValueError(f"lr has the shape {np.shape(lr)}, expected sides of at least {least} pixels")
         key = jax.random.fold_in(jax.random.key(seed), i)
-        result = solve(key, Problem(pixels, spec), solver, kernel=kernel)
+        noise = jnp.float32(corruption_level.measure(np.asarray(pixels)).told)
+        result = solve(key, Problem(pixels, spec, noise), solver, kernel=kernel)
         results.append(result._replace(image=result.image[..., 0]) if is_flat else result)
     return results
 

@@ -100,10 +100,13 @@ def solve_group(
         else:
             progress = _restack(progresses, mesh)
         last, bad = advance(key, problem, methods[0], progress, **run, **stack)
+    messages = [""] * n
+    if solver.explain is not None:
+        messages = [solver.explain(progress.state) for progress in unstack(last, n)]
     if not keep_state:
         last = last._replace(state=last.state._replace(image_state=None, kernel_state=None))
-    one = zip(attempts, unstack(last, n), np.atleast_1d(bad)[:n], strict=True)
-    return [to_result(attempt.problem, progress, bool(bad)) for attempt, progress, bad in one]
+    one = zip(attempts, unstack(last, n), np.atleast_1d(bad)[:n], messages, strict=True)
+    return [to_result(attempt.problem, progress, bool(bad), message) for attempt, progress, bad, message in one]
 
 
 class _Item(NamedTuple):

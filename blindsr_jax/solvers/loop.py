@@ -259,8 +259,8 @@ def advance(
     return progress, bad
 
 
-def to_result(problem: Problem, progress: Progress, bad: bool) -> Result:
-    """Cuts the image out of the canvas and says how the solve went."""
+def to_result(problem: Problem, progress: Progress, bad: bool, message: str = "") -> Result:
+    """Cuts the image out of the canvas and says how the solve went; `message` goes with a result that can be used."""
     shape = problem.lr.shape
     image, image_std = problem.spec.crop(progress.state.image, shape), progress.state.image_std
     uncertainty = None if image_std is None else problem.spec.crop(image_std[..., None], shape)[..., 0]
@@ -268,7 +268,8 @@ def to_result(problem: Problem, progress: Progress, bad: bool) -> Result:
         status = Status.DIVERGED
     else:
         status = Status.RECOVERED if progress.attempt else Status.OK
-    return Result(image, progress.state.kernel, progress.trace, status, progress.state, uncertainty)
+    message = message if status.has_image else ""
+    return Result(image, progress.state.kernel, progress.trace, status, progress.state, uncertainty, message)
 
 
 def run_attempt(attempt: Attempt, solver: Solver, **options: Any) -> tuple[Progress, np.ndarray]:
@@ -298,7 +299,8 @@ def solve(
       key: typed PRNG key; the result depends on it, the problem and the solver, and on nothing else.
       problem: one LR image (h, w, c) and its spec.
       solver: from `joint` or `methods.build_solver`.
-      num_steps: updates of the image model; default the solver's own number.
+      num_steps: updates of the image model; default the solver's own number, which goes first where it depends on the
+        shape of the image.
       chunk_steps: how many steps run at most between two calls of `on_chunk`; fewer where they take above a second.
       kernel: (k, k) for the kernel half to keep (non-blind) or to start from.
       on_chunk: called on the host as `on_chunk(steps_done, trace_of_these_steps)`; a second try counts from 0 again.
@@ -309,11 +311,12 @@ def solve(
     Returns:
       The result; status 'ok', 'recovered' by the second try, or 'diverged', where the image is not to be used.
     """
-    num_steps = solver.steps(num_steps)
+    num_steps = solver.steps(num_steps, lr_shape=problem.lr.shape)
     options = {"num_steps": num_steps, "chunk_steps": chunk_steps, "on_chunk": on_chunk, "save": save}
     attempt: Attempt | None = Attempt(key, problem, kernel, 0 if progress is None else progress.attempt, progress)
     while attempt is not None:
         progress, bad = run_attempt(attempt, solver, **options)
-        result, progress = to_result(problem, progress, bool(bad)), None
+        message = "" if solver.explain is None else solver.explain(progress.state)
+        result, progress = to_result(problem, progress, bool(bad), message), None
         attempt = attempt.following(result, solver)
     return result

@@ -2,6 +2,7 @@
 
 import math
 import os
+import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -21,6 +22,17 @@ _LIMITS = {
     "hidden": (1, 2**16),
     "reach": (0, LARGEST_REACH),
 }
+
+
+def wide(scale: int) -> pathlib.Path:
+    """The file of the shipped network of a scale that was trained with noise, JPEG and all kernel families.
+
+    Raises:
+      ValueError: there is none for that scale.
+    """
+    if scale not in (1, 2, 3, 4):
+        raise ValueError(f"there is no wide network for scale {scale}, expected 1 to 4")
+    return FOLDER / "wide" / f"kenet_x{scale}.npz"
 
 
 class Trained(NamedTuple):

@@ -1,0 +1,85 @@
+"""Whether a kernel that was estimated can be the blur of an image, and whether there is a blur at all."""
+
+import enum
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from blindsr_jax.imaging.problem import Spec
+from blindsr_jax.kernels import geometry
+
+# Variance of a kernel along an axis, in HR pixels, up to which it is taken as no blur beyond that of the sampling: a
+# point between pixels has 0.25 on the grid of an even scale, a point on a pixel 0.
+NO_BLUR = {0: 0.27, 1: 0.12}  # by the parity of the scale
+# Share of the power of an image's differences where the kernel passes less than FAINT, beyond which it is not its own.
+FAINT = 0.02
+IMPOSSIBLE = 0.3
+FLAT = 1e-4  # root mean square of the differences of neighbours, below which an image shows nothing
+
+
+class Blur(enum.IntEnum):
+    """What was found out about the blur of an image."""
+
+    FOUND = 0
+    NONE = 1  # no blur
+    IMPOSSIBLE = 2  # the kernel suppresses what the image has
+    UNSEEN = 3  # the image has nothing that could be blurred
+
+    @property
+    def sentence(self) -> str:
+        """What a person is told, empty where all is well."""
+        return {
+            Blur.FOUND: "",
+            Blur.NONE: "no blur was found, so the result is the enlargement",
+            Blur.IMPOSSIBLE: "no kernel that fits the image was found, so the result is the enlargement",
+            Blur.UNSEEN: "the image has no detail to tell a blur from, so the result is the enlargement",
+        }[self]
+
+
+class Judgement(NamedTuple):
+    """A verdict and what it rests on."""
+
+    verdict: jax.Array  # () int32, a `Blur`
+    variance: jax.Array  # () of the kernel along an axis, HR pixels squared, the mean of both axes
+    suppressed: jax.Array  # () share of the image's power where the kernel passes next to nothing
+
+
+def _passed(kernel: jax.Array, scale: int, size: int) -> jax.Array:
+    """What passes of LR frequencies (size, size): the largest response among the HR frequencies that alias to each."""
+    response = jnp.abs(jnp.fft.fft2(kernel, (scale * size, scale * size)))
+    return jnp.max(response.reshape(scale, size, scale, size), (0, 2))
+
+
+def _suppressed(lr: jax.Array, kernel: jax.Array, scale: int, size: int = 32) -> jax.Array:
+    """Share of the power of the differences of an LR image (h, w, c) at frequencies that the kernel suppresses."""
+    gray = jnp.mean(lr, -1)
+    side = min(size, *gray.shape)
+    rows, columns = (n // side for n in gray.shape)
+    blocks = gray[: rows * side, : columns * side].reshape(rows, side, columns, side).swapaxes(1, 2)
+    taper = jnp.hanning(side + 2)[1:-1].astype(lr.dtype)
+    blocks = blocks - jnp.mean(blocks, (-2, -1), keepdims=True)
+    power = jnp.mean(jnp.square(jnp.abs(jnp.fft.fft2(blocks * taper[:, None] * taper))), (0, 1))
+    frequency = 2 * jnp.sin(jnp.pi * jnp.fft.fftfreq(side)).astype(lr.dtype)
+    power = power * (jnp.square(frequency)[:, None] + jnp.square(frequency))  # of the differences
+    is_faint = _passed(kernel, scale, side) < FAINT
+    return jnp.sum(jnp.where(is_faint, power, 0)) / jnp.maximum(jnp.sum(power), 1e-20)
+
+
+def judge(lr: jax.Array, kernel: jax.Array, spec: Spec) -> Judgement:
+    """Whether an image should be restored under a kernel.
+
+    Args:
+      lr: (h, w, c) in [0, 1].
+      kernel: (k, k), sum 1.
+      spec: the problem's static part.
+    """
+    covariance = geometry.covariance(kernel)
+    variance = jnp.trace(covariance) / 2
+    suppressed = _suppressed(lr, kernel, spec.scale)
+    differences = [jnp.mean(jnp.square(jnp.diff(lr, axis=axis))) for axis in (0, 1)]
+    is_flat = sum(differences) < 2 * FLAT**2
+    verdict = jnp.where(suppressed > IMPOSSIBLE, Blur.IMPOSSIBLE, Blur.FOUND)
+    verdict = jnp.where(variance < NO_BLUR[spec.scale % 2], Blur.NONE, verdict)
+    verdict = jnp.where(is_flat, Blur.UNSEEN, verdict)
+    return Judgement(verdict.astype(jnp.int32), variance, suppressed)

@@ -1,0 +1,179 @@
+"""USRNet in overlapping tiles, for images of any size: one tile per step, told the noise that the image has.
+
+Where no blur was found, or the kernel cannot be that of this image, the result is the cubic enlargement (at scale 1 the
+image itself): a restorer that is given a wrong kernel does harm.
+"""
+
+import os
+from functools import partial
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from blindsr_jax.config import rules
+from blindsr_jax.imaging import tiling
+from blindsr_jax.imaging.conv import METHODS
+from blindsr_jax.imaging.degradation import degrade
+from blindsr_jax.imaging.losses import mse
+from blindsr_jax.imaging.problem import Problem, Spec
+from blindsr_jax.inference.blur_evidence import Blur, judge
+from blindsr_jax.methods.interfaces import Solver, State, Weights
+from blindsr_jax.methods.restorers.cubic import enlarge
+from blindsr_jax.networks.layers import PRECISIONS, Compute
+from blindsr_jax.networks.usrnet import COLOURS, USRNet
+from blindsr_jax.weights import usrnet
+
+SHIPPED = "wide/usrnet.npz"
+
+
+class Settings(NamedTuple):
+    """What `build` was given."""
+
+    spec: Spec
+    network: USRNet
+    tile: int  # side in LR pixels
+    overlap: int  # of neighbours, in LR pixels
+    noise_std: float | None  # None: what the problem says
+
+
+class Tiles(NamedTuple):
+    """Where tiles lie along one axis, and how much of each pixel is theirs."""
+
+    starts: np.ndarray  # (n,) LR pixels
+    shares: np.ndarray  # (n, s side) of the pixels of a tile, 1 in sum over the tiles at each pixel
+
+
+def plan(length: int, side: int, overlap: int, scale: int) -> Tiles:
+    """Tiles of min(length, side) LR pixels that cover an axis; neighbours fade into each other where they overlap."""
+    side = min(length, side)
+    starts = np.asarray(tiling.starts(length, side, overlap=overlap), np.int32)
+    place = np.arange(scale * side) + 0.5
+    ramp = np.minimum(place, place[::-1])  # not 0 anywhere, so that the borders of the image are covered
+    total = np.zeros(scale * length)
+    for start in starts:
+        total[scale * start : scale * (start + side)] += np.minimum(ramp, scale * overlap)
+    shares = [np.minimum(ramp, scale * overlap) / total[scale * a : scale * (a + side)] for a in starts]
+    return Tiles(starts, np.stack(shares))
+
+
+def _plans(settings: Settings, lr_shape: tuple[int, ...]) -> tuple[Tiles, Tiles]:
+    scale = settings.spec.scale
+    return tuple(plan(n, settings.tile, settings.overlap, scale) for n in lr_shape[-3:-1])
+
+
+def num_tiles(settings: Settings, lr_shape: tuple[int, ...]) -> int:
+    """Steps that an LR image (..., h, w, c) takes."""
+    rows, columns = _plans(settings, lr_shape)
+    return len(rows.starts) * len(columns.starts)
+
+
+def _init(
+    settings: Settings, key: Any, problem: Problem, kernel: jax.Array | None = None, weights: Any = None
+) -> State:
+    del key, weights
+    if kernel is None:
+        raise ValueError("the restorer 'tiles' needs a kernel: pass --kernel=FILE, or an estimator before it")
+    kernel = jnp.asarray(kernel, problem.lr.dtype)
+    return State(
+        judge(problem.lr, kernel, settings.spec), (), jnp.zeros(problem.canvas_shape, problem.lr.dtype), kernel
+    )
+
+
+def _noise(settings: Settings, problem: Problem) -> jax.Array:
+    std = problem.noise_std if settings.noise_std is None else settings.noise_std
+    return jnp.asarray(0 if std is None else std, problem.lr.dtype)
+
+
+def _restore(settings: Settings, lr: jax.Array, kernel: jax.Array, noise: jax.Array, weights: Any) -> jax.Array:
+    """The canvas of one tile."""
+    colours = jnp.broadcast_to(lr, (*lr.shape[:2], COLOURS))
+    canvas = settings.network.apply(weights, colours[None], kernel[None], noise[None], spec=settings.spec)[0]
+    canvas = canvas.astype(lr.dtype)
+    return jnp.mean(canvas, -1, keepdims=True) if lr.shape[-1] == 1 else canvas
+
+
+def _tile(settings: Settings, state: State, problem: Problem, i: jax.Array, weights: Any) -> tuple[State, jax.Array]:
+    """Adds one tile to the image; returns its mean squared LR residual too."""
+    spec, lr = settings.spec, problem.lr
+    rows, columns = _plans(settings, lr.shape)
+    row, column = i // len(columns.starts), i % len(columns.starts)
+    sides = tuple(len(x.shares[0]) // spec.scale for x in (rows, columns))
+    corner = jnp.asarray(rows.starts)[row], jnp.asarray(columns.starts)[column]
+    window = jax.lax.dynamic_slice(lr, (*corner, 0), (*sides, lr.shape[-1]))
+
+    def restored():
+        canvas = _restore(settings, window, state.kernel, _noise(settings, problem), weights)
+        seen = degrade(canvas, state.kernel, scale=spec.scale, boundary=spec.boundary)
+        return spec.crop(canvas, window.shape), mse(seen, window)
+
+    def enlarged():
+        image = window if spec.scale == 1 else spec.crop(enlarge(window, spec), window.shape)
+        return jnp.clip(image, 0, 1), jnp.zeros((), lr.dtype)
+
+    image, residual = jax.lax.cond(state.image_state.verdict == Blur.FOUND, restored, enlarged)
+    shares = (jnp.asarray(x.shares, lr.dtype)[j] for x, j in ((rows, row), (columns, column)))
+    down, across = shares
+    margin = 0 if spec.boundary == "circular" else (spec.kernel_size - 1) // 2
+    place = (*(spec.scale * x + margin for x in corner), 0)
+    old = jax.lax.dynamic_slice(state.image, place, image.shape)
+    new = old + down[:, None, None] * across[:, None] * image
+    return state._replace(image=jax.lax.dynamic_update_slice(state.image, new, place)), residual
+
+
+def _step(
+    settings: Settings, key: Any, state: State, problem: Problem, i: jax.Array, weights: Any
+) -> tuple[State, dict[str, jax.Array]]:
+    del key
+    left = i < num_tiles(settings, problem.lr.shape)
+    nothing = jnp.zeros((), problem.lr.dtype)
+    state, residual = jax.lax.cond(left, lambda: _tile(settings, state, problem, i, weights), lambda: (state, nothing))
+    return state, {"loss": residual, "residual": residual, "kernel_loss": nothing}
+
+
+def build(
+    spec: Spec,
+    *,
+    weights: Annotated[str | os.PathLike | None, rules.optional(rules.FILE)] = None,
+    noise_std: Annotated[float | None, rules.optional(rules.NOISE)] = None,
+    tile: Annotated[int, rules.whole(48, 4096)] = 192,
+    overlap: Annotated[int, rules.whole(8, 1024)] = 24,
+    data_iterations: Annotated[int, rules.whole(1, 1000)] = 5,
+    precision: Annotated[str, rules.choice(*PRECISIONS)] = "float32",
+    conv: Annotated[str, rules.choice(*METHODS)] = "auto",
+) -> Solver:
+    """The restorer; each step restores one tile, and the number of steps is that of the tiles.
+
+    Args:
+      spec: the problem's static part; the boundary is 'valid'.
+      weights: a .npz file of launch/convert.py or launch/train_usrnet.py; None for the shipped network that was trained
+        with noise and JPEG.
+      noise_std: of the noise in the LR image, on the [0, 1] scale; None for what the problem says, which the launches
+        measure in each image.
+      tile: side of a tile in LR pixels.
+      overlap: how many LR pixels two neighbours share at least.
+      data_iterations: of conjugate gradients in the data step.
+      precision: of the denoiser, one of `networks.layers.PRECISIONS`.
+      conv: form of the convolutions, see `imaging.conv`.
+
+    Raises:
+      ValueError: there is no such network, or an option is out of range.
+    """
+    if spec.boundary != "valid":
+        raise ValueError(
+            f"the restorer 'tiles' cuts photographs, config.boundary is {spec.boundary!r}, expected 'valid'"
+        )
+    if not overlap < tile:
+        raise ValueError(f"the restorer 'tiles' has overlap {overlap}, expected less than tile, which is {tile}")
+    trained = usrnet.load(usrnet.FOLDER / SHIPPED if weights is None else weights)
+    network = USRNet(trained.config, Compute(conv, precision), data_iterations)
+    settings = Settings(spec, network, tile, overlap, noise_std)
+    return Solver(
+        partial(_init, settings),
+        partial(_step, settings),
+        1,
+        weights=Weights(jax.tree.map(jnp.asarray, trained.params)),
+        steps_of=partial(num_tiles, settings),
+        explain=lambda state: Blur(int(state.image_state.verdict)).sentence,
+    )

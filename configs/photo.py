@@ -1,0 +1,22 @@
+r"""Photographs of any size: the kernel by KENet from the windows that show most, the image by USRNet in tiles.
+
+    python launch/solve.py --config=configs/photo.py --input='photos/*.jpg' --scale=2 --workdir=out/photo
+
+Both networks were trained with noise, JPEG and every kernel family (Gaussian, camera shake, straight line, defocus,
+nearly none); noise and compression are measured in each image. Scales 1 to 4; scale 1 takes a blur away. An image in
+which no blur is found comes back enlarged.
+"""
+
+from ml_collections import ConfigDict
+
+from blindsr_jax.config import base_config
+
+
+def get_config():
+    """One estimator, one restorer; the sizes of kernels are those that the networks were trained for."""
+    config = base_config()
+    config.estimator, config.restorer = "kenet", "tiles"
+    config.kernel_sizes = (21, 15, 19, 21)
+    config.estimators = ConfigDict({"kenet": {"weights": "wide", "window": 96, "num_windows": 32}})
+    config.restorers = ConfigDict({"tiles": {}})
+    return config
