@@ -1,5 +1,6 @@
 """From a raw estimate to a kernel: noise off, centre in place (KernelGAN, Bell-Kligler et al. 2019)."""
 
+import functools
 import math
 
 import jax
@@ -43,6 +44,26 @@ def convert(kernel: jax.Array, scale: int, source: str, target: str, size: int) 
     room = max(size, kernel.shape[0])  # the centre moves where nothing is lost
     moved = geometry.convert_center(geometry.resize(kernel, room), scale, source, target)
     return geometry.resize(moved, size)
+
+
+@functools.partial(jax.jit, static_argnames=("center", "size"))
+def fit(kernel: jax.Array, *, center: float, size: int) -> tuple[jax.Array, jax.Array]:
+    """Moves a kernel's centre of mass once, without negative values, and says what falls outside.
+
+    Args:
+      kernel: (k, k), k odd, with a positive part.
+      center: where the centre of mass of the whole kernel shall be, in pixels of the result.
+      size: of the result, odd.
+
+    Returns:
+      (size, size), sum 1, and the share of the kernel that is outside, ().
+    """
+    room = 2 * max(kernel.shape[0], size) + 1  # wherever its centre is now
+    middle = (room - 1) / 2 + center - (size - 1) / 2
+    moved = geometry.move_center(geometry.resize(jnp.maximum(kernel, 0), room), middle)
+    moved = geometry.normalize(moved, clip=True)
+    inside = geometry.resize(moved, size)
+    return geometry.normalize(inside), 1 - inside.sum()
 
 
 def place(kernel: jax.Array, center: float, size: int) -> jax.Array:

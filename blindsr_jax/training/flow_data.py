@@ -1,6 +1,5 @@
 """Training kernels of a flow: drawn from a family as they are needed, or a user's own."""
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -8,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from blindsr_jax.kernels import geometry
+from blindsr_jax.kernels import geometry, placement
 from blindsr_jax.kernels.family import KernelFamily, sample_kernels
 from blindsr_jax.kernels.gaussian import data_variance_range, release_gaussian_kernel
 
@@ -101,20 +100,10 @@ def prepare(kernel: np.ndarray, scale: int, kernel_size: int) -> np.ndarray:
       ValueError: more than 5 % of it would fall outside.
     """
     kernel = jnp.asarray(kernel, jnp.result_type(float))
-    inside, lost = _fit(kernel, scale=scale, kernel_size=kernel_size)
+    inside, lost = placement.fit(kernel, center=geometry.center(kernel_size, scale, "release"), size=kernel_size)
     if lost > _MOST_LOST:
         raise ValueError(f"{100 * lost:.0f} % of it fall outside a window of {kernel_size}, at most 5 % were expected")
     return np.asarray(inside)
-
-
-@functools.partial(jax.jit, static_argnames=("scale", "kernel_size"))
-def _fit(kernel, *, scale, kernel_size):
-    room = 2 * max(kernel.shape[0], kernel_size) + 1  # wherever its centre is now
-    middle = (room - 1) / 2 + geometry.center(kernel_size, scale, "release") - (kernel_size - 1) / 2
-    moved = geometry.move_center(geometry.resize(jnp.maximum(kernel, 0), room), middle)
-    moved = geometry.normalize(moved, clip=True)
-    inside = geometry.resize(moved, kernel_size)
-    return geometry.normalize(inside), 1 - inside.sum()
 
 
 def choose_normalization(data: Data) -> float:
