@@ -46,15 +46,20 @@ class Tiles(NamedTuple):
 
 
 def plan(length: int, side: int, overlap: int, scale: int) -> Tiles:
-    """Tiles of min(length, side) LR pixels that cover an axis; neighbours fade into each other where they overlap."""
+    """Tiles of min(length, side) LR pixels that cover an axis.
+
+    Neighbours fade into each other in the middle half of what they share: a tile knows too little near its own border.
+    """
     side = min(length, side)
     starts = np.asarray(tiling.starts(length, side, overlap=overlap), np.int32)
-    place = np.arange(scale * side) + 0.5
-    ramp = np.minimum(place, place[::-1])  # not 0 anywhere, so that the borders of the image are covered
-    total = np.zeros(scale * length)
+    place, unknown = np.arange(scale * side) + 0.5, scale * overlap / 4
+    ramps, total = [], np.zeros(scale * length)
     for start in starts:
-        total[scale * start : scale * (start + side)] += np.minimum(ramp, scale * overlap)
-    shares = [np.minimum(ramp, scale * overlap) / total[scale * a : scale * (a + side)] for a in starts]
+        first = place - unknown * (start > 0)
+        last = place[::-1] - unknown * (start + side < length)
+        ramps.append(np.clip(np.minimum(first, last), 0, scale * overlap))
+        total[scale * start : scale * (start + side)] += ramps[-1]
+    shares = [ramp / total[scale * a : scale * (a + side)] for ramp, a in zip(ramps, starts, strict=True)]
     return Tiles(starts, np.stack(shares))
 
 

@@ -1,0 +1,75 @@
+"""Noise and compression as they are measured in pixels."""
+
+import io
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from blindsr_jax.inference import corruption_level, jpeg_quality, noise_level
+
+SIDE = 160
+
+
+def picture(channels=3, seed=0):
+    """A smooth picture with edges, 8 bits."""
+    rng = np.random.default_rng(seed)
+    small = PIL.Image.fromarray(rng.integers(40, 216, (12, 12, 3), dtype=np.uint8))
+    pixels = np.asarray(small.resize((SIDE, SIDE), PIL.Image.Resampling.BICUBIC), np.float64).clip(0, 255)
+    pixels[:, SIDE // 2 :] = 0.6 * pixels[:, SIDE // 2 :] + 40
+    return np.rint(pixels[..., :channels]) / 255
+
+
+def noisy(pixels, std, *, gray=False, seed=1):
+    shape = (*pixels.shape[:2], 1) if gray else pixels.shape
+    noise = np.random.default_rng(seed).normal(0, std / 255, shape)
+    return np.rint(255 * np.clip(pixels + noise, 0, 1)) / 255
+
+
+@pytest.mark.parametrize("std", [1, 3, 10, 25])
+@pytest.mark.parametrize("gray", [False, True])
+def test_the_noise_is_found_within_fifteen_percent(std, gray):
+    found = noise_level.estimate(noisy(picture(), std, gray=gray))
+    assert 255 * found.std == pytest.approx(np.hypot(std, 255 * noise_level.ROUNDING), rel=0.15)
+    # The mean of three colours has a root of three less of noise that is independent, all of noise that they share.
+    assert found.gray_std == pytest.approx(found.std if gray else found.std / 3**0.5, rel=0.15)
+
+
+def test_noise_that_grows_with_brightness_is_seen_in_both_halves():
+    ramp = np.linspace(0.2, 0.8, SIDE)[None, :, None].repeat(SIDE, 0)
+    found = noise_level.estimate(ramp + np.random.default_rng(2).normal(size=ramp.shape) * 0.05 * ramp**2)
+    assert found.bright_std > 2 * found.dark_std
+
+
+@pytest.mark.parametrize("pixels", [np.ones((SIDE, SIDE, 3)), np.zeros((SIDE, SIDE, 1)), picture()[:10]])
+def test_where_nothing_can_be_measured_nothing_is_said(pixels):
+    assert noise_level.estimate(pixels) is None
+    assert corruption_level.measure(pixels).told == 0
+
+
+def compressed(pixels, quality):
+    data = io.BytesIO()
+    PIL.Image.fromarray(np.uint8(np.rint(255 * pixels))).save(data, "JPEG", quality=quality)
+    with PIL.Image.open(data) as image:
+        return np.asarray(image.convert("RGB")) / 255, image.quantization[0]
+
+
+@pytest.mark.parametrize("quality", [97, 90, 75, 60, 40])
+def test_the_quality_is_found_in_the_table_and_in_the_pixels(quality):
+    pixels, table = compressed(noisy(picture(), 6), quality)
+    assert jpeg_quality.from_table(table) == quality
+    assert abs(jpeg_quality.from_pixels(pixels) - quality) <= 2
+
+
+def test_an_image_that_was_never_compressed_has_no_quality():
+    assert jpeg_quality.from_pixels(noisy(picture(), 6)) is None
+    shifted = compressed(noisy(picture(), 6), 75)[0][3:, 5:]  # blocks begin elsewhere
+    assert jpeg_quality.from_pixels(shifted) is None
+
+
+def test_more_noise_and_more_compression_are_told_as_more():
+    told = [corruption_level.measure(noisy(picture(), std)).told for std in (0, 2, 5, 15)]
+    assert told == sorted(told) and told[0] < 0.5 / 255 and told[-1] == pytest.approx(13 / 255, rel=0.15)
+    told = [corruption_level.measure(*compressed(picture(), 90)[:1]).told]
+    told += [corruption_level.measure(picture(), jpeg_steps=compressed(picture(), q)[1]).told for q in (75, 40)]
+    assert told == sorted(told)

@@ -1,0 +1,88 @@
+"""USRNet in tiles: the tiles cover the image, no border shows between them, and an image without a blur is enlarged."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from blindsr_jax.imaging.degradation import degrade
+from blindsr_jax.imaging.problem import Problem, make_spec
+from blindsr_jax.kernels import gaussian
+from blindsr_jax.methods.restorers import cubic, tiles
+from blindsr_jax.solvers.loop import solve
+from tests import small
+
+SPEC = make_spec(scale=2, kernel_size=7)
+
+
+def blur(variance=1.5):
+    return gaussian.gaussian_kernel(jnp.full(2, variance), jnp.asarray(0.0), kernel_size=7, center=SPEC.center)
+
+
+def problem(h, w, c=3, noise_std=0.0):
+    x = jax.image.resize(jax.random.uniform(jax.random.key(3), (h, w, c)), (*SPEC.canvas_shape((h, w, c)), c), "cubic")
+    lr = jnp.clip(degrade(x, blur(), scale=2, boundary="valid"), 0, 1)
+    return Problem(lr, SPEC, jnp.float32(noise_std))
+
+
+def run(where, kernel=None, **options):
+    solver = tiles.build(SPEC, **options)
+    return solve(jax.random.key(0), where, solver, kernel=blur() if kernel is None else kernel)
+
+
+@pytest.mark.parametrize("length, side, overlap", [(100, 48, 8), (48, 48, 8), (20, 48, 8), (97, 50, 30), (49, 48, 8)])
+def test_the_shares_of_tiles_add_up_to_one_at_each_pixel(length, side, overlap):
+    found = tiles.plan(length, side, overlap, 2)
+    total = np.zeros(2 * length)
+    for start, shares in zip(found.starts, found.shares, strict=True):
+        assert 0 <= start and 2 * start + len(shares) <= 2 * length and shares.min() >= 0
+        total[2 * start : 2 * start + len(shares)] += shares
+    np.testing.assert_allclose(total, 1, atol=1e-12)
+    ends = found.starts[:-1] + len(found.shares[0]) // 2
+    assert (ends - found.starts[1:] >= min(overlap, length)).all()
+
+
+def test_the_number_of_steps_is_that_of_the_tiles_and_no_seam_shows():
+    where = problem(60, 75)
+    whole, parts = run(where, tile=80), run(where, tile=48, overlap=16)
+    assert [len(x.trace["loss"]) for x in (whole, parts)] == [1, 4]
+    difference = np.abs(np.asarray(parts.image - whole.image)).mean(-1)
+    # Between the last pixel of the first tile alone and the first of the second one alone, and elsewhere.
+    near = difference[2 * 12 - 2 : 2 * 48 + 2].mean()
+    assert near < 2 * difference.mean()
+    step = np.abs(np.diff(np.asarray(parts.image) - np.asarray(whole.image), axis=0)).mean((1, 2))
+    assert step.max() < 8 * np.median(step) + 1e-4
+
+
+def test_an_image_without_a_blur_comes_back_enlarged_and_says_so():
+    where, point = problem(52, 60), blur(0.02)
+    found = run(where, point, tile=48, overlap=16)
+    expected = jnp.clip(SPEC.crop(cubic.enlarge(where.lr, SPEC), where.lr.shape), 0, 1)
+    np.testing.assert_allclose(found.image, expected, atol=1e-5)
+    assert found.status == "ok" and "no blur" in found.message
+
+
+def test_at_scale_1_it_is_the_image_itself():
+    spec = make_spec(scale=1, kernel_size=21)
+    point = gaussian.gaussian_kernel(jnp.full(2, 0.01), jnp.asarray(0.0), kernel_size=21, center=spec.center)
+    lr = problem(52, 60).lr
+    found = solve(jax.random.key(0), Problem(lr, spec), tiles.build(spec, tile=48, overlap=16), kernel=point)
+    np.testing.assert_allclose(found.image, lr, atol=1e-6)
+
+
+def test_it_hears_the_noise_of_the_problem_and_its_own_option_goes_first():
+    quiet, loud = run(problem(48, 48)), run(problem(48, 48, noise_std=0.05))
+    assert np.abs(np.asarray(quiet.image - loud.image)).mean() > 1e-3
+    np.testing.assert_array_equal(run(problem(48, 48, noise_std=0.05), noise_std=0.0).image, quiet.image)
+    np.testing.assert_array_equal(run(Problem(problem(48, 48).lr, SPEC)).image, quiet.image)  # unknown: none
+
+
+def test_gray_images_stay_gray():
+    assert run(problem(48, 50, c=1)).image.shape == (96, 100, 1)
+
+
+@pytest.mark.parametrize("options, expected", [({"overlap": 48, "tile": 48}, "overlap"), ({"tile": 60}, "boundary")])
+def test_refusals(options, expected):
+    spec = SPEC if "overlap" in options else small.spec("circular")
+    with pytest.raises(ValueError, match=expected):
+        tiles.build(spec, **options)
