@@ -18,7 +18,7 @@ from blindsr_jax.runs import cli
 
 # What a sub-command gets where the command line does not say it.
 DEFAULTS = {
-    "solve": {"config": "pipeline", "scale": "2", "workdir": "blindsr_results"},
+    "solve": {"config": "photo", "scale": "2", "workdir": "blindsr_results"},
     "degrade": {"scale": "2", "family": "mixture", "workdir": "blindsr_degraded"},
 }
 

@@ -18,18 +18,18 @@ def test_each_launch_is_a_command():
 @pytest.mark.parametrize(
     "words, expected",
     [
-        (["photo.jpg", "--scale", "3"], ["--config=PIPELINE", "--workdir=W", "--input=photo.jpg", "--scale=3"]),
-        (["photo.jpg"], ["--config=PIPELINE", "--scale=2", "--workdir=W", "--input=photo.jpg"]),
-        (["--restart", "a.png"], ["--config=PIPELINE", "--scale=2", "--workdir=W", "--input=a.png", "--restart"]),
-        (["--nomemory_check", "a.png"], ["--config=PIPELINE", "--scale=2", "--workdir=W", "--input=a.png"]),
+        (["photo.jpg", "--scale", "3"], ["--config=PHOTO", "--workdir=W", "--input=photo.jpg", "--scale=3"]),
+        (["photo.jpg"], ["--config=PHOTO", "--scale=2", "--workdir=W", "--input=photo.jpg"]),
+        (["--restart", "a.png"], ["--config=PHOTO", "--scale=2", "--workdir=W", "--input=a.png", "--restart"]),
+        (["--nomemory_check", "a.png"], ["--config=PHOTO", "--scale=2", "--workdir=W", "--input=a.png"]),
         (["--config=own.py", "--input=*.png"], ["--scale=2", "--workdir=W", "--config=own.py", "--input=*.png"]),
         (["a.png", "--config", "pipeline:mean+cubic"], ["--scale=2", "--workdir=W", "--input=a.png"]),
     ],
 )
 def test_words_become_flags(words, expected):
-    pipeline = config_folder() / "pipeline.py"
-    known = {"PIPELINE": str(pipeline), "W": "blindsr_results"}
-    expected = [word.replace("=PIPELINE", f"={known['PIPELINE']}").replace("=W", f"={known['W']}") for word in expected]
+    photo, pipeline = (config_folder() / f"{name}.py" for name in ("photo", "pipeline"))
+    known = {"PHOTO": str(photo), "W": "blindsr_results"}
+    expected = [word.replace("=PHOTO", f"={known['PHOTO']}").replace("=W", f"={known['W']}") for word in expected]
     found = expand("solve", words, SWITCHES)
     assert found[: len(expected)] == expected
     if "pipeline:mean+cubic" in words:
