@@ -30,6 +30,7 @@ from absl import flags
 from blindsr_jax import io
 from blindsr_jax.benchmarks import conv_forms, throughput, timing
 from blindsr_jax.benchmarks import programs as benchmark_programs
+from blindsr_jax.benchmarks.stages import Clock, Report, Stage, run_stage
 from blindsr_jax.config import load_config
 from blindsr_jax.evaluation import metrics
 from blindsr_jax.evaluation.tables import mean_interval
@@ -73,53 +74,6 @@ class Plan(NamedTuple):
 
 FULL = Plan(256, (64, 16, 4, 1), (512, 1024), 16, 160, None, 3, 10, 40.0, (1024, 256))
 SMALL = Plan(32, (2, 1), (32, 48), 2, 32, 2, 2, 2, 10.0, (2,))
-
-
-class Clock:
-    """What is left of the time, and how long a compiled program has taken at most, its runs included."""
-
-    def __init__(self, budget: float, first_guess: float):
-        self.begin, self.budget, self.longest = time.monotonic(), budget, first_guess
-
-    def left(self) -> float:
-        """Seconds until the run has to end."""
-        return self.budget - (time.monotonic() - self.begin)
-
-    def fits(self, programs: int) -> bool:
-        """Whether so many programs can be compiled and run in what is left."""
-        return self.left() > programs * self.longest
-
-    def learn(self, seconds: float, programs: int) -> None:
-        """Notes how long so many programs took."""
-        self.longest = max(self.longest, seconds / programs)
-
-
-class Stage(NamedTuple):
-    """A part of the report."""
-
-    title: str
-    parts: Iterator[list[dict]]  # records, a few at a time
-    programs: int  # at most, that a part compiles
-
-
-class Report:
-    """Stages as they finish, on disk after each."""
-
-    def __init__(self, folder: str):
-        self.folder, self.lock, self.text = folder, threading.Lock(), []
-        self.data: dict[str, Any] = {"device": jax.local_devices()[0].device_kind, "jax": jax.__version__, "stages": {}}
-
-    def add(self, title: str, *, seconds: float, note: str = "", table: str = "", rows: Any = ()) -> None:
-        """Adds a stage and writes the report."""
-        with self.lock:
-            self.data["stages"][title] = {"seconds": round(seconds, 1), "note": note, "rows": list(rows)}
-            self.text.append("\n\n".join(filter(None, (f"## {title}", note, table))))
-            io.write_json(os.path.join(self.folder, "report.json"), self.data)
-            head = f"# {self.data['device']}, jax {self.data['jax']}"
-            io.write_text(os.path.join(self.folder, "report.md"), "\n\n".join([head, *self.text]) + "\n")
-        print(f"{title}: {note or 'done'} ({seconds:.0f} s)", flush=True)
-        if table:
-            print(table, flush=True)
 
 
 def read(name: str, **image: Any) -> Any:
@@ -274,31 +228,6 @@ def table(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def run_stage(stage: Stage, report: Report, clock: Clock) -> None:
-    """Takes the parts of a stage for as long as another one fits into the time that is left."""
-    begin, rows, note = time.monotonic(), [], ""
-    try:
-        while True:
-            if not clock.fits(stage.programs):
-                missing = "skipped" if not rows else "ended early"
-                note = f"{missing}, {clock.left():.0f} s were left"
-                break
-            start = time.monotonic()
-            new = next(stage.parts, None)
-            if new is None:
-                break
-            rows += new
-            clock.learn(time.monotonic() - start, stage.programs)
-    except (ValueError, ImportError) as error:  # a value or a package that this machine does not have
-        note = f"not possible: {cli.one_line(error)}"
-    except jax.errors.JaxRuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        note = "out of memory"
-    note = note or ("" if rows else "nothing to measure")
-    report.add(stage.title, seconds=time.monotonic() - begin, note=note, table=table(rows) if rows else "", rows=rows)
-
-
 def cut_off(report: Report) -> None:
     """Ends the process in the middle of a compilation, which cannot be interrupted; the finished stages are on disk."""
     report.add("End", seconds=0, note="the time was over in the middle of a stage")
@@ -363,7 +292,8 @@ def main() -> int:
     watch.daemon = True
     watch.start()
     for stage in stages(plan):
-        run_stage(stage, report, clock)
+        rows, note, seconds = run_stage(stage, clock, is_out_of_memory=is_out_of_memory)
+        report.add(stage.title, seconds=seconds, note=note, table=table(rows) if rows else "", rows=rows)
     watch.cancel()
     print(f"report in {os.path.join(folder, 'report.md')}")
     return cli.OK

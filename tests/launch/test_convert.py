@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from blindsr_jax.weights import flow
+from blindsr_jax.weights import archive, convert, flow
 from tests import golden
 from tests.launch.commands import command, forked, usage_error
 from tests.weights.test_convert import legacy, tensor, zipped
@@ -47,3 +47,9 @@ def test_convert(tmp_path):
     assert "there is no such file" in usage_error(missing)
     assert "x.pt: the name of a .npz file was expected" in usage_error(suffix)
     assert not (tmp_path / "x.npz").exists()
+
+
+def test_what_a_training_has_written_is_not_taken_for_a_conversion():
+    """It would be overwritten without a word."""
+    assert not convert.is_archive(archive.FILES / "flow" / "gaussian_x2.npz")
+    assert not convert.is_archive(archive.FILES / "usrnet" / "usrnet.npz")
