@@ -71,4 +71,4 @@ def build(
         return state._replace(kernel_state=probabilities, kernel=kernel), silent_trace(problem.lr.dtype)
 
     smallest = SMALLEST_SIDE * spec.scale + spec.canvas_shape((0, 0, 1))[0]  # min_lr_side takes the margin off again
-    return Solver(init, step, smallest, weights=Weights(jax.tree.map(jnp.asarray, model.params)))
+    return Solver(init, step, smallest, weights=Weights(jax.tree.map(jnp.asarray, model.params)), num_steps=1)
