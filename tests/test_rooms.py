@@ -58,3 +58,13 @@ def test_rooms_import_downward_only():
         if room(module) and room(found) and room(module) != room(found) and floor[room(found)] >= floor[room(module)]
     }
     assert not wrong
+
+
+def test_no_function_is_longer_than_eighty_lines():
+    long = {
+        f"{name}.{node.name}": node.end_lineno - node.lineno + 1
+        for name, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno - node.lineno >= 80
+    }
+    assert not long

@@ -185,12 +185,12 @@ def _build_stage(config: Mapping[str, Any], where: str, spec: Spec, num_steps: i
 
 
 def _default_steps(config: Mapping[str, Any], where: str) -> int:
-    """How many steps a stage takes: what the config says, or the default of its `build`, or NUM_STEPS, or one."""
+    """How many steps a stage takes: of the config, or the default of its `build`, or one."""
     name = config[where]
     module = _load(where, name, besides=("given",))
     options = config["restorers" if where == "restorer" else "estimators"].get(name, {})
     own = inspect.signature(module.build).parameters.get("num_steps")
-    return options.get("num_steps") or (getattr(module, "NUM_STEPS", 1) if own is None else own.default)
+    return options.get("num_steps") or (1 if own is None else own.default)
 
 
 def stage_steps(config: Mapping[str, Any]) -> tuple[int, int] | None:

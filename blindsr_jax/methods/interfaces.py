@@ -8,7 +8,8 @@ Who extends the package meets all of them here.
   that `init` gets. A **restorer** (`methods/restorers/NAME.py`) is a solver from an LR image and a kernel, which its
   `init` gets, to `State.image`. `methods.sequence.sequence` composes the two.
 
-Each file defines `build(spec, *, OPTIONS)`, which returns the interface; a config names the file and its options.
+Each file defines `build(spec, *, OPTIONS)`, which returns the interface; a config names the file and its options. An
+estimator or a restorer of several steps has an option `num_steps`; without it, one step does all the work.
 Everything is written for one image. `solvers.batch` alone adds a leading axis, by vmap.
 """
 

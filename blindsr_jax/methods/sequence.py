@@ -31,7 +31,7 @@ def sequence(estimator: Solver, restorer: Solver, *, estimator_steps: int, num_s
       estimator: its `State.kernel` is the kernel.
       restorer: its `init` takes the kernel.
       estimator_steps: how many steps are the estimator's; all later ones are the restorer's, which counts from 0.
-      num_steps: of both together, for callers that name none.
+      num_steps: of both together, for callers that name none; a restorer that is made for some has these.
     """
 
     def init(key, problem, kernel=None, weights=None):
@@ -68,13 +68,15 @@ def sequence(estimator: Solver, restorer: Solver, *, estimator_steps: int, num_s
     side = max(estimator.smallest_side, restorer.smallest_side)
     later = (0, *restorer.turns)
     turns = (*estimator.turns, *(estimator_steps + turn for turn in later))
+    is_fixed = restorer.has_fixed_steps
     of, explain = restorer.steps_of, restorer.explain
     return Solver(
         init,
         step,
         side,
         weights=_weights(estimator, restorer),
-        num_steps=num_steps,
+        num_steps=estimator_steps + restorer.num_steps if is_fixed else num_steps,
+        has_fixed_steps=is_fixed,
         turns=turns,
         steps_of=None if of is None else lambda lr_shape: estimator_steps + of(lr_shape),
         explain=None if explain is None else lambda state: explain(state.image_state),

@@ -42,4 +42,4 @@ def build(
         learning_rate=1e-3,
         hidden=200,
     )
-    return joint(image, kernel, ssim_steps=num_steps, averaging=0.95)
+    return joint(image, kernel, ssim_steps=num_steps, averaging=0.95, num_steps=num_steps)

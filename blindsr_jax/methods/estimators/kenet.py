@@ -91,5 +91,6 @@ def build(
         step,
         smallest,
         weights=Weights(jax.tree.map(jnp.asarray, model.params)),
+        num_steps=1,
         told_noise=partial(_told_noise, doubts),
     )

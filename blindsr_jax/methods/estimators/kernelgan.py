@@ -5,6 +5,7 @@ those of the LR image. The generator is one convolution (networks.kernelgan), wh
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -15,7 +16,7 @@ from blindsr_jax.config import rules
 from blindsr_jax.imaging.degradation import correlate
 from blindsr_jax.imaging.losses import mse
 from blindsr_jax.imaging.problem import Problem, Spec
-from blindsr_jax.inference.self_similarity import mean_kernels
+from blindsr_jax.inference.self_similarity import Candidates, mean_kernels
 from blindsr_jax.kernels.family import KernelFamily
 from blindsr_jax.kernels.placement import soft_threshold
 from blindsr_jax.methods.estimators import base, crops, gan_losses
@@ -24,9 +25,10 @@ from blindsr_jax.methods.interfaces import Solver, State
 from blindsr_jax.methods.kernel_models.base import round_kernel
 from blindsr_jax.networks.kernelgan import Discriminator, implied_kernel, init_generator
 
-NUM_STEPS = 1200  # the release: 3000
 CENTER = 6.5  # (k + s) / 2 - 1: what comes out lies over what went in
 _STEADY = 3  # steps near the bicubic image before its weight falls
+_DISCRIMINATOR = Discriminator()
+_ADAM = optax.scale_by_adam(b1=0.5, b2=0.999)  # for both
 
 
 class Balance(NamedTuple):
@@ -48,6 +50,24 @@ class GanState(NamedTuple):
     tables: tuple[jax.Array, jax.Array]  # of crops.crop_tables
     first: jax.Array | None  # (SIZE, SIZE), the kernel that the generator is drawn to
     rest: jax.Array | None  # (k, k) of base.unexplained
+
+
+class Settings(NamedTuple):
+    """What stays the same during a solve; see `build`."""
+
+    spec: Spec
+    candidates: Candidates | None  # kernels among which the first one is sought; None does without it
+    pull: float  # weight of the squared distance from the first kernel
+    learning_rate: float  # of both networks
+    decay_every: int  # steps between two falls of it
+    crop: int  # LR pixels
+    near: float  # mean squared difference of values in [-1, 1]
+    sum_weight: float
+    sparsity_weight: float
+    num_kept: int | None  # entries of the kernel; None only cuts off what is negative
+    noise_std: tuple[float, float]  # on real and on generated crops, of values in [-1, 1]
+    recolour: bool
+    legacy: bool
 
 
 def first_balance(dtype: jnp.dtype) -> Balance:
@@ -127,6 +147,7 @@ def build(
     spec: Spec,
     *,
     family: KernelFamily | None = None,
+    num_steps: Annotated[int, rules.STEPS] = 1200,
     pull: Annotated[float, rules.WEIGHT] = 1000.0,
     learning_rate: Annotated[float, rules.RATE] = 6e-4,
     decay_every: Annotated[int, rules.STEPS] = 400,
@@ -144,13 +165,14 @@ def build(
     Beyond the paper, the generator is drawn to the kernel of `inference.self_similarity`: alone, the game finds the
     width of a blur only roughly and its direction hardly in images of some 60 pixels, and adds noise to the kernel.
 
-    Meant for about 3 `decay_every` steps. The release has 3000 steps, learning_rate 2e-4, decay_every 750, crop 64,
+    The release has 3000 steps, learning_rate 2e-4, decay_every 750, crop 64,
     near 0.4, sum_weight 0.5, pull 0, num_kept 40, noise_std (2 / 255, 1 / 255) and recolour False; with that sum_weight
     some kernels vanish, and smaller crops, recoloured, keep the discriminator from knowing a small image by heart.
 
     Args:
       spec: the problem's static part; scale 2 or 4.
       family: where the kernels come from among which the first one is sought, `config.prior`.
+      num_steps: of the solve, about 3 `decay_every`.
       pull: of the first kernel; 0 does without it.
       learning_rate: of Adam with beta 0.5 and 0.999, for both.
       decay_every: steps after which the learning rate falls to a tenth, three times at most.
@@ -172,77 +194,105 @@ def build(
     base.check_pull("kernelgan", pull, family)
     if crop < SMALLEST_SIDE:
         raise ValueError(f"the estimator 'kernelgan' has crop {crop}, expected at least {SMALLEST_SIDE}")
-    candidates = base.candidates(family, spec) if pull else None
-    network, adam = Discriminator(), optax.scale_by_adam(b1=0.5, b2=0.999)
+    settings = Settings(
+        spec=spec,
+        candidates=base.candidates(family, spec) if pull else None,
+        pull=pull,
+        learning_rate=learning_rate,
+        decay_every=decay_every,
+        crop=crop,
+        near=near,
+        sum_weight=sum_weight,
+        sparsity_weight=sparsity_weight,
+        num_kept=num_kept,
+        noise_std=noise_std,
+        recolour=recolour,
+        legacy=legacy,
+    )
+    side = base.smallest_canvas(spec, SMALLEST_SIDE)
+    return Solver(partial(_init, settings), partial(_step, settings), side, num_steps=num_steps)
 
-    augment = crops.recolour if recolour else lambda key, x: x
 
-    def judge(params, spectral, x):
-        judged, moved = network.apply({"params": params, "spectral": spectral}, x, mutable=["spectral"])
-        return judged, moved["spectral"]
+def _sides(settings: Settings, problem: Problem) -> tuple[int, int]:
+    """Side of the crops that the generator gets, and of what it makes of them."""
+    side = base.crop_side(problem.lr.shape, settings.crop)
+    return side, (side - SIZE) // 2 + 1
 
-    def move(params, grads, opt, i):
-        rate = learning_rate * 0.1 ** jnp.minimum(i // decay_every, 3)
-        updates, opt = adam.update(grads, opt)
-        return jax.tree.map(lambda p, u: p - rate.astype(u.dtype) * u, params, updates), opt
 
-    def init(key, problem: Problem, kernel=None):
-        del kernel
-        image = base.colour(problem.lr)
-        side = base.crop_side(problem.lr.shape, crop)
-        keys = jax.random.split(key)
-        weights = init_generator(keys[0], image.dtype)
-        small = (side - SIZE) // 2 + 1
-        variables = network.init(keys[1], jnp.zeros((small, small, 3), image.dtype))
-        opts = adam.init(weights), adam.init(variables["params"])
-        tables = crops.crop_tables(image, side, small, legacy=legacy)
-        first = rest = None
-        if candidates is not None:
-            estimate, first = mean_kernels(image, candidates)
-            rest = base.unexplained(estimate, first, spec)
-        state = GanState(weights, variables, opts, first_balance(image.dtype), tables, first, rest)
-        return State((), state, jnp.zeros(problem.canvas_shape, image.dtype), round_kernel(spec, image.dtype))
+def _judge(params: Any, spectral: Any, x: jax.Array) -> tuple[jax.Array, Any]:
+    """The discriminator's map of an image, and its new spectral state."""
+    judged, moved = _DISCRIMINATOR.apply({"params": params, "spectral": spectral}, x, mutable=["spectral"])
+    return judged, moved["spectral"]
 
-    def step(key, state: State, problem: Problem, i):
-        game, image = state.kernel_state, 2 * base.colour(problem.lr) - 1
-        side = base.crop_side(problem.lr.shape, crop)
-        small = (side - SIZE) // 2 + 1
-        keys = jax.random.split(jax.random.fold_in(key, i), 7)
-        father = crops.draw_crops(keys[0], image, game.tables[0], side, 1)[0]
-        real = crops.draw_crops(keys[1], image, game.tables[1], small, 1)[0]
-        params, spectral = game.discriminator["params"], game.discriminator["spectral"]
 
-        (_, (loss, bicubic, shape, fake, spectral)), grads = jax.value_and_grad(generator_loss, has_aux=True)(
-            game.generator,
-            lambda x: judge(params, spectral, x),
-            father,
-            game.balance,
-            sum_weight=sum_weight,
-            first=game.first,
-            pull=pull,
-            legacy=legacy,
-        )
-        generator, g_opt = move(game.generator, grads, game.opts[0], i)
-        real, fake = (
-            x + std * jax.random.normal(k, x.shape, x.dtype)
-            for x, std, k in zip((real, fake), noise_std, keys[2:4], strict=True)
-        )
-        real, fake = augment(keys[5], real), augment(keys[6], fake)
+def _descend(settings: Settings, params: Any, grads: Any, opt: optax.OptState, i: jax.Array) -> tuple[Any, Any]:
+    """One step of Adam, whose rate falls as `build` says."""
+    rate = settings.learning_rate * 0.1 ** jnp.minimum(i // settings.decay_every, 3)
+    updates, opt = _ADAM.update(grads, opt)
+    return jax.tree.map(lambda p, u: p - rate.astype(u.dtype) * u, params, updates), opt
 
-        def discriminator_loss(params):
-            on_real, moved = judge(params, spectral, real)
-            on_fake, moved = judge(params, moved, fake)
-            return (gan_losses.gan_loss(on_real, True) + gan_losses.gan_loss(on_fake, False)) / 2, moved
 
-        grads, spectral = jax.grad(discriminator_loss, has_aux=True)(params)
-        params, d_opt = move(params, grads, game.opts[1], i)
+def _init(settings: Settings, key: jax.Array, problem: Problem, kernel: jax.Array | None = None) -> State:
+    del kernel
+    spec = settings.spec
+    image = base.colour(problem.lr)
+    side, small = _sides(settings, problem)
+    keys = jax.random.split(key)
+    weights = init_generator(keys[0], image.dtype)
+    variables = _DISCRIMINATOR.init(keys[1], jnp.zeros((small, small, 3), image.dtype))
+    opts = _ADAM.init(weights), _ADAM.init(variables["params"])
+    tables = crops.crop_tables(image, side, small, legacy=settings.legacy)
+    first = rest = None
+    if settings.candidates is not None:
+        estimate, first = mean_kernels(image, settings.candidates)
+        rest = base.unexplained(estimate, first, spec)
+    state = GanState(weights, variables, opts, first_balance(image.dtype), tables, first, rest)
+    return State((), state, jnp.zeros(problem.canvas_shape, image.dtype), round_kernel(spec, image.dtype))
 
-        balance = next_balance(game.balance, bicubic, i, near=near, sparsity=sparsity_weight)
-        variables = {"params": params, "spectral": spectral}
-        moved = GanState(generator, variables, (g_opt, d_opt), balance, game.tables, game.first, game.rest)
-        kernel = implied_kernel(generator)
-        kernel = jnp.maximum(kernel, 0) if num_kept is None else soft_threshold(kernel, num_kept)
-        estimate = base.finish(kernel, spec) if game.rest is None else base.carry_over(kernel, game.rest, spec)
-        return State((), moved, state.image, estimate), {"loss": loss, "residual": bicubic, "kernel_loss": shape}
 
-    return Solver(init, step, base.smallest_canvas(spec, SMALLEST_SIDE))
+def _discriminator_loss(params: Any, spectral: Any, real: jax.Array, fake: jax.Array) -> tuple[jax.Array, Any]:
+    on_real, moved = _judge(params, spectral, real)
+    on_fake, moved = _judge(params, moved, fake)
+    return (gan_losses.gan_loss(on_real, True) + gan_losses.gan_loss(on_fake, False)) / 2, moved
+
+
+def _estimate(settings: Settings, weights: tuple[jax.Array, ...], rest: jax.Array | None) -> jax.Array:
+    """The kernel (k, k) of the problem that a generator stands for."""
+    kernel, num_kept = implied_kernel(weights), settings.num_kept
+    kernel = jnp.maximum(kernel, 0) if num_kept is None else soft_threshold(kernel, num_kept)
+    return base.finish(kernel, settings.spec) if rest is None else base.carry_over(kernel, rest, settings.spec)
+
+
+def _step(settings: Settings, key: jax.Array, state: State, problem: Problem, i: jax.Array) -> tuple[State, dict]:
+    game, image = state.kernel_state, 2 * base.colour(problem.lr) - 1
+    side, small = _sides(settings, problem)
+    keys = jax.random.split(jax.random.fold_in(key, i), 7)
+    father = crops.draw_crops(keys[0], image, game.tables[0], side, 1)[0]
+    real = crops.draw_crops(keys[1], image, game.tables[1], small, 1)[0]
+    params, spectral = game.discriminator["params"], game.discriminator["spectral"]
+
+    (_, (loss, bicubic, shape, fake, spectral)), grads = jax.value_and_grad(generator_loss, has_aux=True)(
+        game.generator,
+        partial(_judge, params, spectral),
+        father,
+        game.balance,
+        sum_weight=settings.sum_weight,
+        first=game.first,
+        pull=settings.pull,
+        legacy=settings.legacy,
+    )
+    generator, g_opt = _descend(settings, game.generator, grads, game.opts[0], i)
+    real, fake = (
+        x + std * jax.random.normal(k, x.shape, x.dtype)
+        for x, std, k in zip((real, fake), settings.noise_std, keys[2:4], strict=True)
+    )
+    if settings.recolour:
+        real, fake = crops.recolour(keys[5], real), crops.recolour(keys[6], fake)
+    grads, spectral = jax.grad(_discriminator_loss, has_aux=True)(params, spectral, real, fake)
+    params, d_opt = _descend(settings, params, grads, game.opts[1], i)
+
+    balance = next_balance(game.balance, bicubic, i, near=settings.near, sparsity=settings.sparsity_weight)
+    variables = {"params": params, "spectral": spectral}
+    moved = GanState(generator, variables, (g_opt, d_opt), balance, game.tables, game.first, game.rest)
+    estimate = _estimate(settings, generator, game.rest)
+    return State((), moved, state.image, estimate), {"loss": loss, "residual": bicubic, "kernel_loss": shape}

@@ -4,6 +4,7 @@ The generator's only unknown is the flow's code, on a sphere; the discriminator 
 penalty (Gulrajani et al. 2017).
 """
 
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -14,7 +15,7 @@ from blindsr_jax.config import rules
 from blindsr_jax.imaging.degradation import correlate
 from blindsr_jax.imaging.problem import Problem, Spec
 from blindsr_jax.inference import sphere
-from blindsr_jax.inference.self_similarity import mean_kernels
+from blindsr_jax.inference.self_similarity import Candidates, mean_kernels
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.family import KernelFamily
 from blindsr_jax.kernels.placement import place
@@ -25,9 +26,9 @@ from blindsr_jax.networks import kernel_flow
 from blindsr_jax.networks.kernelgan import PatchCritic
 from blindsr_jax.weights import flow as flow_weights
 
-NUM_STEPS = 100  # the release: 1000 at x2, 4000 at x4
 REACH = 11  # of the critic
 _PENALTY = 0.1
+_CRITIC = PatchCritic()
 
 
 class GameState(NamedTuple):
@@ -38,6 +39,30 @@ class GameState(NamedTuple):
     opts: tuple[optax.OptState, optax.OptState]  # of both
     tables: tuple[jax.Array, jax.Array]  # of crops.crop_tables
     first: jax.Array | None  # (m, m), the kernel that the code's is drawn to
+
+
+class Settings(NamedTuple):
+    """What stays the same during a solve; see `build`."""
+
+    spec: Spec
+    flow: kernel_flow.Flow  # for x2
+    candidates: Candidates | None  # kernels among which the first one is sought; None does without it
+    pull: float  # weight of the squared distance from the first kernel
+    batch: int  # crops of each kind
+    moves: int  # steps of the critic, and of the code, in one step
+    crop: int  # LR pixels
+    code_adam: optax.GradientTransformation
+    critic_adam: optax.GradientTransformation
+    radius: float  # of the sphere that the code lies on
+    per_pixel: bool  # how the gradient penalty is taken
+    normalize: bool  # kernels sum to 1
+    num_starts: int  # random codes that a start is chosen from
+    recolour: bool
+
+    @property
+    def size(self) -> int:
+        """Of the flow's kernels."""
+        return kernel_flow.kernel_size(self.flow)
 
 
 def shrink(fathers: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -84,6 +109,7 @@ def build(
     spec: Spec,
     *,
     family: KernelFamily | None = None,
+    num_steps: Annotated[int, rules.STEPS] = 100,
     pull: Annotated[float, rules.WEIGHT] = 100.0,
     weights: Annotated[str, rules.FILE] = "gaussian",
     batch: Annotated[int, rules.whole(1, 1024)] = 4,
@@ -102,13 +128,14 @@ def build(
     Beyond the paper, the code starts near the kernel of `inference.self_similarity` and is drawn to it, as in
     `estimators.kernelgan`.
 
-    Meant for about 100 steps. The release makes 1000 at x2 and 4000 at x4, with batch 64, crop 64, both rates 5e-4 and
+    The release makes 1000 steps at x2 and 4000 at x4, with batch 64, crop 64, both rates 5e-4 and
     recolour False; its three steps of the code share one gradient by mistake, and its one start is a seed that was
     chosen for a smooth kernel.
 
     Args:
       spec: the problem's static part; scale 2 or 4. The flow is always one for x2.
       family: where the kernels come from among which the first one is sought, `config.prior`.
+      num_steps: of the solve.
       pull: weight of the squared distance from it; 0 does without it.
       weights: a kernel family, for its shipped flow, or the .npz file of a flow.
       batch: crops of each kind in a step.
@@ -138,84 +165,125 @@ def build(
             f"{smallest}, 1 and 1"
         )
     radius = size - 1.0 if radius is None else radius
-    candidates = base.candidates(family, spec) if pull else None
-    critic = PatchCritic()
-    code_adam = sphere.on_sphere(optax.adam(code_rate, b1=0.5, b2=0.999), radius)
-    critic_adam = optax.adam(critic_rate, b1=0.5, b2=0.999)
+    settings = Settings(
+        spec=spec,
+        flow=flow,
+        candidates=base.candidates(family, spec) if pull else None,
+        pull=pull,
+        batch=batch,
+        moves=moves,
+        crop=crop,
+        code_adam=sphere.on_sphere(optax.adam(code_rate, b1=0.5, b2=0.999), radius),
+        critic_adam=optax.adam(critic_rate, b1=0.5, b2=0.999),
+        radius=radius,
+        per_pixel=per_pixel,
+        normalize=normalize,
+        num_starts=num_starts,
+        recolour=recolour,
+    )
+    side = base.smallest_canvas(spec, smallest)
+    return Solver(partial(_init, settings), partial(_step, settings), side, num_steps=num_steps)
 
-    def sides(lr_shape):
-        side = base.crop_side(lr_shape, crop)
-        return side, (side - size) // 2 + 1
 
-    def find_first(image):
-        if candidates is None:
-            return None
-        return place(mean_kernels(image, candidates)[1], geometry.center(size, 2, "release"), size)
+def _sides(settings: Settings, lr_shape: tuple[int, ...]) -> tuple[int, int]:
+    """Side of the crops that the generator gets, and of what it makes of them."""
+    side = base.crop_side(lr_shape, settings.crop)
+    return side, (side - settings.size) // 2 + 1
 
-    def first_code(key, first, dtype):
-        codes = sphere.project(jax.random.normal(key, (num_starts, size**2), dtype), radius)
 
-        def distance(code):
-            kernel = flow_kernel(flow, code)
-            if first is None:
-                return jnp.sum((base.finish(kernel, spec) - round_kernel(spec, dtype)) ** 2)
-            return jnp.sum((kernel - first) ** 2)
+def _first_kernel(settings: Settings, image: jax.Array) -> jax.Array | None:
+    """The kernel (m, m) that the code's is drawn to."""
+    if settings.candidates is None:
+        return None
+    size = settings.size
+    return place(mean_kernels(image, settings.candidates)[1], geometry.center(size, 2, "release"), size)
 
-        return codes[jnp.argmin(jax.lax.map(distance, codes, batch_size=32))]
 
-    def augment(key, x):
-        # The critic takes [0, 1] for [-1, 1].
-        return crops.recolour(key, x - 0.5) + 0.5 if recolour else x
+def _first_code(settings: Settings, key: jax.Array, first: jax.Array | None, dtype: jnp.dtype) -> jax.Array:
+    """The random code (D,) whose kernel is nearest to the first one, or to a round Gaussian."""
+    spec = settings.spec
+    codes = jax.random.normal(key, (settings.num_starts, settings.size**2), dtype)
+    codes = sphere.project(codes, settings.radius)
 
-    def init(key, problem: Problem, kernel=None):
-        del kernel
-        image = base.colour(problem.lr)
-        side, small = sides(problem.lr.shape)
-        keys = jax.random.split(key)
-        first = find_first(image)
-        code = first_code(keys[0], first, image.dtype)
-        params = critic.init(keys[1], jnp.zeros((1, small, small, 3), image.dtype))
-        opts = code_adam.init(code), critic_adam.init(params)
-        state = GameState(code, params, opts, crops.crop_tables(image, side, small), first)
-        return State((), state, jnp.zeros(problem.canvas_shape, image.dtype), round_kernel(spec, image.dtype))
+    def distance(code):
+        kernel = flow_kernel(settings.flow, code)
+        if first is None:
+            return jnp.sum((base.finish(kernel, spec) - round_kernel(spec, dtype)) ** 2)
+        return jnp.sum((kernel - first) ** 2)
 
-    def train_critic(key, params, opt, real, fake):
-        def body(carry, key):
-            params, opt = carry
-            mix = jax.random.uniform(key, (), real.dtype)
-            grads, told = jax.grad(critic_loss, has_aux=True)(params, critic, real, fake, mix, per_pixel=per_pixel)
-            updates, opt = critic_adam.update(grads, opt, params)
-            return (optax.apply_updates(params, updates), opt), told
+    return codes[jnp.argmin(jax.lax.map(distance, codes, batch_size=32))]
 
-        carry, told = jax.lax.scan(body, (params, opt), jax.random.split(key, moves))
-        return *carry, jax.tree.map(lambda x: x[-1], told)
 
-    def train_code(key, code, opt, params, fathers, first):
-        def loss_of(code):
-            kernel = flow_kernel(flow, code, normalize=normalize)
-            value = jnp.mean(critic.apply(params, augment(key, shrink(fathers, kernel))))
-            return -value if first is None else pull * jnp.sum((kernel - first) ** 2) - value
+def _augment(settings: Settings, key: jax.Array, x: jax.Array) -> jax.Array:
+    # The critic takes [0, 1] for [-1, 1].
+    return crops.recolour(key, x - 0.5) + 0.5 if settings.recolour else x
 
-        def body(carry, _):
-            code, opt = carry
-            updates, opt = code_adam.update(jax.grad(loss_of)(code), opt, code)
-            return (optax.apply_updates(code, updates), opt), None
 
-        return jax.lax.scan(body, (code, opt), length=moves)[0]
+def _init(settings: Settings, key: jax.Array, problem: Problem, kernel: jax.Array | None = None) -> State:
+    del kernel
+    image = base.colour(problem.lr)
+    side, small = _sides(settings, problem.lr.shape)
+    keys = jax.random.split(key)
+    first = _first_kernel(settings, image)
+    code = _first_code(settings, keys[0], first, image.dtype)
+    params = _CRITIC.init(keys[1], jnp.zeros((1, small, small, 3), image.dtype))
+    opts = settings.code_adam.init(code), settings.critic_adam.init(params)
+    state = GameState(code, params, opts, crops.crop_tables(image, side, small), first)
+    return State((), state, jnp.zeros(problem.canvas_shape, image.dtype), round_kernel(settings.spec, image.dtype))
 
-    def step(key, state: State, problem: Problem, i):
-        game, image = state.kernel_state, base.colour(problem.lr)
-        side, small = sides(problem.lr.shape)
-        keys = jax.random.split(jax.random.fold_in(key, i), 6)
-        fathers = crops.draw_crops(keys[0], image, game.tables[0], side, batch)
-        real = crops.draw_crops(keys[1], image, game.tables[1], small, batch)
-        real = augment(keys[3], real)
-        fake = augment(keys[4], shrink(fathers, flow_kernel(flow, game.code, normalize=normalize)))
-        params, critic_opt, (gap, penalty) = train_critic(keys[2], game.critic, game.opts[1], real, fake)
-        code, code_opt = train_code(keys[5], game.code, game.opts[0], params, fathers, game.first)
-        estimate = base.finish(flow_kernel(flow, code), spec)
-        moved = GameState(code, params, (code_opt, critic_opt), game.tables, game.first)
-        trace = {"loss": gap, "residual": penalty, "kernel_loss": jnp.zeros((), image.dtype)}
-        return State((), moved, state.image, estimate), trace
 
-    return Solver(init, step, base.smallest_canvas(spec, smallest))
+def _train_critic(
+    settings: Settings, key: jax.Array, params: Any, opt: optax.OptState, real: jax.Array, fake: jax.Array
+) -> tuple[Any, optax.OptState, tuple[jax.Array, jax.Array]]:
+    """The critic and its optimiser after `moves` steps, and what the last one gave beside the loss."""
+
+    def body(carry, key):
+        params, opt = carry
+        mix = jax.random.uniform(key, (), real.dtype)
+        grads, told = jax.grad(critic_loss, has_aux=True)(
+            params, _CRITIC, real, fake, mix, per_pixel=settings.per_pixel
+        )
+        updates, opt = settings.critic_adam.update(grads, opt, params)
+        return (optax.apply_updates(params, updates), opt), told
+
+    carry, told = jax.lax.scan(body, (params, opt), jax.random.split(key, settings.moves))
+    return *carry, jax.tree.map(lambda x: x[-1], told)
+
+
+def _code_loss(
+    settings: Settings, code: jax.Array, key: jax.Array, params: Any, fathers: jax.Array, first: jax.Array | None
+) -> jax.Array:
+    kernel = flow_kernel(settings.flow, code, normalize=settings.normalize)
+    value = jnp.mean(_CRITIC.apply(params, _augment(settings, key, shrink(fathers, kernel))))
+    return -value if first is None else settings.pull * jnp.sum((kernel - first) ** 2) - value
+
+
+def _train_code(
+    settings: Settings, key: jax.Array, game: GameState, params: Any, fathers: jax.Array
+) -> tuple[jax.Array, optax.OptState]:
+    """The code and its optimiser after `moves` steps against a critic."""
+
+    def body(carry, _):
+        code, opt = carry
+        grads = jax.grad(partial(_code_loss, settings))(code, key, params, fathers, game.first)
+        updates, opt = settings.code_adam.update(grads, opt, code)
+        return (optax.apply_updates(code, updates), opt), None
+
+    return jax.lax.scan(body, (game.code, game.opts[0]), length=settings.moves)[0]
+
+
+def _step(settings: Settings, key: jax.Array, state: State, problem: Problem, i: jax.Array) -> tuple[State, dict]:
+    game, image, flow = state.kernel_state, base.colour(problem.lr), settings.flow
+    side, small = _sides(settings, problem.lr.shape)
+    keys = jax.random.split(jax.random.fold_in(key, i), 6)
+    fathers = crops.draw_crops(keys[0], image, game.tables[0], side, settings.batch)
+    real = crops.draw_crops(keys[1], image, game.tables[1], small, settings.batch)
+    real = _augment(settings, keys[3], real)
+    fake = shrink(fathers, flow_kernel(flow, game.code, normalize=settings.normalize))
+    fake = _augment(settings, keys[4], fake)
+    params, critic_opt, (gap, penalty) = _train_critic(settings, keys[2], game.critic, game.opts[1], real, fake)
+    code, code_opt = _train_code(settings, keys[5], game, params, fathers)
+    estimate = base.finish(flow_kernel(flow, code), settings.spec)
+    moved = GameState(code, params, (code_opt, critic_opt), game.tables, game.first)
+    trace = {"loss": gap, "residual": penalty, "kernel_loss": jnp.zeros((), image.dtype)}
+    return State((), moved, state.image, estimate), trace

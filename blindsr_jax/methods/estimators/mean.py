@@ -40,4 +40,4 @@ def build(spec: Spec, *, family: KernelFamily, num_samples: Annotated[int, rules
         del key, i
         return state, silent_trace(problem.lr.dtype)
 
-    return Solver(init, step, 1)
+    return Solver(init, step, 1, num_steps=1)

@@ -50,4 +50,4 @@ def build(
         kernel, _ = self_similarity.mean_kernels(problem.lr, candidates, temperature=temperature)
         return state._replace(kernel=geometry.normalize(kernel)), silent_trace(problem.lr.dtype)
 
-    return Solver(init, step, base.smallest_canvas(spec, base.SMALLEST_SIDE))
+    return Solver(init, step, base.smallest_canvas(spec, base.SMALLEST_SIDE), num_steps=1)

@@ -6,7 +6,7 @@ next step is added. Images are in [0, 1] here; the network's range is known to `
 """
 
 import functools
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +14,14 @@ import numpy as np
 
 from blindsr_jax.config import rules
 from blindsr_jax.diffusion import denoiser, steps
-from blindsr_jax.diffusion.schedule import NUM_STEPS, make_schedule
+from blindsr_jax.diffusion.schedule import NUM_STEPS, Schedule, make_schedule
 from blindsr_jax.imaging import proximal
 from blindsr_jax.imaging.degradation import adjoint, degrade
 from blindsr_jax.imaging.losses import mse
 from blindsr_jax.imaging.problem import Problem, Spec
 from blindsr_jax.kernels.gaussian import gaussian_kernel
-from blindsr_jax.methods.interfaces import ImageInfo, ImageModel, Weights
+from blindsr_jax.methods.interfaces import ImageInfo, ImageModel, StepContext, Weights
+from blindsr_jax.networks.unet import UNetConfig
 from blindsr_jax.weights import diffusion as diffusion_weights
 
 DATA = ("exact", "gradient")
@@ -32,6 +33,25 @@ class DiffusionState(NamedTuple):
 
     x: jax.Array  # (m, H, W, 3) in [-1, 1] and noisy
     index: jax.Array  # () int32, where in the chain they stand
+
+
+class Settings(NamedTuple):
+    """What stays the same during a solve; see `build`."""
+
+    spec: Spec
+    network: UNetConfig
+    chain: Schedule
+    method: str  # of steps.METHODS
+    eta: float  # of DDIM
+    data: str  # of DATA
+    weight: float | None  # of the data step; None weighs the noise
+    noise_std: float  # on the [0, 1] scale
+    step_size: float  # of 'gradient', in the largest that is safe
+    iterations: int  # of conjugate gradients
+    samples: int
+    label: int | None
+    tile: int  # px
+    overlap: int  # px
 
 
 @functools.cache
@@ -106,47 +126,81 @@ def build(
     network, arrays = _load(weights)
     if label is not None and not (network.num_classes and 0 <= label < network.num_classes):
         raise ValueError(f"config.image.label is {label}, expected None or a class of the {network.num_classes or 0}")
-    chain = make_schedule(kept=np.linspace(0, first_time, num_steps).round().astype(int))
+    settings = Settings(
+        spec=spec,
+        network=network,
+        chain=make_schedule(kept=np.linspace(0, first_time, num_steps).round().astype(int)),
+        method=method,
+        eta=eta,
+        data=data,
+        weight=weight,
+        noise_std=noise_std,
+        step_size=step_size,
+        iterations=iterations,
+        samples=samples,
+        label=label,
+        tile=tile,
+        overlap=overlap,
+    )
+    functions = (functools.partial(function, settings) for function in (_init, _predict, _update))
+    return ImageModel(*functions, _SMALLEST_SIDE, arrays, samples > 1, num_steps)
 
-    def init(key, problem: Problem):
-        h, w, _ = problem.canvas_shape
-        lr = jnp.broadcast_to(problem.lr, (*problem.lr.shape[:2], 3))
-        guess = denoiser.to_network(_first_guess(lr, spec, problem.canvas_shape))
-        noise = jax.random.normal(key, (samples, h, w, 3), lr.dtype)
-        top = jnp.int32(num_steps - 1)
-        return DiffusionState(steps.q_sample(chain, top, guess, noise), top)
 
-    def predict(state, problem, params):
-        t = steps.times(chain, state.index, samples, state.x.dtype)
-        labels = None if label is None else jnp.full(samples, label)
+def _init(settings: Settings, key: jax.Array, problem: Problem) -> DiffusionState:
+    h, w, _ = problem.canvas_shape
+    lr = jnp.broadcast_to(problem.lr, (*problem.lr.shape[:2], 3))
+    guess = denoiser.to_network(_first_guess(lr, settings.spec, problem.canvas_shape))
+    noise = jax.random.normal(key, (settings.samples, h, w, 3), lr.dtype)
+    top = jnp.int32(settings.chain.num_steps - 1)
+    return DiffusionState(steps.q_sample(settings.chain, top, guess, noise), top)
 
-        def noise_of(x):
-            return denoiser.noise_of(network, params, x, t, labels)
 
-        eps = denoiser.tiled(noise_of, state.x, tile=tile, overlap=overlap)
-        clean = denoiser.from_network(jnp.clip(steps.predict_x0(chain, state.index, state.x, eps), -1, 1))
-        return _colours(clean.mean(0), problem), clean
+def _predict(settings: Settings, state: DiffusionState, problem: Problem, params: Any) -> tuple[jax.Array, jax.Array]:
+    """The image (H, W, c) that the network sees, and each sample's, (m, H, W, 3) in [0, 1]."""
+    chain, samples, label = settings.chain, settings.samples, settings.label
+    t = steps.times(chain, state.index, samples, state.x.dtype)
+    labels = None if label is None else jnp.full(samples, label)
 
-    def refine(clean, lr, kernel, index):
-        if data == "gradient":
-            return proximal.gradient_step(clean, lr, kernel, step_size * spec.scale**2 / 2, spec=spec)
-        std = jnp.asarray(chain.sqrt_recipm1_alphas_cumprod, lr.dtype)[index] / 2
-        w = (noise_std / std) ** 2 if weight is None else weight
-        return proximal.solve_data(clean, lr, kernel, w, spec=spec, num_iterations=iterations)
+    def noise_of(x):
+        return denoiser.noise_of(settings.network, params, x, t, labels)
 
-    def update(key, state, image, clean, kernel, problem, context):
-        del image, context
-        lr = jnp.broadcast_to(problem.lr, (*problem.lr.shape[:2], 3))
-        refined = jax.vmap(lambda x: refine(x, lr, kernel, state.index))(clean).astype(clean.dtype)
-        noise = jax.random.normal(key, refined.shape, refined.dtype)
-        move = functools.partial(steps.ddim_step, eta=eta) if method == "ddim" else steps.ddpm_step
-        x = move(chain, state.index, state.x, denoiser.to_network(refined), noise)
-        estimate = _colours(refined.mean(0), problem)
-        residual = mse(degrade(estimate, kernel, scale=spec.scale, boundary=spec.boundary), problem.lr)
-        image_std = jnp.sqrt(refined.var(0, ddof=1).mean(-1)) if samples > 1 else None
-        return DiffusionState(x, state.index - 1), ImageInfo(residual, residual, estimate, image_std)
+    eps = denoiser.tiled(noise_of, state.x, tile=settings.tile, overlap=settings.overlap)
+    clean = denoiser.from_network(jnp.clip(steps.predict_x0(chain, state.index, state.x, eps), -1, 1))
+    return _colours(clean.mean(0), problem), clean
 
-    return ImageModel(init, predict, update, _SMALLEST_SIDE, arrays, samples > 1, num_steps)
+
+def _refine(settings: Settings, clean: jax.Array, lr: jax.Array, kernel: jax.Array, index: jax.Array) -> jax.Array:
+    """A sharp image (H, W, 3) held to the LR image, at a step of the chain."""
+    spec, weight = settings.spec, settings.weight
+    if settings.data == "gradient":
+        return proximal.gradient_step(clean, lr, kernel, settings.step_size * spec.scale**2 / 2, spec=spec)
+    std = jnp.asarray(settings.chain.sqrt_recipm1_alphas_cumprod, lr.dtype)[index] / 2
+    w = (settings.noise_std / std) ** 2 if weight is None else weight
+    return proximal.solve_data(clean, lr, kernel, w, spec=spec, num_iterations=settings.iterations)
+
+
+def _update(
+    settings: Settings,
+    key: jax.Array,
+    state: DiffusionState,
+    image: jax.Array,
+    clean: jax.Array,
+    kernel: jax.Array,
+    problem: Problem,
+    context: StepContext,
+) -> tuple[DiffusionState, ImageInfo]:
+    del image, context
+    spec = settings.spec
+    lr = jnp.broadcast_to(problem.lr, (*problem.lr.shape[:2], 3))
+    refined = jax.vmap(lambda x: _refine(settings, x, lr, kernel, state.index))(clean).astype(clean.dtype)
+    noise = jax.random.normal(key, refined.shape, refined.dtype)
+    is_ddim = settings.method == "ddim"
+    move = functools.partial(steps.ddim_step, eta=settings.eta) if is_ddim else steps.ddpm_step
+    x = move(settings.chain, state.index, state.x, denoiser.to_network(refined), noise)
+    estimate = _colours(refined.mean(0), problem)
+    residual = mse(degrade(estimate, kernel, scale=spec.scale, boundary=spec.boundary), problem.lr)
+    image_std = jnp.sqrt(refined.var(0, ddof=1).mean(-1)) if settings.samples > 1 else None
+    return DiffusionState(x, state.index - 1), ImageInfo(residual, residual, estimate, image_std)
 
 
 def _colours(x: jax.Array, problem: Problem) -> jax.Array:

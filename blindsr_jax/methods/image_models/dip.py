@@ -3,6 +3,8 @@
 Ulyanov et al. 2018; loss and settings of DIP-DKP (Yang et al. 2024).
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -13,7 +15,7 @@ from blindsr_jax.imaging.conv import METHODS
 from blindsr_jax.imaging.degradation import degrade
 from blindsr_jax.imaging.losses import data_loss, hyper_laplacian, mse
 from blindsr_jax.imaging.problem import Problem, Spec
-from blindsr_jax.methods.interfaces import ImageInfo, ImageModel
+from blindsr_jax.methods.interfaces import ImageInfo, ImageModel, StepContext
 from blindsr_jax.networks.layers import PRECISIONS, Compute
 from blindsr_jax.networks.skip import SkipNet, smallest_side
 
@@ -24,6 +26,20 @@ class DipState(NamedTuple):
     params: Any
     opt: optax.OptState
     noise: jax.Array  # (H, W, c), its fixed input
+
+
+class Settings(NamedTuple):
+    """What stays the same during a solve; see `build`."""
+
+    spec: Spec
+    optimizer: optax.GradientTransformation
+    channels: int
+    skip_channels: int
+    levels: int
+    first_nonlocal: int  # first level with a non-local block
+    gradient_weight: float  # of the hyper-Laplacian term
+    compute: Compute  # form and precision of the network's products
+    checkpoint: bool
 
 
 def build(
@@ -64,32 +80,59 @@ def build(
             raise ValueError(f"config.image.{name} is {value!r}, expected one of {', '.join(known)}")
     if conv == "winograd" and precision == "bfloat16":
         raise ValueError("config.image.conv is 'winograd', expected another one with precision 'bfloat16'")
-    optimizer = optax.adam(learning_rate)
+    settings = Settings(
+        spec=spec,
+        optimizer=optax.adam(learning_rate),
+        channels=channels,
+        skip_channels=skip_channels,
+        levels=levels,
+        first_nonlocal=first_nonlocal,
+        gradient_weight=gradient_weight,
+        compute=compute,
+        checkpoint=checkpoint,
+    )
+    return ImageModel(
+        partial(_init, settings), partial(_predict, settings), partial(_update, settings), smallest_side(levels)
+    )
 
-    def network(channels_out):
-        return SkipNet(channels, skip_channels, levels, channels_out, first_nonlocal, compute, checkpoint)
 
-    def init(key, problem: Problem):
-        noise_key, net_key = jax.random.split(key)
-        noise = 0.1 * jax.random.uniform(noise_key, problem.canvas_shape, problem.lr.dtype)
-        params = network(noise.shape[-1]).init(net_key, noise)
-        return DipState(params, optimizer.init(params), noise)
+def _network(settings: Settings, channels_out: int) -> SkipNet:
+    s = settings
+    return SkipNet(s.channels, s.skip_channels, s.levels, channels_out, s.first_nonlocal, s.compute, s.checkpoint)
 
-    def predict(state, problem):
-        del problem
-        return jax.vjp(lambda p: network(state.noise.shape[-1]).apply(p, state.noise), state.params)
 
-    def update(key, state, image, pullback, kernel, problem, context):
-        del key
+def _init(settings: Settings, key: jax.Array, problem: Problem) -> DipState:
+    noise_key, net_key = jax.random.split(key)
+    noise = 0.1 * jax.random.uniform(noise_key, problem.canvas_shape, problem.lr.dtype)
+    params = _network(settings, noise.shape[-1]).init(net_key, noise)
+    return DipState(params, settings.optimizer.init(params), noise)
 
-        def loss_of(x):
-            prediction = degrade(x, kernel, scale=spec.scale, boundary=spec.boundary)
-            prior = gradient_weight * hyper_laplacian(x) / problem.lr.size
-            return data_loss(prediction, problem.lr, context.use_ssim) + prior, mse(prediction, problem.lr)
 
-        (loss, residual), image_grad = jax.value_and_grad(loss_of, has_aux=True)(image)
-        updates, opt = optimizer.update(pullback(image_grad)[0], state.opt)
-        state = state._replace(params=optax.apply_updates(state.params, updates), opt=opt)
-        return state, ImageInfo(loss, residual)
+def _predict(settings: Settings, state: DipState, problem: Problem) -> tuple[jax.Array, Callable]:
+    """The image (H, W, c), and the pullback of the network."""
+    del problem
+    return jax.vjp(lambda p: _network(settings, state.noise.shape[-1]).apply(p, state.noise), state.params)
 
-    return ImageModel(init, predict, update, smallest_side(levels))
+
+def _update(
+    settings: Settings,
+    key: jax.Array,
+    state: DipState,
+    image: jax.Array,
+    pullback: Callable,
+    kernel: jax.Array,
+    problem: Problem,
+    context: StepContext,
+) -> tuple[DipState, ImageInfo]:
+    del key
+    spec = settings.spec
+
+    def loss_of(x):
+        prediction = degrade(x, kernel, scale=spec.scale, boundary=spec.boundary)
+        prior = settings.gradient_weight * hyper_laplacian(x) / problem.lr.size
+        return data_loss(prediction, problem.lr, context.use_ssim) + prior, mse(prediction, problem.lr)
+
+    (loss, residual), image_grad = jax.value_and_grad(loss_of, has_aux=True)(image)
+    updates, opt = settings.optimizer.update(pullback(image_grad)[0], state.opt)
+    state = state._replace(params=optax.apply_updates(state.params, updates), opt=opt)
+    return state, ImageInfo(loss, residual)

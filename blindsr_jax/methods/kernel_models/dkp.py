@@ -44,25 +44,25 @@ class DkpState(NamedTuple):
     pool: Pool | None  # random kernels that are drawn once; None where each prior step draws new ones
 
 
-class _Dkp(NamedTuple):
-    """The parts and settings of one DKP half; see `build`."""
+class Settings(NamedTuple):
+    """What stays the same during a solve; see `build`."""
 
     network: KernelFCN
-    move: optax.GradientTransformationExtraArgs
+    move: optax.GradientTransformationExtraArgs  # the Langevin step
     family: KernelFamily
-    num_samples: int
-    likelihood: str
-    weights: str
-    temperature: float
-    error_floor: float
-    prior_weight: float
-    prior_every: int
-    redraw: bool
-    data_every: int
-    start: str
-    warmup_steps: int
-    freeze_steps: int
-    form: str
+    num_samples: int  # random kernels per prior step
+    likelihood: str  # of LIKELIHOODS
+    weights: str  # of WEIGHTS
+    temperature: float  # of the posterior weights, in units of the best candidate's error
+    error_floor: float  # the smallest such unit
+    prior_weight: float  # strength of the pull
+    prior_every: int  # steps between prior steps
+    redraw: bool  # each prior step draws new random kernels
+    data_every: int  # steps between data steps
+    start: str  # of STARTS
+    warmup_steps: int  # before the solve
+    freeze_steps: int  # of the solve before the kernel moves
+    form: str  # of langevin.FORMS
 
 
 def build(
@@ -119,7 +119,7 @@ def build(
     check_draws("num_samples", num_samples, spec.kernel_size)
     if form == "summed" and data_every != 1:
         raise ValueError(f"config.kernel.data_every is {data_every}, expected 1 with form 'summed'")
-    dkp = _Dkp(
+    settings = Settings(
         network=KernelFCN(spec.kernel_size, hidden),
         move=langevin.network_langevin(optax.adam(learning_rate), form=form),
         family=family,
@@ -137,86 +137,86 @@ def build(
         freeze_steps=freeze_steps,
         form=form,
     )
-    return KernelModel(partial(_init, dkp), partial(_step, dkp))
+    return KernelModel(partial(_init, settings), partial(_step, settings))
 
 
-def _apply(dkp: _Dkp, state: DkpState, *, data_grads=None, prior_grads=None) -> DkpState:
-    updates, opt = dkp.move.update(data_grads, state.opt, state.params, prior_grads=prior_grads)
+def _apply(settings: Settings, state: DkpState, *, data_grads=None, prior_grads=None) -> DkpState:
+    updates, opt = settings.move.update(data_grads, state.opt, state.params, prior_grads=prior_grads)
     return state._replace(params=optax.apply_updates(state.params, updates), opt=opt)
 
 
-def _prior_gradient(dkp: _Dkp, state: DkpState, target: rks.Target):
+def _prior_gradient(settings: Settings, state: DkpState, target: rks.Target):
     def pull(params):
-        return target.weight * mse(target.kernel, dkp.network.apply(params, state.code))
+        return target.weight * mse(target.kernel, settings.network.apply(params, state.code))
 
     return jax.grad(pull)(state.params)
 
 
-def _init(dkp: _Dkp, key, problem: Problem, kernel) -> DkpState:
+def _init(settings: Settings, key, problem: Problem, kernel) -> DkpState:
     code_key, net_key, warm_key, draw_key = jax.random.split(key, 4)
     dtype = problem.lr.dtype
     code = 0.1 * jax.random.uniform(code_key, (CODE_SIZE,), dtype)
-    params = dkp.network.init(net_key, code)
-    zeros = jax.tree.map(jnp.zeros_like, params) if dkp.data_every > 1 else None
-    pool = None if dkp.redraw else _draw(dkp, draw_key, problem)
-    if kernel is None and dkp.start == "spectrum":
-        near = pool or _draw(dkp._replace(num_samples=NUM_STARTS), draw_key, problem)
+    params = settings.network.init(net_key, code)
+    zeros = jax.tree.map(jnp.zeros_like, params) if settings.data_every > 1 else None
+    pool = None if settings.redraw else _draw(settings, draw_key, problem)
+    if kernel is None and settings.start == "spectrum":
+        near = pool or _draw(settings._replace(num_samples=NUM_STARTS), draw_key, problem)
         kernel = rks.combine(jax.nn.softmax(near.log_prior), near.kernels).kernel
 
     def warm(state, step_key):
-        goal = dkp.family.render(dkp.family.sample(step_key)) if kernel is None else kernel
+        goal = settings.family.render(settings.family.sample(step_key)) if kernel is None else kernel
         goal = rks.Target(jnp.asarray(goal, dtype), jnp.ones((), dtype))
-        return _apply(dkp, state, prior_grads=_prior_gradient(dkp, state, goal)), None
+        return _apply(settings, state, prior_grads=_prior_gradient(settings, state, goal)), None
 
-    state = DkpState(params, dkp.move.init(params), code, zeros, pool)
-    return jax.lax.scan(warm, state, jax.random.split(warm_key, dkp.warmup_steps))[0]
+    state = DkpState(params, settings.move.init(params), code, zeros, pool)
+    return jax.lax.scan(warm, state, jax.random.split(warm_key, settings.warmup_steps))[0]
 
 
-def _draw(dkp: _Dkp, key, problem: Problem) -> Pool:
-    kernels = sample_kernels(key, dkp.family, dkp.num_samples).astype(problem.lr.dtype)
-    if dkp.start == "spectrum":
+def _draw(settings: Settings, key, problem: Problem) -> Pool:
+    kernels = sample_kernels(key, settings.family, settings.num_samples).astype(problem.lr.dtype)
+    if settings.start == "spectrum":
         return Pool(kernels, spectrum.log_prior(kernels, problem))
-    return Pool(kernels, jnp.zeros(dkp.num_samples, kernels.dtype))
+    return Pool(kernels, jnp.zeros(settings.num_samples, kernels.dtype))
 
 
-def _target(dkp: _Dkp, key, state: DkpState, image, problem: Problem) -> rks.Target:
+def _target(settings: Settings, key, state: DkpState, image, problem: Problem) -> rks.Target:
     """Random kernels, weighted by how well they explain the LR image, as one kernel and a strength."""
-    pool = _draw(dkp, key, problem) if state.pool is None else state.pool
-    if dkp.likelihood == "direct":
+    pool = _draw(settings, key, problem) if state.pool is None else state.pool
+    if settings.likelihood == "direct":
         errors = rks.candidate_errors(image, pool.kernels, problem)
     else:
-        around = dkp.network.apply(state.params, state.code)
+        around = settings.network.apply(state.params, state.code)
         errors = data_quadratic.errors(data_quadratic.quadratic(image, around, problem), pool.kernels)
-    if dkp.weights == "release":
-        return rks.combine(dkp.prior_weight * rks.release_weights(errors), pool.kernels)
+    if settings.weights == "release":
+        return rks.combine(settings.prior_weight * rks.release_weights(errors), pool.kernels)
     weights = rks.posterior_weights(
         errors,
-        temperature=dkp.temperature,
-        strength=dkp.prior_weight,
-        error_floor=dkp.error_floor,
+        temperature=settings.temperature,
+        strength=settings.prior_weight,
+        error_floor=settings.error_floor,
         log_prior=pool.log_prior,
     )
     return rks.combine(weights, pool.kernels)
 
 
-def _step(dkp: _Dkp, key, state: DkpState, image, problem: Problem, context: StepContext):
+def _step(settings: Settings, key, state: DkpState, image, problem: Problem, context: StepContext):
     # The predicates are the same for all images of a batch, so vmap keeps these branches.
-    moves = context.step >= dkp.freeze_steps
-    draws = moves & (context.step % dkp.prior_every == 0)
+    moves = context.step >= settings.freeze_steps
+    draws = moves & (context.step % settings.prior_every == 0)
 
     def prior_gradient(s):
-        return _prior_gradient(dkp, s, _target(dkp, key, s, image, problem))
+        return _prior_gradient(settings, s, _target(settings, key, s, image, problem))
 
     def prior_step(s):
-        s = _apply(dkp, s, prior_grads=prior_gradient(s))
+        s = _apply(settings, s, prior_grads=prior_gradient(s))
         return s._replace(grads=jax.tree.map(jnp.zeros_like, s.grads))
 
-    if dkp.form == "sequential":
+    if settings.form == "sequential":
         prior_grads = None
         state = jax.lax.cond(draws, prior_step, lambda s: s, state)
     else:
         prior_grads = jax.lax.cond(draws, prior_gradient, lambda s: jax.tree.map(jnp.zeros_like, s.params), state)
-    kernel, pullback = jax.vjp(lambda p: dkp.network.apply(p, state.code), state.params)
+    kernel, pullback = jax.vjp(lambda p: settings.network.apply(p, state.code), state.params)
 
     def loss_of(k):
         prediction = degrade(image, k, scale=problem.spec.scale, boundary=problem.spec.boundary)
@@ -224,15 +224,15 @@ def _step(dkp: _Dkp, key, state: DkpState, image, problem: Problem, context: Ste
 
     loss, kernel_grad = jax.value_and_grad(loss_of)(kernel)
     grads = pullback(kernel_grad)[0]
-    if dkp.data_every > 1:
+    if settings.data_every > 1:
         grads = jax.tree.map(jnp.add, state.grads, grads)
 
     def data_step(s):
-        s = _apply(dkp, s, data_grads=grads, prior_grads=prior_grads)
+        s = _apply(settings, s, data_grads=grads, prior_grads=prior_grads)
         return s._replace(grads=jax.tree.map(jnp.zeros_like, s.grads))
 
     def wait(s):
-        return s._replace(grads=grads) if dkp.data_every > 1 else s
+        return s._replace(grads=grads) if settings.data_every > 1 else s
 
-    due = moves & ((context.step + 1) % dkp.data_every == 0)
+    due = moves & ((context.step + 1) % settings.data_every == 0)
     return jax.lax.cond(due, data_step, wait, state), kernel, KernelInfo(loss)

@@ -3,7 +3,8 @@
 FKP, Liang et al. 2021 (DIP-FKP). The flow is the plain jax.numpy one: distrax is needed for training only.
 """
 
-from typing import Annotated
+from functools import partial
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,18 @@ from blindsr_jax.networks import kernel_flow
 from blindsr_jax.weights import flow as flow_weights
 
 STARTS = ("random", "mean", "spectrum")
+
+
+class Settings(NamedTuple):
+    """What stays the same during a solve; see `build`."""
+
+    spec: Spec
+    flow: kernel_flow.Flow
+    optimizer: optax.GradientTransformation  # of the code
+    radius: float  # of the sphere that the code lies on
+    normalize: bool  # kernels sum to 1
+    start: str  # of STARTS
+    num_starts: int  # codes that a start is chosen from
 
 
 def build(
@@ -54,39 +67,56 @@ def build(
     check_start(start, STARTS)
     check_draws("num_starts", num_starts, spec.kernel_size)
     flow = flow_weights.load(weights, spec.scale)
-    size = kernel_flow.kernel_size(flow)
-    radius = size - 1.0 if radius is None else radius
-    optimizer = sphere.on_sphere(optax.adam(learning_rate), radius, delay=freeze_steps)
+    radius = kernel_flow.kernel_size(flow) - 1.0 if radius is None else radius
+    settings = Settings(
+        spec=spec,
+        flow=flow,
+        optimizer=sphere.on_sphere(optax.adam(learning_rate), radius, delay=freeze_steps),
+        radius=radius,
+        normalize=normalize,
+        start=start,
+        num_starts=num_starts,
+    )
+    return KernelModel(partial(_init, settings), descent(spec, partial(_render, settings), settings.optimizer))
 
-    def render(code):
-        v, _ = kernel_flow.decode(flow, code)
-        normalization = jnp.asarray(flow.normalization, code.dtype)
-        kernel = kernel_flow.to_kernel(v, normalization)
-        if normalize:
-            kernel = jax.nn.relu(kernel - kernel_flow.pedestal(normalization))
-        kernel = placement.convert(kernel, spec.scale, "release", spec.kernel_center, spec.kernel_size)
-        return geometry.normalize(kernel) if normalize else kernel
 
-    def choose(key, problem: Problem):
-        """The code to start from, before it is projected."""
-        num = 1 if start == "random" else num_starts
-        codes = sphere.project(jax.random.normal(key, (num, size**2), problem.lr.dtype), radius)
-        if start == "random":
-            return codes[0]
-        kernels = jax.lax.map(lambda code: geometry.normalize(render(code)), codes, batch_size=32)
-        if start == "spectrum":
-            return codes[jnp.argmax(spectrum.log_prior(kernels, problem))]
-        return codes[jnp.argmin(jnp.sum((kernels - jnp.mean(kernels, 0)) ** 2, (1, 2)))]
+def _render(settings: Settings, code: jax.Array) -> jax.Array:
+    """The kernel (k, k) of the problem that a code (D,) stands for."""
+    spec = settings.spec
+    v, _ = kernel_flow.decode(settings.flow, code)
+    normalization = jnp.asarray(settings.flow.normalization, code.dtype)
+    kernel = kernel_flow.to_kernel(v, normalization)
+    if settings.normalize:
+        kernel = jax.nn.relu(kernel - kernel_flow.pedestal(normalization))
+    kernel = placement.convert(kernel, spec.scale, "release", spec.kernel_center, spec.kernel_size)
+    return geometry.normalize(kernel) if settings.normalize else kernel
 
-    def init(key, problem: Problem, kernel):
-        dtype = problem.lr.dtype
-        if kernel is None:
-            code = choose(key, problem)
-        else:
-            kernel = placement.convert(jnp.asarray(kernel, dtype), spec.scale, spec.kernel_center, "release", size)
-            normalization = jnp.asarray(flow.normalization, dtype)
-            code, _ = kernel_flow.encode(flow, kernel_flow.to_flow_space(geometry.normalize(kernel), normalization))
-        code = sphere.project(code, radius)
-        return DescentState(code, optimizer.init(code))
 
-    return KernelModel(init, descent(spec, render, optimizer))
+def _choose(settings: Settings, key: jax.Array, problem: Problem) -> jax.Array:
+    """The code (D,) to start from, before it is projected."""
+    start, size = settings.start, kernel_flow.kernel_size(settings.flow)
+    num = 1 if start == "random" else settings.num_starts
+    codes = sphere.project(jax.random.normal(key, (num, size**2), problem.lr.dtype), settings.radius)
+    if start == "random":
+        return codes[0]
+    kernels = jax.lax.map(lambda code: geometry.normalize(_render(settings, code)), codes, batch_size=32)
+    if start == "spectrum":
+        return codes[jnp.argmax(spectrum.log_prior(kernels, problem))]
+    return codes[jnp.argmin(jnp.sum((kernels - jnp.mean(kernels, 0)) ** 2, (1, 2)))]
+
+
+def _encode(settings: Settings, kernel: jax.Array) -> jax.Array:
+    """The code (D,) of a kernel (k, k) of the problem."""
+    spec, flow = settings.spec, settings.flow
+    kernel = placement.convert(kernel, spec.scale, spec.kernel_center, "release", kernel_flow.kernel_size(flow))
+    normalization = jnp.asarray(flow.normalization, kernel.dtype)
+    return kernel_flow.encode(flow, kernel_flow.to_flow_space(geometry.normalize(kernel), normalization))[0]
+
+
+def _init(settings: Settings, key: jax.Array, problem: Problem, kernel: jax.Array | None) -> DescentState:
+    if kernel is None:
+        code = _choose(settings, key, problem)
+    else:
+        code = _encode(settings, jnp.asarray(kernel, problem.lr.dtype))
+    code = sphere.project(code, settings.radius)
+    return DescentState(code, settings.optimizer.init(code))

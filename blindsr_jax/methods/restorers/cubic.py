@@ -58,4 +58,4 @@ def build(spec: Spec) -> Solver:
         residual = mse(seen, problem.lr)
         return state, {"loss": residual, "residual": residual, "kernel_loss": jnp.zeros_like(residual)}
 
-    return Solver(init, step, 1)
+    return Solver(init, step, 1, num_steps=1)

@@ -32,4 +32,4 @@ def build(
     """
     model = dip.build(spec, channels=channels, **options)
     steps = num_steps if ssim_steps is None else ssim_steps
-    return joint(model, given.build(spec), ssim_steps=steps, averaging=averaging)
+    return joint(model, given.build(spec), ssim_steps=steps, averaging=averaging, num_steps=num_steps)

@@ -68,4 +68,4 @@ def build(
         trace = {"loss": residual, "residual": residual, "kernel_loss": jnp.zeros((), lr.dtype)}
         return state._replace(image=canvas), trace
 
-    return Solver(init, step, 1, weights=Weights(jax.tree.map(jnp.asarray, trained.params)))
+    return Solver(init, step, 1, weights=Weights(jax.tree.map(jnp.asarray, trained.params)), num_steps=1)

@@ -4,6 +4,7 @@ The LR image is blurred and downsampled once more with the given kernel, and the
 takes the step from the LR image to the unknown one. As used after KernelGAN (Bell-Kligler et al. 2019).
 """
 
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -24,6 +25,7 @@ from blindsr_jax.networks.zssr import ZssrNet, in_strips
 _RECORD_EVERY, _RECORDS = 50, 5  # the reconstruction error, and how many of them the line is fitted to
 _CHECK_EVERY, _REST, _SMALLEST_RATE = 60, 256, 9e-6
 _STRIP = 2**18  # pixels of an image that the network takes at once
+_ADAM = optax.scale_by_adam()
 
 
 class Rate(NamedTuple):
@@ -42,6 +44,19 @@ class ZssrState(NamedTuple):
     rate: Rate
     importance: jax.Array  # (h, w), weights of the loss
     loss: jax.Array  # () of the last step
+
+
+class Settings(NamedTuple):
+    """What stays the same during a solve; see `build`."""
+
+    spec: Spec
+    network: ZssrNet
+    num_steps: int  # the last of them makes the image
+    side: int  # of a patch, LR pixels
+    learning_rate: float  # of Adam, at first
+    noise_std: float  # on blurred patches, on the [0, 1] scale
+    back_projections: int
+    augment: bool  # turn and mirror patches
 
 
 def importance(lr: jax.Array) -> jax.Array:
@@ -116,53 +131,6 @@ def _pair(image: jax.Array, kernel: jax.Array, spec: Spec, shape: tuple[int, int
     return part[k:-k, k:-k], correlate(context, kernel, scale=s)
 
 
-class _Method(NamedTuple):
-    """What stays the same during a solve."""
-
-    spec: Spec
-    network: ZssrNet
-    side: int
-    noise_std: float
-    back_projections: int
-    augment: bool
-
-    def apply(self, params, image):
-        """The network on an image of any size."""
-        halo = self.network.layers
-        rows = max(_STRIP // image.shape[1] - 2 * halo, 1)
-        return in_strips(lambda x: self.network.apply(params, x), image, rows=rows, halo=halo)
-
-    def draw(self, key, lr, kernel, weights):
-        """A random patch, what the network gets for it, and the weights of its loss (height, width, 1)."""
-        s = self.spec.scale
-        shape = tuple(min(self.side, n) // s * s for n in lr.shape[:2])
-        place_key, turn_key, noise_key = jax.random.split(key, 3)
-        room = jnp.asarray([n - m + 1 for n, m in zip(lr.shape, shape, strict=False)])
-        top, left = jax.random.randint(place_key, (2,), 0, room)
-        turn = jax.random.randint(turn_key, (), 0, 8) if self.augment else jnp.int32(0)
-        father, son = _pair(lr, kernel, self.spec, shape, _Patch(top, left, turn))
-        son = add_noise(noise_key, son, self.noise_std) if self.noise_std else jnp.clip(son, 0, 1)
-        weights = jax.lax.dynamic_slice(weights, (top, left), shape)[..., None]
-        return father, imresize(son, s), tiling.turn(weights, turn)
-
-    def reconstruction(self, params, lr, kernel):
-        """How badly the LR image comes back from its own LR version."""
-        shape = tuple(n // self.spec.scale * self.spec.scale for n in lr.shape[:2])
-        whole, son = _pair(lr, kernel, self.spec, shape, _Patch(*jnp.zeros(3, jnp.int32)))
-        return mse(self.apply(params, imresize(son, self.spec.scale)), whole)
-
-    def restore(self, params, lr, kernel):
-        """The canvas."""
-        # The zeros that the network sees beyond what it is given stay outside the canvas.
-        border = self.network.layers
-        x = self.apply(params, enlarge(lr, self.spec, border=border))[border:-border, border:-border]
-        x = jnp.clip(x, 0, 1)
-        for _ in range(self.back_projections):
-            error = lr - degrade(x, kernel, scale=self.spec.scale, boundary=self.spec.boundary)
-            x = jnp.clip(x + enlarge(error, self.spec), 0, 1)
-        return x
-
-
 def build(
     spec: Spec,
     *,
@@ -203,44 +171,98 @@ def build(
     for name, value, least in (("num_steps", num_steps, 1), ("layers", layers, 1), ("side", side, 2 * spec.scale)):
         if value < least:
             raise ValueError(f"the restorer zssr has {name} {value}, expected at least {least}")
-    network = ZssrNet(channels, layers, conv)
-    method = _Method(spec, network, side, noise_std, back_projections, augment)
-    adam = optax.scale_by_adam()
+    settings = Settings(
+        spec=spec,
+        network=ZssrNet(channels, layers, conv),
+        num_steps=num_steps,
+        side=side,
+        learning_rate=learning_rate,
+        noise_std=noise_std,
+        back_projections=back_projections,
+        augment=augment,
+    )
+    smallest = spec.canvas_shape((2 * spec.scale, 2 * spec.scale, 1))[0]
+    init, step = partial(_init, settings), partial(_step, settings)
+    return Solver(init, step, smallest, num_steps=num_steps, has_fixed_steps=True)
 
-    def init(key, problem: Problem, kernel=None):
-        if kernel is None:
-            raise ValueError("the restorer 'zssr' needs a kernel: pass --kernel=FILE, or an estimator before it")
-        lr = problem.lr
-        params = network.init(key, jnp.zeros((3, 3, lr.shape[-1]), lr.dtype))
-        rate = Rate(jnp.asarray(learning_rate, lr.dtype), jnp.zeros(_RECORDS, lr.dtype), jnp.int32(0))
-        image = ZssrState(params, adam.init(params), rate, importance(lr), jnp.zeros((), lr.dtype))
-        return State(image, (), enlarge(lr, spec), jnp.asarray(kernel, lr.dtype))
 
-    def train(key, image, lr, kernel, i):
-        father, given, weights = method.draw(key, lr, kernel, image.importance)
+def _apply(settings: Settings, params: Any, image: jax.Array) -> jax.Array:
+    """The network on an image of any size."""
+    network = settings.network
+    rows = max(_STRIP // image.shape[1] - 2 * network.layers, 1)
+    return in_strips(lambda x: network.apply(params, x), image, rows=rows, halo=network.layers)
 
-        def loss_of(params):
-            return jnp.mean(jnp.abs(network.apply(params, given) - father) * weights)
 
-        loss, grads = jax.value_and_grad(loss_of)(image.params)
-        updates, opt = adam.update(grads, image.opt)
-        params = jax.tree.map(lambda p, u: p - image.rate.value * u, image.params, updates)
+def _draw(settings: Settings, key: jax.Array, lr: jax.Array, kernel: jax.Array, weights: jax.Array):
+    """A random patch, what the network gets for it, and the weights of its loss (height, width, 1)."""
+    s = settings.spec.scale
+    shape = tuple(min(settings.side, n) // s * s for n in lr.shape[:2])
+    place_key, turn_key, noise_key = jax.random.split(key, 3)
+    room = jnp.asarray([n - m + 1 for n, m in zip(lr.shape, shape, strict=False)])
+    top, left = jax.random.randint(place_key, (2,), 0, room)
+    turn = jax.random.randint(turn_key, (), 0, 8) if settings.augment else jnp.int32(0)
+    father, son = _pair(lr, kernel, settings.spec, shape, _Patch(top, left, turn))
+    son = add_noise(noise_key, son, settings.noise_std) if settings.noise_std else jnp.clip(son, 0, 1)
+    weights = jax.lax.dynamic_slice(weights, (top, left), shape)[..., None]
+    return father, imresize(son, s), tiling.turn(weights, turn)
 
-        def record():
-            return jnp.append(image.rate.records[1:], method.reconstruction(params, lr, kernel))
 
-        records = jax.lax.cond(i % _RECORD_EVERY == 0, record, lambda: image.rate.records)
-        return ZssrState(params, opt, next_rate(image.rate._replace(records=records), i), image.importance, loss)
+def _reconstruction(settings: Settings, params: Any, lr: jax.Array, kernel: jax.Array) -> jax.Array:
+    """How badly the LR image comes back from its own LR version."""
+    s = settings.spec.scale
+    shape = tuple(n // s * s for n in lr.shape[:2])
+    whole, son = _pair(lr, kernel, settings.spec, shape, _Patch(*jnp.zeros(3, jnp.int32)))
+    return mse(_apply(settings, params, imresize(son, s)), whole)
 
-    def step(key, state, problem, i):
-        lr, kernel, image = problem.lr, state.kernel, state.image_state
-        key = jax.random.fold_in(key, i)
-        stopped = image.rate.value < _SMALLEST_RATE
-        image = jax.lax.cond(stopped, lambda: image, lambda: train(key, image, lr, kernel, i))
-        last = i == num_steps - 1
-        canvas = jax.lax.cond(last, lambda: method.restore(image.params, lr, kernel), lambda: state.image)
-        trace = {"loss": image.loss, "residual": image.rate.records[-1], "kernel_loss": jnp.zeros((), lr.dtype)}
-        return State(image, (), canvas, kernel), trace
 
-    side = spec.canvas_shape((2 * spec.scale, 2 * spec.scale, 1))[0]
-    return Solver(init, step, side, num_steps=num_steps, has_fixed_steps=True)
+def _restore(settings: Settings, params: Any, lr: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The canvas."""
+    spec = settings.spec
+    # The zeros that the network sees beyond what it is given stay outside the canvas.
+    border = settings.network.layers
+    x = _apply(settings, params, enlarge(lr, spec, border=border))[border:-border, border:-border]
+    x = jnp.clip(x, 0, 1)
+    for _ in range(settings.back_projections):
+        error = lr - degrade(x, kernel, scale=spec.scale, boundary=spec.boundary)
+        x = jnp.clip(x + enlarge(error, spec), 0, 1)
+    return x
+
+
+def _init(settings: Settings, key: jax.Array, problem: Problem, kernel: jax.Array | None = None) -> State:
+    if kernel is None:
+        raise ValueError("the restorer 'zssr' needs a kernel: pass --kernel=FILE, or an estimator before it")
+    lr = problem.lr
+    params = settings.network.init(key, jnp.zeros((3, 3, lr.shape[-1]), lr.dtype))
+    rate = Rate(jnp.asarray(settings.learning_rate, lr.dtype), jnp.zeros(_RECORDS, lr.dtype), jnp.int32(0))
+    image = ZssrState(params, _ADAM.init(params), rate, importance(lr), jnp.zeros((), lr.dtype))
+    return State(image, (), enlarge(lr, settings.spec), jnp.asarray(kernel, lr.dtype))
+
+
+def _train(
+    settings: Settings, key: jax.Array, image: ZssrState, lr: jax.Array, kernel: jax.Array, i: jax.Array
+) -> ZssrState:
+    father, given, weights = _draw(settings, key, lr, kernel, image.importance)
+
+    def loss_of(params):
+        return jnp.mean(jnp.abs(settings.network.apply(params, given) - father) * weights)
+
+    loss, grads = jax.value_and_grad(loss_of)(image.params)
+    updates, opt = _ADAM.update(grads, image.opt)
+    params = jax.tree.map(lambda p, u: p - image.rate.value * u, image.params, updates)
+
+    def record():
+        return jnp.append(image.rate.records[1:], _reconstruction(settings, params, lr, kernel))
+
+    records = jax.lax.cond(i % _RECORD_EVERY == 0, record, lambda: image.rate.records)
+    return ZssrState(params, opt, next_rate(image.rate._replace(records=records), i), image.importance, loss)
+
+
+def _step(settings: Settings, key: jax.Array, state: State, problem: Problem, i: jax.Array) -> tuple[State, dict]:
+    lr, kernel, image = problem.lr, state.kernel, state.image_state
+    key = jax.random.fold_in(key, i)
+    stopped = image.rate.value < _SMALLEST_RATE
+    image = jax.lax.cond(stopped, lambda: image, lambda: _train(settings, key, image, lr, kernel, i))
+    last = i == settings.num_steps - 1
+    canvas = jax.lax.cond(last, lambda: _restore(settings, image.params, lr, kernel), lambda: state.image)
+    trace = {"loss": image.loss, "residual": image.rate.records[-1], "kernel_loss": jnp.zeros((), lr.dtype)}
+    return State(image, (), canvas, kernel), trace

@@ -120,7 +120,10 @@ def test_the_estimate_is_a_kernel(solved):
 
 def test_both_players_move_and_a_run_can_be_repeated(solved):
     _, before, [(after, _), (again, _)] = solved
-    for player in (lambda state: state.kernel.generator, lambda state: state.kernel.discriminator["params"]):
+    for player in (
+        lambda state: state.kernel_state.generator,
+        lambda state: state.kernel_state.discriminator["params"],
+    ):
         first, last = (jax.tree.leaves(player(state)) for state in (before, after))
         # The bias before a batch normalisation has no effect and no gradient.
         assert np.mean([np.abs(a - b).max() > 1e-4 for a, b in zip(first, last, strict=True)]) > 0.7

@@ -62,7 +62,7 @@ def test_gray_images_and_samples_with_their_spread(make):
     solver = make(samples=3, method="ddim", eta=0.7)
     result = solve(jax.random.key(0), problem, solver, num_steps=STEPS, kernel=k)
     assert result.image.shape == (20, 24, 1) and result.uncertainty.shape == (20, 24)
-    assert result.state.image.x.shape == (3, 20, 24, 3) and int(result.state.image.index) == -1
+    assert result.state.image_state.x.shape == (3, 20, 24, 3) and int(result.state.image_state.index) == -1
     assert float(result.uncertainty.min()) >= 0 and float(result.uncertainty.max()) > 0
     other = solve(jax.random.key(0), problem, solver, num_steps=STEPS, kernel=k)
     np.testing.assert_array_equal(result.image, other.image)

@@ -50,12 +50,12 @@ def test_better_than_the_cubic_enlargement(found):
 
 def test_after_the_third_fall_nothing_moves(solver, found):
     problem, _, _ = make_case()
-    rate = found.state.image.rate._replace(value=jnp.float32(1e-6))
-    state = found.state._replace(image=found.state.image._replace(rate=rate))
+    rate = found.state.image_state.rate._replace(value=jnp.float32(1e-6))
+    state = found.state._replace(image_state=found.state.image_state._replace(rate=rate))
     before = jax.device_get(state)
     after, trace = run_chunk(jax.random.key(0), state, problem, jnp.int32(0), solver=solver, length=30)
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(after), before)
-    assert set(trace) == {"loss", "residual", "kernel_loss"} and np.all(trace["loss"] == before.image.loss)
+    assert set(trace) == {"loss", "residual", "kernel_loss"} and np.all(trace["loss"] == before.image_state.loss)
 
 
 @pytest.mark.parametrize("center", ["aligned", "release"])
