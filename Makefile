@@ -48,6 +48,7 @@ gpu: setup
 lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pyrefly check --python-interpreter-path $(RUN) --output-format min-text
 
 format: setup
 	$(VENV)/bin/ruff check --fix .
