@@ -202,8 +202,8 @@ def random_case(rng):
 
 
 def check_random_values(count):
-    seed = int(os.environ.get("BLINDSR_SEED", 15))
-    print(f"BLINDSR_SEED={seed}")
+    seed = int(os.environ.get("BLINDSR_TEST_SEED", 15))
+    print(f"BLINDSR_TEST_SEED={seed}")
     rng, refused = random.Random(seed), 0
     for _ in range(count):
         file, word = random_case(rng)
