@@ -24,9 +24,12 @@ img.kernel{image-rendering:pixelated;min-width:0;width:190px} .bad{color:#a00}
 table{border-collapse:collapse} td,th{padding:.1rem .8rem .1rem 0;text-align:left;font-size:.9rem}
 """
 _LONGEST_TITLE = 100  # characters of a figure's title
+_MOST_PIXELS = 700  # of a side of an image in a figure, at least; of a larger one every second, third ... is drawn
 
 
 def _show(axes, pixels: np.ndarray, title: str) -> None:
+    step = max(1, max(pixels.shape) // _MOST_PIXELS)
+    pixels = np.clip(pixels[::step, ::step], 0, 1)
     axes.imshow(pixels[..., 0] if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=1)
     axes.set_title(title, fontsize=9)
     axes.set_axis_off()
@@ -53,8 +56,8 @@ def write_figure(
     """
     figure = Figure(figsize=(13, 4), layout="constrained")
     axes = figure.subplots(1, 4)
-    _show(axes[0], np.clip(enlarged, 0, 1), "LR image, enlarged by bicubic")
-    _show(axes[1], np.clip(image, 0, 1), "result")
+    _show(axes[0], enlarged, "LR image, enlarged by bicubic")
+    _show(axes[1], image, "result")
     axes[2].imshow(kernel, cmap="viridis")
     axes[2].set_title(f"kernel, {kernel.shape[0]} x {kernel.shape[1]}", fontsize=9)
     axes[2].set_axis_off()
