@@ -3,7 +3,7 @@
 from setuptools import find_packages, setup
 
 JAX = ">=0.10,<0.12"
-TESTS = ["pytest>=8,<10", "pytest-xdist>=3.6,<4", "ruff==0.17.5", "scikit-image>=0.25,<0.27", "imagecodecs"]
+TESTS = ["pytest>=8,<10", "pytest-xdist>=3.6,<4", "ruff==0.17.5", "scikit-image>=0.25,<0.27", "imagecodecs", "build"]
 DOCS = ["mkdocs>=1.6,<2", "mkdocstrings[python]>=1.0,<2", "mkdocs-api-autonav>=0.4,<0.5"]
 
 setup(
@@ -16,7 +16,7 @@ setup(
     packages=[*find_packages(include=["blindsr_jax", "blindsr_jax.*"]), "blindsr_jax.configs", "blindsr_jax.launch"],
     package_dir={"blindsr_jax.configs": "configs", "blindsr_jax.launch": "launch"},
     entry_points={"console_scripts": ["blindsr = blindsr_jax.runs.main:main"]},
-    package_data={"blindsr_jax.weights": ["files/*/*"]},
+    package_data={"blindsr_jax": ["py.typed"], "blindsr_jax.weights": ["files/**/*"]},
     install_requires=[
         f"jax{JAX}",
         "flax>=0.12,<0.13",

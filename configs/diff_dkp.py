@@ -1,4 +1,4 @@
-r"""Diff-DKP with the small diffusion prior of this package, and the kernel half of dip_dkp.
+r"""Diff-DKP with the small diffusion prior of this package, and the kernel model of dip_dkp.
 
 python launch/solve.py --config=configs/diff_dkp.py --input='photos/*.jpg' --scale=2 --workdir=out/diffusion
 
@@ -11,7 +11,7 @@ from configs.dip_dkp import get_config as dip_dkp
 
 
 def get_config():
-    """The image half is a chain of denoising steps; the kernel half moves several times in each."""
+    """The image model is a chain of denoising steps; the kernel model moves several times in each."""
     config = dip_dkp()
     config.image = base_config().image
     config.image.update(

@@ -1,4 +1,4 @@
-r"""DIP-FKP: the kernel is a code of a trained flow (Liang et al. 2021), with the image half of `dip_dkp`.
+r"""DIP-FKP: the kernel is a code of a trained flow (Liang et al. 2021), with the image model of `dip_dkp`.
 
 python launch/solve.py --config=configs/dip_fkp.py --input='photos/*.jpg' --scale=4 --workdir=out/fkp
 

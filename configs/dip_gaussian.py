@@ -11,7 +11,7 @@ from configs.dip_dkp import get_config as dip_dkp
 
 
 def get_config():
-    """The image half of `dip_dkp` and three numbers."""
+    """The image model of `dip_dkp` and three numbers."""
     config = dip_dkp()
     config.kernel = ConfigDict({"name": "gaussian", "learning_rate": 0.02, "freeze_steps": 76})
     return config

@@ -12,7 +12,7 @@ from configs.dip_dkp import get_config as dip_dkp
 
 
 def get_config():
-    """The image half of `dip_dkp` and free logits."""
+    """The image model of `dip_dkp` and free logits."""
     config = dip_dkp()
     config.kernel = ConfigDict({"name": "softmax", "learning_rate": 0.5, "freeze_steps": 76, "start": "round"})
     return config

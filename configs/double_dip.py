@@ -12,7 +12,7 @@ from configs.dip_dkp import get_config as dip_dkp
 
 
 def get_config():
-    """The image half of `dip_dkp` and a free kernel network."""
+    """The image model of `dip_dkp` and a free kernel network."""
     config = dip_dkp()
     config.kernel = ConfigDict({"name": "fcn", "learning_rate": 1e-4, "start": "round"})
     return config

@@ -27,7 +27,7 @@ def get_config(variant: str = "narrow"):
             "features": 128,  # of the embeddings
             "reach": config_dict.placeholder(int),  # lags of the autocorrelation; default what a kernel reaches
             "precision": "bfloat16" if wide else "float32",  # of the trunk: float32, tf32 or bfloat16
-            "others": 2048 if wide else 1024,  # kernels of the prior that each batch is told from beside its own
+            "others": 2048 if wide else 1024,  # kernels of the prior beside those of a batch
             "lr_side": 64 if wide else 40,  # of an LR patch
             "least_side": 24,  # of the part of it that is shown
             "noise_max": 15 / 255,  # strongest noise, on the [0, 1] scale; weak noise is more frequent

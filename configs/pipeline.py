@@ -4,8 +4,8 @@ r"""A kernel estimator, and then a restorer with its kernel; both are chosen by 
         --input='photos/*.jpg' --scale=2 --workdir=out/pipeline
 
 Estimators: kenet, kernelgan, kernelgan_fkp, self_similarity, dkp, mean (of the prior's kernels, whatever the image),
-given (with --kernel=FILE). Restorers: usrnet, zssr, dip, diffusion, cubic (an enlargement, for who wants the kernel
-alone). `pipeline.py:kenet+usrnet` names both at once, and a third word the kernels that the prior expects, in the
+given (with --kernel=FILE). Restorers: usrnet, zssr, dip, diffusion, cubic (an enlargement, where the kernel alone
+is wanted). `pipeline.py:kenet+usrnet` names both at once, and a third word the kernels that the prior expects, in the
 benchmarks' range: `pipeline.py:mean+cubic+gaussian`, motion, or both. Options of a part are
 --config.estimators.NAME.OPTION and --config.restorers.NAME.OPTION, `num_steps` among them.
 """
@@ -13,12 +13,8 @@ benchmarks' range: `pipeline.py:mean+cubic+gaussian`, motion, or both. Options o
 from ml_collections import ConfigDict, config_dict
 
 from blindsr_jax.config import base_config
+from blindsr_jax.methods.build import part_names
 from configs.dip_dkp_fast import get_config as dip_dkp_fast
-
-PARTS = {
-    "estimators": ("kenet", "kernelgan", "kernelgan_fkp", "self_similarity", "dkp", "mean"),
-    "restorers": ("usrnet", "zssr", "dip", "diffusion", "cubic"),
-}
 
 KERNELS = ("gaussian", "motion", "both")
 
@@ -30,8 +26,8 @@ def get_config(names: str = "kenet+usrnet"):
         raise ValueError(f"the parts are {names!r}, expected two names such as kenet+usrnet, or a third of {KERNELS}")
     config = base_config()
     config.estimator, config.restorer = estimator, restorer
-    for role, parts in PARTS.items():
-        config[role] = ConfigDict({name: {} for name in parts})
+    config.estimators = ConfigDict({name: {} for name in part_names("estimator")})
+    config.restorers = ConfigDict({name: {} for name in part_names("restorer")})
     config.prior = dip_dkp_fast().prior  # for all estimators but kenet
     if kernels:
         config.prior = base_config().prior

@@ -20,12 +20,12 @@ def get_config(variant: str = "gpu"):
     return ConfigDict(
         {
             "scales": (1, 2, 3, 4),  # each step has one of them, drawn at random
-            "kernel_sizes": (21, 15, 19, 21),  # one a scale, odd; the network itself takes any
+            "kernel_sizes": (21, 15, 19, 21),  # one per scale, odd; the network itself takes any
             "boundary": "valid",  # 'valid' for photographs, 'circular' as the paper
             "kernel_center": "aligned",  # 'aligned' for photographs, 'release' for benchmarks
             "other_center": 0.5,  # share of the kernels that are centred as the other one of these says
             "prior": wide_prior((0.35, 0.25, 0.1, 0.15, 0.15)),
-            "kernel_pool": 16384 if gpu else 2048,  # kernels a scale, drawn before the training
+            "kernel_pool": 16384 if gpu else 2048,  # kernels per scale, drawn before the training
             "widths": (64, 96, 128),  # channels of each level of the denoiser
             "blocks": 2,  # residual blocks a level
             "hidden": 32,  # units of the network that sets weights and noise levels
@@ -57,7 +57,7 @@ def get_config(variant: str = "gpu"):
             "clip": 1.0,
             "weight_decay": 0.0,
             "validate_every": 10,  # epochs
-            "validation_patches": 32,  # a scale
+            "validation_patches": 32,  # per scale
             "seed": 0,
         }
     )

@@ -3,10 +3,10 @@ r"""The report of a GPU (or any machine) in one run that keeps to a time: speed,
 python launch/bench_gpu.py --workdir=out/gpu [--budget_seconds=520] [--input='photos/*.png']
 
 Stages run in the order of their weight: 64 images of 256 x 256 with `dip_dkp_release`, the same with `dip_dkp_fast`,
-TF32 and bfloat16 against float32 (paired, over cases and seeds), LR images a second of KENet, fewer images at once, the
-forms of the convolution, memory at 512 and 1024. What no longer fits is skipped, and the report says so. It is written
-after each stage: `report.md` and `report.json` in --workdir. --small runs all of it in minutes on a CPU, to see that it
-works.
+TF32 and bfloat16 against float32 (paired, over cases and seeds), LR images per second of KENet, fewer images at once,
+the forms of the convolution, memory at 512 and 1024. What no longer fits is skipped, and the report says so. It is
+written after each stage: `report.md` and `report.json` in --workdir. --small runs all of it in minutes on a CPU, to see
+that it works.
 
 The cases of the comparison are crops of --input, or of scikit-image's photographs, under random kernels of the method's
 own families, x4, without noise.
@@ -123,10 +123,10 @@ class Report:
 
 
 def read(name: str, **image: Any) -> Any:
-    """A config with values of its image half, small if asked for.
+    """A config with values of its image model, small if asked for.
 
     Raises:
-      ValueError: the image half does not take such a value; one sentence.
+      ValueError: the image model does not take such a value; one sentence.
     """
     config = load_config(str(CONFIGS / f"{name}.py"))
     if _SMALL.value:
@@ -307,7 +307,7 @@ def cut_off(report: Report) -> None:
 
 
 def estimator(plan: Plan) -> Iterator[list[dict]]:
-    """LR images of 64 x 64 a second that KENet takes: the shipped network, and at the size of the paper's.
+    """LR images of 64 x 64 per second that KENet takes: the shipped network, and at the size of the paper's.
 
     The second one's weights are random; speed does not depend on them.
     """

@@ -3,22 +3,22 @@ r"""Measures how fast a method is, where the time goes, and how that compares wi
 python launch/benchmark.py --config=configs/dip_dkp.py --hr_size=160 --scale=4 --batch_sizes=1,4 --steps=20 \
     --json=out/benchmark.json [--compare=configs/dip_dkp_release.py:32]
 
-The LR images are random; no file is needed. One record a batch size:
+The LR images are random; no file is needed. One record per batch size:
 
 - seconds_per_step: of all images of the batch, without compilation; median over --rounds. On a CPU the images go one
   after another through one program, on an accelerator through one vmap, as in a solve.
 - seconds_per_image: seconds_per_step times config.num_steps, divided by the batch size.
 - flops_per_step: 2 x multiply-add of the image network, forward and two gradients, from the shapes of its layers.
-- matmul_share: flops_per_step / seconds_per_step, in the rate of a large matrix product (4096, on a CPU 2048, a side)
+- matmul_share: flops_per_step / seconds_per_step, in the rate of a large matrix product of side 4096, on a CPU 2048,
   of the same dtype in the same run.
 - peak_memory_bytes: on an accelerator the most that the device has held, if this batch has raised it; otherwise, and on
   a CPU, what the compiler plans for the program: arguments, results and temporaries.
-- breakdown: seconds of a step in convolutions, normalisation and elementwise work, kernel half, and the rest.
+- breakdown: seconds of a step in convolutions, normalisation and elementwise work, kernel model, and the rest.
 
-With --forms, milliseconds an image of each form of each convolution instead, forward and with both gradients: one image
-alone, and batches under one vmap with a network an image (on a CPU too, where a solve would not do so).
+With --forms, milliseconds per image of each form of each convolution instead, forward and with both gradients: one
+image alone, and batches under one vmap with a network per image (on a CPU too, where a solve would not do so).
 
-With --estimator, LR images a second of the estimator that a config like pipeline.py names, of side hr_size / scale.
+With --estimator, LR images per second of the estimator that a config like pipeline.py names, of side hr_size / scale.
 
 With --compare two configs are timed in turn in one process. `compare.ratio` is the seconds of a step of the second in
 those of the first; on a shared machine trust it rather than ratios of separate runs. Compiled programs are not kept on
@@ -46,13 +46,13 @@ _COMPARE = flags.DEFINE_string("compare", None, "A second config file, timed in 
 _HR_SIZE = flags.DEFINE_integer("hr_size", 160, "Side of the result, a multiple of --scale.", lower_bound=1)
 _SCALE = flags.DEFINE_integer("scale", 4, "Enlargement.", lower_bound=1, upper_bound=8)
 _BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1"], "Numbers of images that are solved at once.")
-_STEPS = flags.DEFINE_integer("steps", 20, "Steps a timed call.", lower_bound=1)
+_STEPS = flags.DEFINE_integer("steps", 20, "Steps per timed call.", lower_bound=1)
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Medians are over that many rounds of two calls.", lower_bound=1)
 _BREAKDOWN = flags.DEFINE_bool("breakdown", True, "Measure also where the time goes.")
 _FORMS = flags.DEFINE_bool(
     "forms", False, "Instead of all that, time each form of the convolution for each layer of the image network."
 )
-_ESTIMATOR = flags.DEFINE_bool("estimator", False, "Instead of all that, images a second of an estimator of one step.")
+_ESTIMATOR = flags.DEFINE_bool("estimator", False, "Instead of all that, images per second of a one-step estimator.")
 _JSON = flags.DEFINE_string("json", None, "File of the records.")
 flags.mark_flags_as_required(["config"])
 flags.FLAGS.set_default("compilation_cache", False)
@@ -129,7 +129,7 @@ def check_size() -> None:
 
 
 def measure_estimator(sizes: list[int]) -> int:
-    """Times the estimator of --config, prints a table, writes a record a batch size."""
+    """Times the estimator of --config, prints a table, writes a record per batch size."""
     check_size()
     check_json()
     records = []

@@ -17,13 +17,15 @@ from blindsr_jax import io
 from blindsr_jax.imaging import degradation
 from blindsr_jax.imaging.problem import make_spec
 from blindsr_jax.io import documents
-from blindsr_jax.kernels.family import load_family, mixture
+from blindsr_jax.kernels.family import family_names, load_family, mixture
 from blindsr_jax.runs import cli, ownership, schemas, seeds
 from blindsr_jax.runs.workdir import output_path
 
 _INPUT = flags.DEFINE_string("input", None, "Sharp images: a file or a quoted glob.")
 _SCALE = flags.DEFINE_integer("scale", None, "Reduction.", lower_bound=1, upper_bound=8)
-_FAMILY = flags.DEFINE_enum("family", "gaussian", ["gaussian", "motion", "line", "mixture"], "Where kernels come from.")
+_NAMES = {"trajectory": "motion"}  # the words of --family for those of the package
+_FAMILIES = [*sorted(set(family_names()) - set(_NAMES)), "mixture"]
+_FAMILY = flags.DEFINE_enum("family", "gaussian", _FAMILIES, "Where kernels come from.")
 _NOISE_STD = flags.DEFINE_float("noise_std", 0.0, "Standard deviation of the noise, [0, 1] scale.", 0)
 _SEED = flags.DEFINE_integer(
     "seed", 1, "A kernel depends on it and on the image's name.", lower_bound=0, upper_bound=seeds.MAX_SEED
@@ -37,8 +39,6 @@ _VARIANCES = flags.DEFINE_list(
 )
 _LEGACY = flags.DEFINE_boolean("legacy_png", False, "Truncate to 8 bits as the releases do, instead of rounding.")
 flags.mark_flags_as_required(["input", "scale", "workdir"])
-
-_NAMES = {"trajectory": "motion"}  # the words of --family for those of the package
 
 
 def variance_range() -> tuple[float, float]:

@@ -1,4 +1,4 @@
-r"""What a rented hour of an accelerator is for: a short bench, then the trainings of the shipped networks, by worth.
+r"""The work of a rented hour of an accelerator: a short bench, then the trainings of the shipped networks, by worth.
 
 python launch/pack_data.py --input='BSDS500/train/*.jpg' --validation='BSDS500/val/*.jpg' --output=out/data.zip
 python launch/gpu.py --data=out/data.zip --workdir=out/gpu --stages=bench:240,usrnet:1500,kenet_x2:600,kenet_x4:600

@@ -19,12 +19,13 @@ from blindsr_jax import io
 from blindsr_jax.imaging import degradation
 from blindsr_jax.imaging.problem import make_spec
 from blindsr_jax.kernels import geometry
-from blindsr_jax.kernels.family import load_family, sample_kernels
+from blindsr_jax.kernels.family import family_names, load_family, sample_kernels
 from blindsr_jax.runs import cli, ownership, seeds
 
 _INPUT = flags.DEFINE_string("input", None, "Sharp images: a file or a quoted glob.")
 _SCALE = flags.DEFINE_integer("scale", None, "Reduction.", lower_bound=1, upper_bound=8)
-_FAMILY = flags.DEFINE_enum("family", "gaussian", ["gaussian", "motion"], "Where kernels come from.")
+_FAMILIES = sorted(set(family_names()) - {"trajectory"})  # which is another word for motion
+_FAMILY = flags.DEFINE_enum("family", "gaussian", _FAMILIES, "Where kernels come from.")
 _CROP = flags.DEFINE_integer("crop", 160, "Side of the middle part of the image that is used.", lower_bound=16)
 _SEED = flags.DEFINE_integer(
     "seed", 1, "A kernel depends on it and on the image's name.", lower_bound=0, upper_bound=seeds.MAX_SEED
@@ -38,7 +39,7 @@ LIST = "cases.json"
 
 def draw(key, family, scale: int) -> np.ndarray:
     """A kernel; where it is motion, the first that blurs far in one direction and little in the other."""
-    if _FAMILY.value == "gaussian":
+    if _FAMILY.value != "motion":
         return np.asarray(family.render(family.sample(key)))
     kernels = sample_kernels(key, family, _DRAWS)
     minor, major = np.linalg.eigvalsh(np.asarray(jax.vmap(geometry.covariance)(kernels))).T

@@ -3,8 +3,8 @@ r"""Runs cases x configs x seeds and writes one table with means and standard er
 python launch/table.py --cases=CASES --configs=dip_dkp,dip_dkp_fast,dip_dkp:ceiling --seeds=3 --workdir=out/table
 
 A case is a folder with lr.png, hr.png and kernel.mat or kernel.npy, e.g. of launch/make_cases.py. The solver gets the
-LR image alone. `NAME:ARGUMENT` hands an argument to the config. `NAME:ceiling` is the image half of a config under the
-true kernel: what its kernel half could reach at best. No other program has it. `gap` is the distance to the ceiling.
+LR image alone. `NAME:ARGUMENT` hands an argument to the config. `NAME:ceiling` is the image model of a config under the
+true kernel: what its kernel model could reach at best. No other program has it. `gap` is the distance to the ceiling.
 """
 
 import hashlib

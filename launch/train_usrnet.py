@@ -65,7 +65,7 @@ def settings_of(config) -> tuple[tuple[Settings, ...], float]:
 
 
 def pools_of(config, scales: tuple[Settings, ...], other_center: float):
-    """Kernels to train on and to validate on, a pool a scale."""
+    """Kernels to train on and to validate on, a pool per scale."""
     key = jax.random.key(config.seed)
 
     def draw(settings):

@@ -52,6 +52,25 @@ def test_relative_links_lead_somewhere(path):
         assert not anchor or anchor in anchors(target), link
 
 
+def without_examples(path: pathlib.Path) -> str:
+    """A document without the Python in it, whose files may be those that a reader is to write."""
+    return re.sub(r"^```python.*?^```", "", path.read_text(), flags=re.S | re.M)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_files_that_a_document_names_are_there(path):
+    names = re.findall(r"\b(?:blindsr_jax|launch|configs|tests)/[\w./-]*[\w/]", without_examples(path))
+    assert not [name for name in names if "NAME" not in name and not (ROOT / name).exists()]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_flags_that_a_document_names_are_defined(path):
+    sources = [*(ROOT / "launch").glob("*.py"), *(ROOT / "blindsr_jax").rglob("*.py")]
+    defined = {name for source in sources for name in re.findall(r'DEFINE_\w+\(\s*"(\w+)"', source.read_text())}
+    named = {name.removeprefix("no") for name in re.findall(r"(?<![\w-])--([a-z_]+)", path.read_text())}
+    assert named <= {name.removeprefix("no") for name in defined | {"config", "help"}}
+
+
 def test_the_index_of_the_documents_links_to_each_of_them():
     text = (ROOT / "docs" / "index.md").read_text() + (ROOT / "docs" / "results.md").read_text()
     missing = [p.name for p in DOCUMENTS if p.parent != ROOT and p.name != "index.md" and f"{p.name})" not in text]

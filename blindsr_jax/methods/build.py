@@ -28,6 +28,13 @@ def _has_build(name: str) -> bool:
     return hasattr(importlib.import_module(name), "build")
 
 
+def part_names(where: str) -> tuple[str, ...]:
+    """The names of all parts of a kind, in alphabetical order; `where` is a key of `_PACKAGES`."""
+    package = importlib.import_module(f"blindsr_jax.methods.{_PACKAGES[where]}")
+    names = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    return tuple(sorted(name for name in names if _has_build(f"{package.__name__}.{name}")))
+
+
 def _load(where: str, name: str, *, besides: tuple[str, ...] = ()):
     """The module that the value `config.WHERE` names, or a ValueError that lists what there is."""
     package = f"blindsr_jax.methods.{_PACKAGES[where]}"
@@ -35,7 +42,7 @@ def _load(where: str, name: str, *, besides: tuple[str, ...] = ()):
     known = [m.name for m in pkgutil.iter_modules(parent.__path__)]
     if name in known and _has_build(f"{package}.{name}"):
         return importlib.import_module(f"{package}.{name}")
-    known = sorted([m for m in known if _has_build(f"{package}.{m}")] + list(besides))
+    known = sorted([*part_names(where), *besides])
     raise ValueError(f"config.{where} is {name!r}, expected one of {', '.join(known)}")
 
 

@@ -31,7 +31,7 @@ _CORRUPTION = {
     "jpeg": _SHARE,
     "jpeg_quality": rules.optional(rules.span(rules.whole(1, 100))),
 }
-_ENGINE = {
+ENGINE: Table = {
     **_SEED,
     "num_epochs": rules.STEPS,
     "steps_per_epoch": rules.STEPS,
@@ -67,7 +67,7 @@ KENET: Table = {
     **_KERNELS,
     **_POOL,
     **_CORRUPTION,
-    **_ENGINE,
+    **ENGINE,
     "channels": _WIDTH,
     "hidden": _UNITS,
     "reach": rules.whole(0, LARGEST_REACH),
@@ -81,7 +81,7 @@ EVIDENCE: Table = {
     **_KERNELS,
     **_POOL,
     **_CORRUPTION,
-    **_ENGINE,
+    **ENGINE,
     "channels": _WIDTH,
     "hidden": _UNITS,
     "features": _UNITS,
@@ -96,7 +96,7 @@ USRNET: Table = {
     **_PRIOR,
     **_POOL,
     **_CORRUPTION,
-    **_ENGINE,
+    **ENGINE,
     "scales": rules.several(rules.whole(1, 8)),
     "kernel_sizes": rules.optional(rules.several(rules.optional(rules.whole(1, 1025)))),
     "other_center": _SHARE,
@@ -117,7 +117,7 @@ USRNET: Table = {
     "validation_patches": _MANY,
 }
 DIFFUSION: Table = {
-    **_ENGINE,
+    **ENGINE,
     "network.model_channels": _WIDTH,
     "network.channel_mult": rules.several(rules.whole(1, 64), most=10),
     "network.num_res_blocks": rules.whole(1, 64),

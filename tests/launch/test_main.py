@@ -5,7 +5,7 @@ import pytest
 
 from blindsr_jax.config import config_folder
 from blindsr_jax.runs.main import commands, expand
-from tests.launch.commands import ENV, ROOT, read_json
+from tests.launch.commands import ENV, ROOT, forked, read_json, usage_error
 from tests.launch.conftest import levels
 
 SWITCHES = {"restart", "memory_check"}
@@ -59,3 +59,24 @@ def test_one_photograph_is_one_short_line(tmp_path):
 def test_what_is_no_command_is_named(tmp_path):
     code, out, err = blindsr("slove", cwd=tmp_path)
     assert code == 2 and "'slove'" in err and "solve" in err and err.count("\n") == 1
+
+
+def test_what_a_command_cannot_use_is_one_sentence(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photo.png").write_bytes(b"")
+    script = tmp_path / "blindsr.py"
+    script.write_text("from blindsr_jax.runs.main import main\n\nmain()\n")
+    cases = (
+        (["photos"], ("'photos'", "folder")),
+        (["missing.png"], ("'missing.png'",)),
+        (["photo.png", "--scael", "2"], ("'scael'", "scale")),
+        (["photo.png", "--scale", "9"], ("--scale=9",)),
+        (["photo.png", "--config", "nonsense"], ("nonsense",)),
+        (["photo.png", "photos"], ("'photos'",)),
+        ([], ("--input",)),
+    )
+    before = f"import os; os.chdir({str(tmp_path)!r})"
+    runs = forked(*({"argv": [str(script), "solve", *words], "before": before} for words, _ in cases))
+    for found, (_, named) in zip(runs, cases, strict=True):
+        assert all(word in usage_error(found) for word in named), found
+    assert not (tmp_path / "blindsr_results").exists()

@@ -103,7 +103,7 @@ DEGRADE = {
     "--nope=3": ("'nope'",),
     "--scale=0": ("--scale=0", "[1, 8]"),
     "--scale=9": ("--scale=9", "[1, 8]"),
-    "--family=nope": ("--family=nope", "gaussian|motion|line|mixture"),
+    "--family=nope": ("--family=nope", "disc|gaussian|", "motion", "mixture"),
     "--noise_std=-1": ("--noise_std=-1", "-1"),
     "--noise_std=nan": ("--noise_std=nan", "at least 0"),
     "--noise_std=abc": ("--noise_std=abc", "a number"),

@@ -17,8 +17,8 @@ from configs import pipeline
 from tests import small
 
 SCALE = 2
-PAIRS = [(name, "cubic") for name in pipeline.PARTS["estimators"]]
-PAIRS += [("mean", name) for name in pipeline.PARTS["restorers"]]
+PAIRS = [(name, "cubic") for name in build.part_names("estimator")]
+PAIRS += [("mean", name) for name in build.part_names("restorer")]
 
 
 def random_params(module, *args, **options):
@@ -65,7 +65,7 @@ def test_each_part_composes(pair, weights):
     assert set(trace) == {"loss", "residual", "kernel_loss"}
 
 
-@pytest.mark.parametrize("name", pipeline.PARTS["restorers"])
+@pytest.mark.parametrize("name", build.part_names("restorer"))
 def test_a_known_kernel_leaves_the_restorer_alone(name, weights):
     config = make_config(f"mean+{name}", weights)
     build.give_kernel(config)

@@ -17,7 +17,7 @@ from blindsr_jax.methods import estimators, image_models, kernel_models, restore
 from blindsr_jax.training import values
 from tests.config_words import build, refusal
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 PACKAGES = {"image.name": image_models, "kernel.name": kernel_models, "estimator": estimators, "restorer": restorers}
 FROM_THE_PROBLEM = {"scale", "kernel_size", "kernel_center"}  # arguments of families that are no options
 FROM_THE_CONFIG = {"family", "num_steps"}  # arguments of parts that other values of the config make

@@ -184,7 +184,7 @@ def test_small_files_cannot_ask_for_much_time_or_memory(tmp_path):
     paths = [tmp_path / name for name in files]
     run = subprocess.run(
         [sys.executable, "-m", "tests.hostile_weights", *paths],
-        cwd=pathlib.Path(__file__).parents[1],
+        cwd=pathlib.Path(__file__).parents[2],
         capture_output=True,
         text=True,
     )
