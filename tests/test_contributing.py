@@ -12,6 +12,7 @@ import pytest
 
 from blindsr_jax.config import check_config, load_config
 from blindsr_jax.methods import build
+from blindsr_jax.runs import outputs
 from tests.launch.commands import forked, usage_error
 from tests.launch.trainings import images
 
@@ -21,6 +22,8 @@ EXAMPLES = {
     section.partition("\n")[0]: dict(re.findall(r"```python\n# (\S+)\n(.*?)```", section, re.S))
     for section in re.split(r"^### ", TEXT, flags=re.M)[1:]
 }
+OUTPUT = "An output file of a solve"  # the one without a new file of the package and a config
+PARTS = [title for title in EXAMPLES if title != OUTPUT]
 # Makes a launch see a new file of the package that lies elsewhere.
 _SEE = "import blindsr_jax.training as package; package.__path__.append({!r})"
 
@@ -42,7 +45,7 @@ def write(files, place):
         (place / name).write_text(code)
 
 
-@pytest.fixture(params=EXAMPLES)
+@pytest.fixture(params=PARTS)
 def example(request, tmp_path, monkeypatch):
     """Files of an example, which lie in the working folder; the package and the configs have them beside their own."""
     files = EXAMPLES[request.param]
@@ -62,13 +65,13 @@ def example(request, tmp_path, monkeypatch):
         vars(package).pop(path.stem, None)
 
 
-def run(code):
-    names = {"__name__": "an_example"}
+def run(code, names=None):
+    names = {"__name__": "an_example", **(names or {})}
     exec(compile(code, "CONTRIBUTING.md", "exec"), names)
     return names
 
 
-@pytest.mark.parametrize("title", EXAMPLES)
+@pytest.mark.parametrize("title", PARTS)
 def test_each_example_is_one_file_one_config_and_one_test(title):
     files = EXAMPLES[title]
     assert len(files) == 3 and all(of_kind(files, kind) for kind in ("blindsr_jax", "configs", "tests"))
@@ -118,6 +121,14 @@ def test_the_example_of_a_training_runs_through_its_launch(tmp_path):
         assert "params/Conv_0/kernel" in arrays
     for error, words in zip(errors, refused, strict=True):
         assert words.removeprefix("--").partition("=")[0] in usage_error(error)
+
+
+def test_the_example_of_an_output_is_a_row_that_passes_its_own_test(tmp_path, monkeypatch):
+    files = EXAMPLES[OUTPUT]
+    row = run(files["blindsr_jax/runs/outputs.py"], vars(outputs))["LOSSES"]
+    monkeypatch.setattr(outputs, "OUTPUTS", (*outputs.OUTPUTS, row))
+    monkeypatch.setattr(outputs, "KINDS", (*outputs.KINDS, row.kind))
+    run(files["tests/runs/test_losses.py"])["test_the_losses_of_a_solve_are_a_table"](tmp_path)
 
 
 def test_the_map_names_every_room():
