@@ -313,7 +313,7 @@ def solve(
     options = {"num_steps": num_steps, "chunk_steps": chunk_steps, "on_chunk": on_chunk, "save": save}
     attempt: Attempt | None = Attempt(key, problem, kernel, 0 if progress is None else progress.attempt, progress)
     while attempt is not None:
-        progress, bad = run_attempt(attempt, solver, **options)
-        result, progress = to_result(problem, progress, bool(bad)), None
+        last, bad = run_attempt(attempt, solver, **options)
+        result = to_result(problem, last, bool(bad))
         attempt = attempt.following(result, solver)
     return result
