@@ -315,8 +315,8 @@ def solve(
     options = {"num_steps": num_steps, "chunk_steps": chunk_steps, "on_chunk": on_chunk, "save": save}
     attempt: Attempt | None = Attempt(key, problem, kernel, 0 if progress is None else progress.attempt, progress)
     while attempt is not None:
-        progress, bad = run_attempt(attempt, solver, **options)
-        message = "" if solver.explain is None else solver.explain(progress.state)
-        result, progress = to_result(problem, progress, bool(bad), message), None
+        last, bad = run_attempt(attempt, solver, **options)
+        message = "" if solver.explain is None else solver.explain(last.state)
+        result = to_result(problem, last, bool(bad), message)
         attempt = attempt.following(result, solver)
     return result

@@ -1,7 +1,6 @@
 """Estimates of memory, and what is there."""
 
 import math
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -9,9 +8,8 @@ import numpy as np
 
 from blindsr_jax.imaging.problem import Problem
 from blindsr_jax.methods.joint import joint
-from blindsr_jax.runs.group_size import GroupSizes
 from blindsr_jax.solvers import memory
-from blindsr_jax.solvers.loop import Attempt, run_chunk
+from blindsr_jax.solvers.loop import run_chunk
 from tests import small
 
 STEPS = {"num_steps": 8, "chunk_steps": 4}
@@ -80,21 +78,6 @@ def test_the_estimate_sees_what_does_not_grow_with_the_image():
     assert of(hidden=10_000) > usual + 3 * 4 * 10_000 * 49  # a layer with its two moments
     assert of(num_samples=100_000) > usual + 4 * 100_000 * 49
     assert of(num_samples=100_000, redraw=False, data_every=3) > usual + 4 * 100_000 * 49
-
-
-def test_an_estimate_stands_for_other_shapes_with_room_to_spare():
-    spec = small.spec("circular")
-
-    def fits(shape, free, needed=None):
-        needed = {(10, 12, 3): 1000} if needed is None else needed
-        sizes = GroupSizes(SimpleNamespace(spec=spec))
-        sizes._needed = needed
-        attempt = Attempt(None, Problem(jax.ShapeDtypeStruct(shape, jnp.float32), spec))
-        return sizes.certainly_fit(attempt, 1, free)
-
-    assert fits((20, 24, 3), 8001) and not fits((20, 24, 3), 8000)
-    assert fits((5, 6, 3), 2001) and not fits((5, 6, 3), 2000)  # a part may be the same for all
-    assert not fits((10, 12, 1), math.inf) and not fits((10, 12, 3), math.inf, {})  # not known
 
 
 def test_available(monkeypatch, tmp_path):
