@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
+from blindsr_jax.networks.classifier import ClassifierConfig
 from blindsr_jax.networks.unet import UNet, UNetConfig, multiple
 from blindsr_jax.weights import archive
 
@@ -96,6 +97,29 @@ def read(path: str | os.PathLike) -> tuple[UNetConfig, Any]:
         if not np.isfinite(x).all():
             raise _refuse(path, f"its {name} is not finite")
     return config, traverse_util.unflatten_dict({k: np.asarray(x, np.float32) for k, x in arrays.items()}, sep="/")
+
+
+def read_classifier(path: str | os.PathLike) -> tuple[ClassifierConfig, Any]:
+    """Reads a classifier of noisy images.
+
+    Args:
+      path: a .npz file of launch/convert.py.
+
+    Returns:
+      The network's config and its parameters, NumPy arrays of float32.
+
+    Raises:
+      ValueError: one sentence that names the file and what is wrong.
+    """
+    from blindsr_jax.weights import guided_diffusion
+
+    kind = "guidance classifier"
+    arrays = archive.read_arrays(path, kind=kind, expected="launch/convert.py", max_bytes=_MAX_BYTES)
+    try:
+        config = guided_diffusion.classifier_config_of(arrays)
+        return config, guided_diffusion.classifier_params(arrays, config=config)
+    except ValueError as error:
+        raise archive.refuse(kind, path, str(error)) from error
 
 
 def shipped() -> list[str]:
