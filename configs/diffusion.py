@@ -28,7 +28,7 @@ def get_config(variant: str = "cpu"):
                 "precision": "bfloat16" if gpu else "float32",
                 "checkpoint": False,
             },
-            "learn_variance": False,
+            "learn_variance": False,  # as the released networks; the image model uses the posterior variance
             "patch_size": 128 if gpu else 64,
             "time_power": 2.0,  # times are 1000 u^power: little noise is trained more often than much
             "batch_size": 64 if gpu else 8,

@@ -50,7 +50,9 @@ def _evenly(start: int, size: int, count: int, of: str) -> list[int]:
 
 
 def space_timesteps(respacing: str, num_steps: int = NUM_STEPS) -> np.ndarray:
-    """Which steps of the whole chain a shorter one keeps (Nichol & Dhariwal 2021).
+    """Which steps of the whole chain a shorter one keeps (Nichol & Dhariwal 2021), in the release's notation.
+
+    For parity with the released code; solves name the kept steps themselves.
 
     Args:
       respacing: 'N' keeps N steps evenly, 'N1,N2,...' so many of each of equal sections, 'ddimN' every s-th step from
@@ -146,6 +148,30 @@ def schedule_jump(num_steps: int, n_sample: int = 1, jump_length: int = 1, jump_
             walk += range(level + 1, level + jump_length + 1)
             level += jump_length
     return [*walk, -1]
+
+
+def jump_walk(num_steps: int, *, jump_length: int, jump_count: int) -> list[int]:
+    """The longest walk of `schedule_jump` with at most so many steps down, and the rest as levels above all jumps.
+
+    Args:
+      num_steps: steps down, each of which asks the network once.
+      jump_length: of `schedule_jump`.
+      jump_count: how often each stretch of that length is walked down; 1 is straight down.
+
+    Returns:
+      Noise levels from the top of a chain, which is shorter than `num_steps` where there are jumps, to -1.
+
+    Raises:
+      ValueError: a number below 1.
+    """
+
+    def spare(levels):
+        repeated = jump_length * (jump_count - 1) * len(range(0, levels - jump_length, jump_length))
+        return num_steps - levels - repeated
+
+    levels = next(n for n in range(num_steps, 0, -1) if n == 1 or spare(n) >= 0)
+    top = levels + spare(levels)
+    return [*range(top - 1, levels - 1, -1), *schedule_jump(levels, 1, jump_length, jump_count)]
 
 
 def moves(walk: list[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -158,6 +158,8 @@ def sample(
 ) -> jax.Array:
     """Images from nothing but noise, as one scan; an image does not depend on how many there are.
 
+    For tests: parity of the chain with the released code, and its laws. A solve has the data between two steps.
+
     Args:
       key: PRNG key.
       denoise: (x (N, ..., C), t (N,)) to the noise in x, (N, ..., C), or to twice as many channels, with a learned

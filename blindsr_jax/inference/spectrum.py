@@ -93,7 +93,7 @@ def _evidence_by_slope(kernels, problem):
 def log_evidence(kernels: jax.Array, problem: Problem) -> jax.Array:
     """Log likelihood of the LR image's spectrum under each kernel, up to a constant.
 
-    The amplitude is profiled out, the slope is averaged over.
+    The amplitude is profiled out, the slope is averaged over. Tests check it; solvers take `log_prior`.
 
     Args:
       kernels: (L, k, k).

@@ -181,7 +181,7 @@ def to_flow_space(kernel: jax.Array, normalization: jax.Array, noise: jax.Array 
 def kernel_log_prob(flow: Flow, kernel: jax.Array) -> jax.Array:
     """Log density (...) over the entries of kernels (..., k, k): comparable between flows of one kernel size.
 
-    `log_prob` is a density over logits, which depend on the flow's normalization.
+    `log_prob` is a density over logits, which depend on the flow's normalization. Tests compare shipped flows by it.
     """
     share = _share(kernel, flow.normalization, 0.5)
     slope = (1 - 2 * ALPHA) / flow.normalization / (share * (1 - share))

@@ -60,7 +60,8 @@ def chain(flow: Flow) -> distrax.Bijector:
 class Pixels(distrax.Bijector):
     """Flow space (..., D) to the entries of kernels (..., D); its inverse takes off no dequantisation noise.
 
-    distrax.Sigmoid is not used: below -9, where most of a kernel lies, it takes exp(x) for the sigmoid.
+    Tests check the plain flow against it. distrax.Sigmoid is not used: below -9, where most of a kernel lies, it takes
+    exp(x) for the sigmoid.
     """
 
     def __init__(self, normalization: jax.Array):

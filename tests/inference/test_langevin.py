@@ -50,38 +50,36 @@ def test_unknown_form_is_refused():
 
 
 def test_noise_has_the_law_of_langevin_dynamics():
-    noise = langevin.add_langevin_noise(jax.random.key(0), step_size=0.02, temperature=0.5)
+    noise = langevin.add_langevin_noise(step_size=0.02, temperature=0.5)
     zeros = {"w": jnp.zeros((200, 200)), "v": jnp.zeros(3)}
-    updates, state = jax.jit(noise.update)(zeros, noise.init(zeros))
+    updates, state = jax.jit(noise.update)(zeros, noise.init(zeros), key=jax.random.key(0))
     np.testing.assert_allclose(jnp.std(updates["w"]), np.sqrt(2 * 0.02 * 0.5), rtol=0.02)
-    again, _ = noise.update(zeros, state)
+    again, _ = noise.update(zeros, state, key=jax.random.key(1))
     assert not np.array_equal(updates["w"], again["w"])
+    still, same = noise.update(zeros, state)
+    assert not still["w"].any() and same == state
 
 
 def test_a_schedule_cools_the_noise():
-    noise = langevin.add_langevin_noise(
-        jax.random.key(0), step_size=0.1, temperature=optax.linear_schedule(1.0, 0.0, 4)
-    )
+    noise = langevin.add_langevin_noise(step_size=0.1, temperature=optax.linear_schedule(1.0, 0.0, 4))
     zeros = jnp.zeros((100, 100))
     state, found = noise.init(zeros), []
-    for _ in range(5):
-        updates, state = noise.update(zeros, state)
+    for i in range(5):
+        updates, state = noise.update(zeros, state, key=jax.random.key(i))
         found.append(float(jnp.var(updates)))
     np.testing.assert_allclose(found, [0.2, 0.15, 0.1, 0.05, 0.0], rtol=0.05)
 
 
 def test_chains_sample_a_gaussian():
     """exp(-x^2 / (2 T)): many short chains of sgd + noise reach the variance T."""
-    transform = optax.chain(
-        optax.sgd(0.05), langevin.add_langevin_noise(jax.random.key(1), step_size=0.05, temperature=0.3)
-    )
+    transform = optax.chain(optax.sgd(0.05), langevin.add_langevin_noise(step_size=0.05, temperature=0.3))
     x = jnp.zeros(20_000)
 
-    def step(carry, _):
+    def step(carry, key):
         x, state = carry
-        updates, state = transform.update(x, state)  # the gradient of x^2 / 2 is x
+        updates, state = transform.update(x, state, key=key)  # the gradient of x^2 / 2 is x
         return (x + updates, state), None
 
-    (x, _), _ = jax.lax.scan(step, (x, transform.init(x)), None, length=200)
+    (x, _), _ = jax.lax.scan(step, (x, transform.init(x)), jax.random.split(jax.random.key(1), 200))
     # An Euler step of size h inflates the variance by 1 / (1 - h / 2).
     np.testing.assert_allclose(jnp.var(x), 0.3 / (1 - 0.025), rtol=0.04)

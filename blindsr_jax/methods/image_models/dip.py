@@ -15,6 +15,7 @@ from blindsr_jax.imaging.conv import METHODS
 from blindsr_jax.imaging.degradation import degrade
 from blindsr_jax.imaging.losses import data_loss, hyper_laplacian, mse
 from blindsr_jax.imaging.problem import Problem, Spec
+from blindsr_jax.inference import langevin
 from blindsr_jax.methods.interfaces import ImageInfo, ImageModel, StepContext
 from blindsr_jax.networks.layers import PRECISIONS, Compute
 from blindsr_jax.networks.skip import SkipNet, smallest_side
@@ -32,7 +33,7 @@ class Settings(NamedTuple):
     """What stays the same during a solve; see `build`."""
 
     spec: Spec
-    optimizer: optax.GradientTransformation
+    optimizer: optax.GradientTransformationExtraArgs
     channels: int
     skip_channels: int
     levels: int
@@ -54,6 +55,8 @@ def build(
     conv: Annotated[str, rules.choice(*METHODS)] = "auto",
     precision: Annotated[str, rules.choice(*PRECISIONS)] = "float32",
     checkpoint: bool = False,
+    langevin_temperature: langevin.Temperature = 0.0,
+    cooling_steps: langevin.CoolingSteps = None,
 ) -> ImageModel:
     """A DIP image half; the defaults are those of the DIP-DKP release.
 
@@ -70,6 +73,9 @@ def build(
         are used); parameters, statistics, losses and all that concerns the kernel keep the precision of the problem.
       checkpoint: keep only what lies between the network's levels for the gradient, and compute the rest again. It
         saves nothing on a CPU, whose compiler finds that the same is computed twice and keeps it.
+      langevin_temperature: of the noise that makes a sampler of the descent, in units of the loss; 0 adds none. See
+        `langevin.noisy_adam`.
+      cooling_steps: steps over which it falls to 0; None keeps it.
 
     Raises:
       ValueError: an unknown choice, or a form that bfloat16 is too coarse for.
@@ -82,7 +88,7 @@ def build(
         raise ValueError("config.image.conv is 'winograd', expected another one with precision 'bfloat16'")
     settings = Settings(
         spec=spec,
-        optimizer=optax.adam(learning_rate),
+        optimizer=langevin.noisy_adam(learning_rate, temperature=langevin_temperature, cooling_steps=cooling_steps),
         channels=channels,
         skip_channels=skip_channels,
         levels=levels,
@@ -124,7 +130,6 @@ def _update(
     problem: Problem,
     context: StepContext,
 ) -> tuple[DipState, ImageInfo]:
-    del key
     spec = settings.spec
 
     def loss_of(x):
@@ -133,6 +138,6 @@ def _update(
         return data_loss(prediction, problem.lr, context.use_ssim) + prior, mse(prediction, problem.lr)
 
     (loss, residual), image_grad = jax.value_and_grad(loss_of, has_aux=True)(image)
-    updates, opt = settings.optimizer.update(pullback(image_grad)[0], state.opt)
+    updates, opt = settings.optimizer.update(pullback(image_grad)[0], state.opt, key=key)
     state = state._replace(params=optax.apply_updates(state.params, updates), opt=opt)
     return state, ImageInfo(loss, residual)

@@ -41,7 +41,11 @@ class DescentState(NamedTuple):
 
 
 def descent(
-    spec: Spec, render: Callable[[Any], jax.Array], optimizer: optax.GradientTransformation, *, freeze_steps: int = 0
+    spec: Spec,
+    render: Callable[[Any], jax.Array],
+    optimizer: optax.GradientTransformationExtraArgs,
+    *,
+    freeze_steps: int = 0,
 ) -> Callable:
     """The `step` of a half with nothing but parameters and the data loss.
 
@@ -50,20 +54,18 @@ def descent(
     Args:
       spec: the problem's static part.
       render: parameters -> kernel (k, k).
-      optimizer: what moves the parameters.
+      optimizer: what moves the parameters; its `update` also gets the step's key.
       freeze_steps: steps of the solve before they move.
     """
 
     def step(key, state, image, problem, context):
-        del key
-
         def loss_of(params):
             kernel = render(params)
             prediction = degrade(image, kernel, scale=spec.scale, boundary=spec.boundary)
             return data_loss(prediction, problem.lr, context.use_ssim), kernel
 
         (loss, kernel), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
-        updates, opt = optimizer.update(grads, state.opt, state.params)
+        updates, opt = optimizer.update(grads, state.opt, state.params, key=key)
         moved = DescentState(optax.apply_updates(state.params, updates), opt)
         if freeze_steps:
             rests = context.step < freeze_steps

@@ -25,6 +25,7 @@ WEIGHTS = ("release", "posterior")
 LIKELIHOODS = ("direct", "quadratic")
 STARTS = ("random", "spectrum")
 NUM_STARTS = 2048  # kernels that a start from the spectrum looks at
+_NOISE = 1  # folded into the key of a step for the Langevin noise
 
 
 class Pool(NamedTuple):
@@ -84,6 +85,8 @@ def build(
     learning_rate: Annotated[float, rules.RATE] = 1e-4,
     hidden: Annotated[int, rules.whole(1, 65536)] = 1000,
     form: Annotated[str, rules.choice(*langevin.FORMS)] = "sequential",
+    langevin_temperature: langevin.Temperature = 0.0,
+    cooling_steps: langevin.CoolingSteps = None,
 ) -> KernelModel:
     """A DKP kernel half; the defaults are those of the release.
 
@@ -108,6 +111,9 @@ def build(
       hidden: units of the kernel network.
       form: of the Langevin step, see `langevin.network_langevin`. 'sequential' takes prior and data steps as they come;
         'summed' takes one step each time, along the data gradient plus, where kernels are drawn, the prior gradient.
+      langevin_temperature: of the noise on data steps, in units of the loss; 0 adds none. See
+        `langevin.noisy_adam`.
+      cooling_steps: steps over which it falls to 0; None keeps it.
 
     Raises:
       ValueError: an unknown choice, too many random kernels, or 'summed' with gradients that wait for a data step.
@@ -119,9 +125,10 @@ def build(
     check_draws("num_samples", num_samples, spec.kernel_size)
     if form == "summed" and data_every != 1:
         raise ValueError(f"config.kernel.data_every is {data_every}, expected 1 with form 'summed'")
+    adam = langevin.noisy_adam(learning_rate, temperature=langevin_temperature, cooling_steps=cooling_steps)
     settings = Settings(
         network=KernelFCN(spec.kernel_size, hidden),
-        move=langevin.network_langevin(optax.adam(learning_rate), form=form),
+        move=langevin.network_langevin(adam, form=form),
         family=family,
         num_samples=num_samples,
         likelihood=likelihood,
@@ -140,8 +147,8 @@ def build(
     return KernelModel(partial(_init, settings), partial(_step, settings))
 
 
-def _apply(settings: Settings, state: DkpState, *, data_grads=None, prior_grads=None) -> DkpState:
-    updates, opt = settings.move.update(data_grads, state.opt, state.params, prior_grads=prior_grads)
+def _apply(settings: Settings, state: DkpState, *, data_grads=None, prior_grads=None, key=None) -> DkpState:
+    updates, opt = settings.move.update(data_grads, state.opt, state.params, prior_grads=prior_grads, key=key)
     return state._replace(params=optax.apply_updates(state.params, updates), opt=opt)
 
 
@@ -228,7 +235,8 @@ def _step(settings: Settings, key, state: DkpState, image, problem: Problem, con
         grads = jax.tree.map(jnp.add, state.grads, grads)
 
     def data_step(s):
-        s = _apply(settings, s, data_grads=grads, prior_grads=prior_grads)
+        noise_key = jax.random.fold_in(key, _NOISE)
+        s = _apply(settings, s, data_grads=grads, prior_grads=prior_grads, key=noise_key)
         return s._replace(grads=jax.tree.map(jnp.zeros_like, s.grads))
 
     def wait(s):

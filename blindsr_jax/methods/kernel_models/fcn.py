@@ -9,6 +9,7 @@ import optax
 from blindsr_jax.config import rules
 from blindsr_jax.imaging.losses import mse
 from blindsr_jax.imaging.problem import Problem, Spec
+from blindsr_jax.inference import langevin
 from blindsr_jax.methods.interfaces import KernelModel
 from blindsr_jax.methods.kernel_models.base import STARTS, DescentState, check_start, descent, round_kernel
 from blindsr_jax.networks.fcn import CODE_SIZE, KernelFCN
@@ -31,6 +32,8 @@ def build(
     warmup_steps: Annotated[int, rules.STEPS_FROM_0] = 400,
     freeze_steps: Annotated[int, rules.STEPS_FROM_0] = 0,
     start: Annotated[str, rules.choice(*STARTS)] = "uniform",
+    langevin_temperature: langevin.Temperature = 0.0,
+    cooling_steps: langevin.CoolingSteps = None,
 ) -> KernelModel:
     """Starts from a nearly uniform kernel, or from a given one; the defaults are those of the FKP release.
 
@@ -43,13 +46,16 @@ def build(
       warmup_steps: steps towards the start kernel, if it is not the uniform one.
       freeze_steps: steps of the solve before the kernel moves.
       start: 'uniform', or 'round', a round Gaussian where the spec has its centre.
+      langevin_temperature: of the noise that makes a sampler of the descent, in units of the loss; 0 adds none. See
+        `langevin.noisy_adam`.
+      cooling_steps: steps over which it falls to 0; None keeps it.
 
     Raises:
       ValueError: an unknown start.
     """
     check_start(start)
     network = KernelFCN(spec.kernel_size, hidden)
-    optimizer = optax.adam(learning_rate)
+    optimizer = langevin.noisy_adam(learning_rate, temperature=langevin_temperature, cooling_steps=cooling_steps)
 
     def render(params):
         return network.apply(params.network, jax.lax.stop_gradient(params.code))

@@ -12,7 +12,7 @@ import optax
 
 from blindsr_jax.config import rules
 from blindsr_jax.imaging.problem import Problem, Spec
-from blindsr_jax.inference import spectrum, sphere
+from blindsr_jax.inference import langevin, spectrum, sphere
 from blindsr_jax.kernels import geometry, placement
 from blindsr_jax.kernels.family import check_draws
 from blindsr_jax.methods.interfaces import KernelModel
@@ -28,7 +28,7 @@ class Settings(NamedTuple):
 
     spec: Spec
     flow: kernel_flow.Flow
-    optimizer: optax.GradientTransformation  # of the code
+    optimizer: optax.GradientTransformationExtraArgs  # of the code
     radius: float  # of the sphere that the code lies on
     normalize: bool  # kernels sum to 1
     start: str  # of STARTS
@@ -45,6 +45,8 @@ def build(
     normalize: bool = True,
     start: Annotated[str, rules.choice(*STARTS)] = "random",
     num_starts: Annotated[int, rules.DRAWS] = 256,
+    langevin_temperature: langevin.Temperature = 0.0,
+    cooling_steps: langevin.CoolingSteps = None,
 ) -> KernelModel:
     """A flow half; learning rate, radius and freeze are those of the release.
 
@@ -60,6 +62,9 @@ def build(
         release chose a seed with such a kernel), 'spectrum' the one that explains the power spectrum of the LR image
         best.
       num_starts: how many codes 'mean' and 'spectrum' look at.
+      langevin_temperature: of the noise that makes a sampler of the descent, in units of the loss; 0 adds none. See
+        `langevin.noisy_adam`.
+      cooling_steps: steps over which it falls to 0; None keeps it.
 
     Raises:
       ValueError: there is no such flow, an unknown start, or too many codes; one sentence.
@@ -68,10 +73,11 @@ def build(
     check_draws("num_starts", num_starts, spec.kernel_size)
     flow = flow_weights.load(weights, spec.scale)
     radius = kernel_flow.kernel_size(flow) - 1.0 if radius is None else radius
+    adam = langevin.noisy_adam(learning_rate, temperature=langevin_temperature, cooling_steps=cooling_steps)
     settings = Settings(
         spec=spec,
         flow=flow,
-        optimizer=sphere.on_sphere(optax.adam(learning_rate), radius, delay=freeze_steps),
+        optimizer=sphere.on_sphere(adam, radius, delay=freeze_steps),
         radius=radius,
         normalize=normalize,
         start=start,

@@ -5,10 +5,10 @@ from typing import Annotated, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from blindsr_jax.config import rules
 from blindsr_jax.imaging.problem import Spec
+from blindsr_jax.inference import langevin
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.gaussian import data_variance_range, gaussian_kernel
 from blindsr_jax.methods.interfaces import KernelModel
@@ -39,6 +39,8 @@ def build(
     *,
     learning_rate: Annotated[float, rules.RATE] = 0.02,
     freeze_steps: Annotated[int, rules.STEPS_FROM_0] = 0,
+    langevin_temperature: langevin.Temperature = 0.0,
+    cooling_steps: langevin.CoolingSteps = None,
 ) -> KernelModel:
     """A Gaussian with its centre fixed where the spec puts it.
 
@@ -48,8 +50,11 @@ def build(
       spec: the problem's static part.
       learning_rate: of Adam on log variances (px^2) and angle (radians).
       freeze_steps: steps of the solve before the kernel moves.
+      langevin_temperature: of the noise that makes a sampler of the descent, in units of the loss; 0 adds none. See
+        `langevin.noisy_adam`.
+      cooling_steps: steps over which it falls to 0; None keeps it.
     """
-    optimizer = optax.adam(learning_rate)
+    optimizer = langevin.noisy_adam(learning_rate, temperature=langevin_temperature, cooling_steps=cooling_steps)
 
     def render(params):
         variances = jnp.exp(params.log_variances)

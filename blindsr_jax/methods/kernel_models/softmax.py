@@ -4,10 +4,10 @@ from typing import Annotated
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from blindsr_jax.config import rules
 from blindsr_jax.imaging.problem import Spec
+from blindsr_jax.inference import langevin
 from blindsr_jax.methods.interfaces import KernelModel
 from blindsr_jax.methods.kernel_models.base import STARTS, DescentState, check_start, descent, round_kernel
 
@@ -20,6 +20,8 @@ def build(
     learning_rate: Annotated[float, rules.RATE] = 0.5,
     freeze_steps: Annotated[int, rules.STEPS_FROM_0] = 76,
     start: Annotated[str, rules.choice(*STARTS)] = "uniform",
+    langevin_temperature: langevin.Temperature = 0.0,
+    cooling_steps: langevin.CoolingSteps = None,
 ) -> KernelModel:
     """Starts from the uniform kernel, or from a given one; the defaults are those of the FKP release.
 
@@ -30,12 +32,15 @@ def build(
       learning_rate: of Adam on the logits.
       freeze_steps: steps of the solve before the kernel moves.
       start: 'uniform', or 'round', a round Gaussian where the spec has its centre.
+      langevin_temperature: of the noise that makes a sampler of the descent, in units of the loss; 0 adds none. See
+        `langevin.noisy_adam`.
+      cooling_steps: steps over which it falls to 0; None keeps it.
 
     Raises:
       ValueError: an unknown start.
     """
     check_start(start)
-    optimizer = optax.adam(learning_rate)
+    optimizer = langevin.noisy_adam(learning_rate, temperature=langevin_temperature, cooling_steps=cooling_steps)
 
     def render(logits):
         return jax.nn.softmax(logits, axis=(0, 1))

@@ -1,0 +1,66 @@
+"""Langevin noise as an option of the parts that descend: it changes the result, and cools down to none."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from blindsr_jax.inference import langevin
+from blindsr_jax.methods.image_models import dip
+from blindsr_jax.methods.interfaces import StepContext
+from blindsr_jax.methods.kernel_models import dkp, fcn, flow, gaussian, softmax
+from tests import small
+
+KERNEL_MODELS = {
+    "dkp": (dkp.build, {"family": small.family(), "num_samples": 2, "warmup_steps": 1, "hidden": 8, "data_every": 1}),
+    "fcn": (fcn.build, {"hidden": 8}),
+    "flow": (flow.build, {"freeze_steps": 0}),
+    "gaussian": (gaussian.build, {}),
+    "softmax": (softmax.build, {"freeze_steps": 0}),
+}
+IMAGE = small.smooth_image((*small.spec().canvas_shape(small.LR_SHAPE), 3))
+
+
+def state_after_a_step(model, key):
+    problem, kernel = small.problem(), small.family().render(small.family().sample(jax.random.key(3)))
+    context = StepContext(jnp.int32(0), jnp.bool_(False))
+
+    @jax.jit
+    def step(key):
+        if hasattr(model, "predict"):
+            state = model.init(jax.random.key(0), problem)
+            image, residuals = model.predict(state, problem)
+            return model.update(key, state, image, residuals, kernel, problem, context)[0].params
+        state = model.init(jax.random.key(0), problem, None)
+        return model.step(key, state, IMAGE, problem, context)[0].params
+
+    return np.concatenate([np.ravel(x) for x in jax.tree.leaves(step(key))])
+
+
+@pytest.mark.parametrize("name", [*KERNEL_MODELS, "dip"])
+def test_noise_is_added_when_a_temperature_is_given(name):
+    build, options = KERNEL_MODELS.get(name, (dip.build, {"channels": 4, "skip_channels": 2, "levels": 2}))
+    make = lambda **more: build(small.spec(), **options, **more)  # noqa: E731
+    plain = state_after_a_step(make(), jax.random.key(1))
+    np.testing.assert_array_equal(plain, state_after_a_step(make(cooling_steps=5), jax.random.key(1)))
+    hot = [state_after_a_step(make(langevin_temperature=1e-2), jax.random.key(n)) for n in (1, 2)]
+    assert not np.array_equal(hot[0], plain) and not np.array_equal(*hot)
+
+
+def test_without_a_temperature_it_is_adam():
+    params = {"a": jnp.asarray([1.0, -2.0])}
+    noisy, adam = langevin.noisy_adam(1e-2), optax.adam(1e-2)
+    assert jax.tree.structure(noisy.init(params)) == jax.tree.structure(adam.init(params))
+    found, _ = noisy.update(params, noisy.init(params), params, key=jax.random.key(0))
+    np.testing.assert_array_equal(found["a"], adam.update(params, adam.init(params), params)[0]["a"])
+
+
+def test_the_noise_has_gone_after_the_cooling_steps():
+    zeros = jnp.zeros(1000)
+    noisy = langevin.noisy_adam(1e-2, temperature=1.0, cooling_steps=2)
+    state, found = noisy.init(zeros), []
+    for i in range(3):
+        updates, state = noisy.update(zeros, state, zeros, key=jax.random.key(i))
+        found.append(float(jnp.var(updates)))
+    np.testing.assert_allclose(found, [0.02, 0.01, 0], rtol=0.15)
