@@ -85,10 +85,10 @@ def test_a_network_comes_back_from_its_file(params, tmp_path):
 @pytest.mark.parametrize(
     "name, value, message",
     [
-        ("p.m_tail.weight", None, "do not fit each other"),
-        ("h.mlp.4.weight", np.zeros((0, 5, 1, 1), np.float32), "do not fit each other"),
-        ("p.m_up1.0.weight", np.zeros((4, 6, 2, 2), np.float32), "do not fit each other"),
-        ("more", np.zeros(1, np.float32), "do not fit each other"),
+        ("p.m_tail.weight", None, "no p.m_tail.weight"),
+        ("h.mlp.4.weight", np.zeros((0, 5, 1, 1), np.float32), r"h.mlp.4.weight is .*\(4, 5, 1, 1\) were expected"),
+        ("p.m_up1.0.weight", np.zeros((4, 6, 2, 2), np.float32), r"p.m_up1.0.weight is .*\(6, 4, 2, 2\) were expected"),
+        ("more", np.zeros(1, np.float32), "more was not expected"),
         ("p.m_head.weight", np.full((4, 4, 3, 3), np.nan, np.float32), "not finite"),
         ("p.m_head.weight", np.array([None]), "not a complete .npz file"),
     ],
@@ -114,8 +114,8 @@ def test_missing_and_damaged_files(params, tmp_path):
 
 
 def test_no_shipped_network_is_one_sentence(monkeypatch, tmp_path):
-    monkeypatch.setattr(usrnet, "FOLDER", tmp_path)
-    with pytest.raises(ValueError, match="no trained USRNet is shipped"):
+    monkeypatch.setattr(type(usrnet.FORMAT), "folder", tmp_path)
+    with pytest.raises(ValueError, match="no shipped network 'usrnet'"):
         usrnet.load(None)
 
 

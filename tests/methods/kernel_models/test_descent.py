@@ -192,7 +192,7 @@ def test_a_flow_in_another_window(tiny_flow):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"weights": "disc"}, "there is no flow 'disc_x2', expected one of gaussian_x1"),
+        ({"weights": "disc"}, "there is no shipped flow 'disc_x2', expected one of gaussian_x1"),
         ({"weights": "nowhere.npz"}, "cannot read the flow 'nowhere.npz': there is no such file"),
         ({"weights": "x", "start": "up"}, "config.kernel.start is 'up', expected one of random, mean, spectrum"),
     ],
