@@ -90,7 +90,7 @@ def solved():
     lr = small.smooth_image((35, 36, 1))
     problem = Problem(lr, spec)
     before = start(jax.random.key(0), problem, None, solver=solver)
-    code = np.asarray(before.kernel.code)
+    code = np.asarray(before.kernel_state.code)
     after, trace = run_chunk(jax.random.key(0), before, problem, jnp.int32(0), solver=solver, length=2)
     return spec, code, after, trace
 
@@ -100,9 +100,9 @@ def test_the_estimate_is_a_kernel_and_the_code_moves_on_its_sphere(solved):
     kernel = after.kernel
     assert kernel.shape == (spec.kernel_size,) * 2
     np.testing.assert_allclose(kernel.sum(), 1, rtol=1e-5)
-    np.testing.assert_allclose([np.linalg.norm(code), jnp.linalg.norm(after.kernel.code)], 10, rtol=1e-5)
-    assert np.abs(after.kernel.code - code).max() > 0.1
-    first = after.kernel.first  # where the flow's kernels have their centre
+    np.testing.assert_allclose([np.linalg.norm(code), jnp.linalg.norm(after.kernel_state.code)], 10, rtol=1e-5)
+    assert np.abs(after.kernel_state.code - code).max() > 0.1
+    first = after.kernel_state.first  # where the flow's kernels have their centre
     np.testing.assert_allclose([first.sum(), *geometry.center_of_mass(first)], [1, 4.5, 4.5], atol=0.02)
     assert set(trace) == {"loss", "residual", "kernel_loss"} and all(np.isfinite(x).all() for x in trace.values())
 
