@@ -61,7 +61,7 @@ def test_it_is_the_network_on_the_whole_image(run, file, image):
     state = run(image)
     said = NET.apply(kenet_weights.read(file).params, image[None])
     np.testing.assert_allclose(state.kernel, said.kernel[0], atol=1e-6)
-    np.testing.assert_allclose(state.kernel, jax.nn.softmax(said.category_logits[0]), atol=1e-6)
+    np.testing.assert_allclose(state.kernel_state, jax.nn.softmax(said.category_logits[0]), atol=1e-6)
     assert state.image.shape == (2 * 20 + SIZE - 2, 2 * 17 + SIZE - 2, 3) and not state.image.any()
 
 
@@ -99,9 +99,9 @@ def test_windows_cover_the_image_and_are_averaged(run, file, image):
 
 def test_refusals(file):
     spec = make_spec(scale=SCALE)
-    with pytest.raises(ValueError, match="no trained KENet for scale 7"):
+    with pytest.raises(ValueError, match="no shipped network .kenet_x7."):
         kenet.build(make_spec(scale=7))
-    with pytest.raises(ValueError, match="is for scale 2, one for scale 3 expected"):
+    with pytest.raises(ValueError, match="is for scale 2, one for scale 3 was expected"):
         kenet.build(make_spec(scale=3), weights=file)
     with pytest.raises(ValueError, match="window is 4"):
         kenet.build(spec, weights=file, window=4)

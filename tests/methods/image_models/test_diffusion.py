@@ -91,7 +91,7 @@ def test_an_unknown_choice_is_one_sentence(prior):
         ({"tile": 16, "overlap": 16}, "config.image.overlap is 16, expected at most half of config.image.tile = 16"),
         ({"label": 3}, "config.image.label is 3"),
         ({"noise_std": 0.0}, "config.image.noise_std is 0.0"),
-        ({"weights": "nothing"}, "there is no diffusion prior 'nothing'"),
+        ({"weights": "nothing"}, "there is no shipped diffusion prior 'nothing'"),
     ):
         with pytest.raises(ValueError, match=words.replace("(", r"\(")):
             diffusion.build(spec, **(options | bad))
