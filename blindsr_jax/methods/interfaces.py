@@ -129,7 +129,8 @@ class Solver(NamedTuple):
     has_fixed_steps: the method is made for exactly `num_steps` (a diffusion chain, a last step that makes the image).
     turns: first steps of later stages, whose steps take another time than those before.
     steps_of: the number of steps for an LR image of a shape, where it depends on that.
-    explain: what a person should know of a last state, a sentence or nothing.
+    uses_noise: the solver looks at `Problem.noise_std`; for others nobody need measure it.
+    explain: what a person should know of a last state, a sentence or nothing; `message` calls it.
     told_noise: of an estimator: `(state, problem) -> ()`, the noise that a restorer with its kernel should be told,
       which is more than the image has where the kernel is not sure.
     """
@@ -143,6 +144,7 @@ class Solver(NamedTuple):
     has_fixed_steps: bool = False
     turns: tuple[int, ...] = ()
     steps_of: Callable[[tuple[int, ...]], int] | None = None
+    uses_noise: bool = False
     explain: Callable[[State], str] | None = None
     told_noise: Callable[[State, Problem], jax.Array] | None = None
 
@@ -150,6 +152,10 @@ class Solver(NamedTuple):
     def arrays(self) -> Any:
         """What `start` and `run_chunk` take as their argument `weights`."""
         return None if self.weights is None else self.weights.tree
+
+    def message(self, state: State) -> str:
+        """What a person should know of a last state, a sentence or nothing."""
+        return "" if self.explain is None else self.explain(state)
 
     def steps(self, wanted: int | None = None, *, lr_shape: tuple[int, ...] | None = None) -> int:
         """The number of steps of a solve.

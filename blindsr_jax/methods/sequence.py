@@ -79,6 +79,7 @@ def sequence(estimator: Solver, restorer: Solver, *, estimator_steps: int, num_s
         has_fixed_steps=is_fixed,
         turns=turns,
         steps_of=None if of is None else lambda lr_shape: estimator_steps + of(lr_shape),
+        uses_noise=restorer.uses_noise,
         explain=None if explain is None else lambda state: explain(state.image_state),
     )
 

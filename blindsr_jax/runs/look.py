@@ -48,7 +48,7 @@ class Look(NamedTuple):
 
 @functools.cache
 def _trained() -> kenet.Trained:
-    return kenet.load(kenet.wide(1), 1)
+    return kenet.load("wide", 1)
 
 
 @jax.jit
@@ -107,7 +107,7 @@ def look(name: str, image: io.Image) -> Look:
         if blur is Blur.FOUND:
             widths = [_width(kernel) for kernel in kernels]
             seen["blur_width"], seen["direction"] = _width(mean), _direction(mean)
-            seen["varies"] = bool(len(widths) > 3 and np.std(widths) > UNEVEN * np.mean(widths))
+            seen["varies"] = bool(np.std(widths) > UNEVEN * np.mean(widths))
             seen["family"] = trained.families[int(np.argmax(probabilities))]
     return Look(
         name=name,
@@ -171,10 +171,8 @@ def run(pattern: str, json_path: str | None) -> int:
       UsageError: there are no images.
       NotOursError: the file is an image of the input, or of another kind.
     """
-    try:
+    with cli.usage_errors(ValueError):
         paths = io.find_inputs(pattern)
-    except ValueError as error:
-        raise cli.UsageError(cli.one_line(error)) from error
     if json_path is not None:
         kind = "a list of an earlier inspection"
         ownership.check_file(json_path, flag="json", kind=kind, is_ours=is_looks, inputs=paths)

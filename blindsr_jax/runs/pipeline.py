@@ -128,8 +128,11 @@ class Pipeline:
         """The task of an image, at its start or where an earlier run stood."""
         run = self._run
         check_size(source, run, job.path)
-        told = corruption_level.measure(source.pixels, jpeg_steps=source.jpeg_steps).told
-        problem = Problem(jax.numpy.asarray(source.pixels), run.spec, jax.numpy.float32(told))
+        noise_std = None
+        if run.solver.uses_noise:
+            told = corruption_level.measure(source.pixels, jpeg_steps=source.jpeg_steps).told
+            noise_std = jax.numpy.float32(told)
+        problem = Problem(jax.numpy.asarray(source.pixels), run.spec, noise_std)
         if run.kernel is not None and flip_test(problem, run.kernel).verdict == "flipped":
             record = record.noted(FLIPPED)
             say(f"{job.name}: {FLIPPED}", sys.stderr)

@@ -98,7 +98,7 @@ def solve_images(
         if min(pixels.shape[:2]) < least:
             raise ValueError(f"lr has the shape {np.shape(lr)}, expected sides of at least {least} pixels")
         key = jax.random.fold_in(jax.random.key(seed), i)
-        noise = jnp.float32(corruption_level.measure(np.asarray(pixels)).told)
+        noise = jnp.float32(corruption_level.measure(np.asarray(pixels)).told) if solver.uses_noise else None
         result = solve(key, Problem(pixels, spec, noise), solver, kernel=kernel)
         results.append(result._replace(image=result.image[..., 0]) if is_flat else result)
     return results

@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 
 from blindsr_jax.imaging.problem import Problem, Result
-from blindsr_jax.methods.interfaces import Solver
+from blindsr_jax.methods.interfaces import Solver, State
 from blindsr_jax.solvers.groups import GroupQueue
 from blindsr_jax.solvers.loop import IMAGES, Attempt, Progress, advance, begin, run_attempt, to_result
 from blindsr_jax.solvers.pace import Pace
@@ -39,6 +39,11 @@ def unstack(progress: Progress, n: int) -> list[Progress]:
         Progress(attempt, step, jax.tree.map(lambda x, i=i: x[i], state), {name: x[:, i] for name, x in trace.items()})
         for i in range(n)
     ]
+
+
+def _estimates(state: State) -> State:
+    """A state without what its two models need to go on."""
+    return state._replace(image_state=None, kernel_state=None)
 
 
 def _restack(progresses: Sequence[Progress], mesh: Mesh | None) -> Progress:
@@ -100,13 +105,13 @@ def solve_group(
         else:
             progress = _restack(progresses, mesh)
         last, bad = advance(key, problem, methods[0], progress, **run, **stack)
-    messages = [""] * n
-    if solver.explain is not None:
-        messages = [solver.explain(progress.state) for progress in unstack(last, n)]
-    if not keep_state:
-        last = last._replace(state=last.state._replace(image_state=None, kernel_state=None))
-    one = zip(attempts, unstack(last, n), np.atleast_1d(bad)[:n], messages, strict=True)
-    return [to_result(attempt.problem, progress, bool(bad), message) for attempt, progress, bad, message in one]
+    if not keep_state and solver.explain is None:  # before all of it goes to the host
+        last = last._replace(state=_estimates(last.state))
+    results = [
+        to_result(attempt.problem, progress, bool(bad), solver.message(progress.state))
+        for attempt, progress, bad in zip(attempts, unstack(last, n), np.atleast_1d(bad)[:n], strict=True)
+    ]
+    return results if keep_state else [result._replace(state=_estimates(result.state)) for result in results]
 
 
 class _Item(NamedTuple):

@@ -316,7 +316,6 @@ def solve(
     attempt: Attempt | None = Attempt(key, problem, kernel, 0 if progress is None else progress.attempt, progress)
     while attempt is not None:
         last, bad = run_attempt(attempt, solver, **options)
-        message = "" if solver.explain is None else solver.explain(last.state)
-        result = to_result(problem, last, bool(bad), message)
+        result = to_result(problem, last, bool(bad), solver.message(last.state))
         attempt = attempt.following(result, solver)
     return result

@@ -24,7 +24,7 @@ _LIMITS = {
 }
 
 
-def wide(scale: int) -> pathlib.Path:
+def _wide(scale: int) -> pathlib.Path:
     """The file of the shipped network of a scale that was trained with noise, JPEG and all kernel families.
 
     Raises:
@@ -124,10 +124,10 @@ def load(name: str | os.PathLike | None, scale: int) -> Trained:
     """The network for a scale.
 
     Args:
-      name: a .npz file, or None for the shipped one.
+      name: a .npz file, None for the shipped one, or 'wide' for the shipped one of the wide range.
       scale: of the problem.
 
     Raises:
       ValueError: one sentence: there is none, or the file is bad or for another scale.
     """
-    return _trained(FORMAT.load(name, f"kenet_x{scale}", scale=scale))
+    return _trained(FORMAT.load(_wide(scale) if name == "wide" else name, f"kenet_x{scale}", scale=scale))

@@ -124,9 +124,9 @@ def read(path: str | os.PathLike) -> Trained:
 
 
 def load(name: str | os.PathLike | None) -> Trained:
-    """The network of a file, or the shipped one for None.
+    """The network of a file, the shipped one for None, or for 'wide' the one that was trained with noise and JPEG.
 
     Raises:
       ValueError: one sentence: the file is bad, or none is shipped.
     """
-    return _trained(FORMAT.load(name, "usrnet"))
+    return _trained(FORMAT.load(FOLDER / "wide" / "usrnet.npz" if name == "wide" else name, "usrnet"))

@@ -56,7 +56,7 @@ def build(
         raise ValueError(f"window is {window}, expected None or a whole number of at least {SMALLEST_SIDE}")
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}, expected one of {', '.join(PRECISIONS)}")
-    model = trained.load(trained.wide(spec.scale) if weights == "wide" else weights, spec.scale)
+    model = trained.load(weights, spec.scale)
     network = model.network(Compute(precision=precision))
 
     def estimate(lr: jax.Array, params) -> tuple[jax.Array, jax.Array]:

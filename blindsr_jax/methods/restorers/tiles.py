@@ -15,17 +15,14 @@ import numpy as np
 from blindsr_jax.config import rules
 from blindsr_jax.imaging import tiling
 from blindsr_jax.imaging.conv import METHODS
-from blindsr_jax.imaging.degradation import degrade
-from blindsr_jax.imaging.losses import mse
 from blindsr_jax.imaging.problem import Problem, Spec
 from blindsr_jax.inference.blur_evidence import Blur, judge
 from blindsr_jax.methods.interfaces import Solver, State, Weights
+from blindsr_jax.methods.restorers import usrnet
 from blindsr_jax.methods.restorers.cubic import enlarge
 from blindsr_jax.networks.layers import PRECISIONS, Compute
-from blindsr_jax.networks.usrnet import COLOURS, USRNet
-from blindsr_jax.weights import usrnet
-
-SHIPPED = "wide/usrnet.npz"
+from blindsr_jax.networks.usrnet import USRNet
+from blindsr_jax.weights import usrnet as usrnet_weights
 
 
 class Settings(NamedTuple):
@@ -86,19 +83,6 @@ def _init(
     )
 
 
-def _noise(settings: Settings, problem: Problem) -> jax.Array:
-    std = problem.noise_std if settings.noise_std is None else settings.noise_std
-    return jnp.asarray(0 if std is None else std, problem.lr.dtype)
-
-
-def _restore(settings: Settings, lr: jax.Array, kernel: jax.Array, noise: jax.Array, weights: Any) -> jax.Array:
-    """The canvas of one tile."""
-    colours = jnp.broadcast_to(lr, (*lr.shape[:2], COLOURS))
-    canvas = settings.network.apply(weights, colours[None], kernel[None], noise[None], spec=settings.spec)[0]
-    canvas = canvas.astype(lr.dtype)
-    return jnp.mean(canvas, -1, keepdims=True) if lr.shape[-1] == 1 else canvas
-
-
 def _tile(settings: Settings, state: State, problem: Problem, i: jax.Array, weights: Any) -> tuple[State, jax.Array]:
     """Adds one tile to the image; returns its mean squared LR residual too."""
     spec, lr = settings.spec, problem.lr
@@ -109,18 +93,18 @@ def _tile(settings: Settings, state: State, problem: Problem, i: jax.Array, weig
     window = jax.lax.dynamic_slice(lr, (*corner, 0), (*sides, lr.shape[-1]))
 
     def restored():
-        canvas = _restore(settings, window, state.kernel, _noise(settings, problem), weights)
-        seen = degrade(canvas, state.kernel, scale=spec.scale, boundary=spec.boundary)
-        return spec.crop(canvas, window.shape), mse(seen, window)
+        std = problem.noise_std if settings.noise_std is None else settings.noise_std
+        noise = 0.0 if std is None else std
+        canvas, residual = usrnet.restore(settings.network, weights, window, state.kernel, noise, spec)
+        return spec.crop(canvas, window.shape), residual
 
     def enlarged():
         image = window if spec.scale == 1 else spec.crop(enlarge(window, spec), window.shape)
         return jnp.clip(image, 0, 1), jnp.zeros((), lr.dtype)
 
     image, residual = jax.lax.cond(state.image_state.verdict == Blur.FOUND, restored, enlarged)
-    shares = (jnp.asarray(x.shares, lr.dtype)[j] for x, j in ((rows, row), (columns, column)))
-    down, across = shares
-    margin = 0 if spec.boundary == "circular" else (spec.kernel_size - 1) // 2
+    down, across = (jnp.asarray(x.shares, lr.dtype)[j] for x, j in ((rows, row), (columns, column)))
+    margin = (spec.kernel_size - 1) // 2  # of the canvas, see `Spec.crop`
     place = (*(spec.scale * x + margin for x in corner), 0)
     old = jax.lax.dynamic_slice(state.image, place, image.shape)
     new = old + down[:, None, None] * across[:, None] * image
@@ -171,7 +155,7 @@ def build(
         )
     if not overlap < tile:
         raise ValueError(f"the restorer 'tiles' has overlap {overlap}, expected less than tile, which is {tile}")
-    trained = usrnet.load(usrnet.FOLDER / SHIPPED if weights is None else weights)
+    trained = usrnet_weights.load("wide" if weights is None else weights)
     network = USRNet(trained.config, Compute(conv, precision), data_iterations)
     settings = Settings(spec, network, tile, overlap, noise_std)
     return Solver(
@@ -180,5 +164,6 @@ def build(
         1,
         weights=Weights(jax.tree.map(jnp.asarray, trained.params)),
         steps_of=partial(num_tiles, settings),
+        uses_noise=settings.noise_std is None,
         explain=lambda state: Blur(int(state.image_state.verdict)).sentence,
     )

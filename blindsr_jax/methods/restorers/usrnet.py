@@ -1,7 +1,7 @@
 """USRNet: six data steps with a trained denoiser after each, in one pass (Zhang et al. 2020; networks.usrnet)."""
 
 import os
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,20 @@ from blindsr_jax.networks.usrnet import COLOURS, USRNet
 from blindsr_jax.weights import usrnet
 
 
+def restore(
+    network: USRNet, weights: Any, lr: jax.Array, kernel: jax.Array, noise_std: jax.Array | float, spec: Spec
+) -> tuple[jax.Array, jax.Array]:
+    """The canvas (H, W, c) that the network makes of an LR image (h, w, c), and its mean squared LR residual.
+
+    A gray image is shown to the network as three equal colours, and the mean of its answers is taken.
+    """
+    colours = jnp.broadcast_to(lr, (*lr.shape[:2], COLOURS))
+    noise = jnp.full((1,), noise_std, lr.dtype)
+    canvas = network.apply(weights, colours[None], kernel[None], noise, spec=spec)[0].astype(lr.dtype)
+    canvas = jnp.mean(canvas, -1, keepdims=True) if lr.shape[-1] == 1 else canvas
+    return canvas, mse(degrade(canvas, kernel, scale=spec.scale, boundary=spec.boundary), lr)
+
+
 def build(
     spec: Spec,
     *,
@@ -27,8 +41,6 @@ def build(
     conv: Annotated[str, rules.choice(*METHODS)] = "auto",
 ) -> Solver:
     """The restorer; its one step does all the work, further steps repeat it.
-
-    A gray image is shown to the network as three equal colours, and the mean of its answers is taken.
 
     Args:
       spec: the problem's static part.
@@ -59,13 +71,8 @@ def build(
 
     def step(key, state: State, problem: Problem, i, weights):
         del key, i
-        lr, kernel = problem.lr, state.kernel
-        colours = jnp.broadcast_to(lr, (*lr.shape[:2], COLOURS))
-        noise = jnp.full((1,), noise_std, lr.dtype)
-        canvas = network.apply(weights, colours[None], kernel[None], noise, spec=spec)[0].astype(lr.dtype)
-        canvas = jnp.mean(canvas, -1, keepdims=True) if lr.shape[-1] == 1 else canvas
-        residual = mse(degrade(canvas, kernel, scale=spec.scale, boundary=spec.boundary), lr)
-        trace = {"loss": residual, "residual": residual, "kernel_loss": jnp.zeros((), lr.dtype)}
+        canvas, residual = restore(network, weights, problem.lr, state.kernel, noise_std, spec)
+        trace = {"loss": residual, "residual": residual, "kernel_loss": jnp.zeros((), problem.lr.dtype)}
         return state._replace(image=canvas), trace
 
     return Solver(init, step, 1, weights=Weights(jax.tree.map(jnp.asarray, trained.params)), num_steps=1)
