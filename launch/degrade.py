@@ -4,7 +4,6 @@ python launch/degrade.py --input='hr/*.png' --scale=4 --family=gaussian --workdi
 """
 
 import math
-import sys
 from functools import partial
 
 from absl import flags
@@ -72,8 +71,7 @@ def main() -> int:
     ownership.check_new(names, manifest.keys() | ownership.noted_names(folder), outputs, folder)
     folder = cli.make_workdir(folder, folders=degraded.LAYOUT.folders)
     settings = degraded.Settings(folder, spec, family, _SEED.value, _NOISE_STD.value, _LEGACY.value)
-    how = {"image_key": seeds.image_key, "on_error": lambda *failure: print(cli.failure(*failure), file=sys.stderr)}
-    failed = degraded.degrade_all(settings, dict(zip(names, paths, strict=True)), manifest, **how)
+    failed = degraded.degrade_all(settings, dict(zip(names, paths, strict=True)), manifest, on_error=cli.say_failure)
     print(f"{len(paths) - failed} of {len(paths)} images degraded into {folder}")
     return cli.SOME_FAILED if failed else cli.OK
 

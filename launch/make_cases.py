@@ -8,7 +8,6 @@ variance along the path, and that at least three times the variance across it.
 """
 
 import os
-import sys
 
 from absl import flags
 
@@ -49,8 +48,7 @@ def main() -> int:
         ownership.check_no_link(os.path.join(folder, case), folder)
     ownership.check_new(cases, made | ownership.noted_names(folder), settings.output_paths, folder)
     cli.make_workdir(folder)
-    how = {"image_key": seeds.image_key, "on_error": lambda *failure: print(cli.failure(*failure), file=sys.stderr)}
-    failed = case_making.make_cases(settings, dict(zip(names, paths, strict=True)), made, **how)
+    failed = case_making.make_cases(settings, dict(zip(names, paths, strict=True)), made, on_error=cli.say_failure)
     print(f"{len(paths) - failed} of {len(paths)} cases made in {folder}")
     return cli.SOME_FAILED if failed else cli.OK
 

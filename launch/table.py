@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from blindsr_jax import io
 from blindsr_jax.evaluation import cases, cells, metrics, tables
 from blindsr_jax.imaging.problem import Status
-from blindsr_jax.runs import cli, ownership, seeds
+from blindsr_jax.runs import cli, ownership
 from blindsr_jax.runs.compile_clock import CompileClock
 
 _CASES = flags.DEFINE_string("cases", None, "Folder of the cases.")
@@ -77,7 +77,7 @@ def main() -> int:
     ownership.check_folder(_WORKDIR.value, TABLE)
     folder = cli.make_workdir(_WORKDIR.value, folders=TABLE.folders)
     contents, failed = [], 0
-    runner = cells.Runner(seeds.image_key, CompileClock().seconds)
+    runner = cells.Runner(CompileClock().seconds)
     wanted = cells.all_cells(found, configs, num_seeds=_SEEDS.value, border=_BORDER.value)
     for cell, content, is_new in cells.fill(os.path.join(folder, "cells"), wanted, runner.run):
         if isinstance(content, Exception):

@@ -43,10 +43,8 @@ def write(folder: str, params: dict, note: dict) -> None:
 def main() -> int:
     """Goes on where an earlier run of the same working folder stands."""
     config = _CONFIG.value.copy_and_resolve_references()
-    try:
+    with cli.usage_errors(ValueError, TypeError, AttributeError):
         recipe = recipes.build(config)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise cli.UsageError(cli.one_line(error)) from error
     pieces, held_out = (
         jnp.asarray(driver.pieces(flag.value, flag.name, least=recipe.least_side)) for flag in (_INPUT, _VALIDATION)
     )

@@ -15,7 +15,7 @@ from blindsr_jax.imaging import synthetic
 from blindsr_jax.imaging.problem import Spec
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.family import KernelFamily, sample_kernels
-from blindsr_jax.runs import ownership
+from blindsr_jax.runs import ownership, seeds
 
 LIST = "cases.json"
 MOTION = ("motion", "trajectory", "line")  # families whose kernels must be strong
@@ -91,7 +91,6 @@ def make_cases(
     paths: Mapping[str, Path],
     made: set[str],
     *,
-    image_key: Callable[[int, str], jax.Array],
     on_error: Callable[[Path, Exception], None],
 ) -> int:
     """Makes a case of each image by name and writes the list.
@@ -100,7 +99,6 @@ def make_cases(
       settings: how.
       paths: of the images by name.
       made: names of the cases of earlier runs, to which new ones are added.
-      image_key: (seed, name of the image) -> typed PRNG key.
       on_error: gets the path of an image that failed, and why.
 
     Returns:
@@ -109,7 +107,7 @@ def make_cases(
     by_case = {settings.case_name(name): (name, path) for name, path in paths.items()}
 
     def make(path, case):
-        make_case(path, by_case[case][0], image_key(settings.seed, by_case[case][0]), settings)
+        make_case(path, by_case[case][0], seeds.image_key(settings.seed, by_case[case][0]), settings)
         made.add(case)
 
     places = {case: path for case, (_, path) in by_case.items()}

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -18,12 +17,13 @@ from blindsr_jax import io
 from blindsr_jax.config import check_config, load_config
 from blindsr_jax.evaluation import metrics, tables
 from blindsr_jax.evaluation.cases import Case
-from blindsr_jax.imaging.problem import Problem, Spec
+from blindsr_jax.imaging.problem import Spec
 from blindsr_jax.io import documents
 from blindsr_jax.methods import build
 from blindsr_jax.methods.interfaces import Solver
-from blindsr_jax.runs import schemas
+from blindsr_jax.runs import schemas, seeds
 from blindsr_jax.solvers.loop import solve
+from blindsr_jax.solvers.measured import make_problem
 
 _CELL = documents.object_of(schemas.CELL_KEYS | dict.fromkeys(metrics.SCORES, schemas.SCORE))
 
@@ -76,14 +76,13 @@ class Cell(NamedTuple):
 class Runner:
     """Solves cells; each solver is made once, so that seeds and cases of one size share a program."""
 
-    def __init__(self, image_key: Callable[[int, str], jax.Array], compile_seconds: Callable[[], float]):
+    def __init__(self, compile_seconds: Callable[[], float]):
         """A runner.
 
         Args:
-          image_key: (seed, name of the case) -> typed PRNG key.
           compile_seconds: that were spent on compiling so far; they do not count.
         """
-        self._image_key, self._compile_seconds = image_key, compile_seconds
+        self._compile_seconds = compile_seconds
         self._made: dict[tuple[str, int], tuple[Spec, Solver]] = {}
 
     def _solver(self, cell: Cell) -> tuple[Spec, Solver]:
@@ -100,9 +99,9 @@ class Runner:
         if cell.name.endswith(tables.CEILING):
             kernel = metrics.match_size(case.kernel, spec.kernel_size).astype(np.float32)
         begin, compiled = time.perf_counter(), self._compile_seconds()
-        problem = Problem(jax.numpy.asarray(case.lr), spec)
+        problem = make_problem(case.lr, spec, solver)
         steps = {"num_steps": config.num_steps, "chunk_steps": config.chunk_steps}
-        result = solve(self._image_key(cell.seed, case.name), problem, solver, kernel=kernel, **steps)
+        result = solve(seeds.image_key(cell.seed, case.name), problem, solver, kernel=kernel, **steps)
         seconds = time.perf_counter() - begin - (self._compile_seconds() - compiled)
         found = {"case": case.name, "config": cell.name, "seed": cell.seed, "status": result.status}
         if result.status.has_image:

@@ -15,7 +15,7 @@ from blindsr_jax.imaging import synthetic
 from blindsr_jax.imaging.problem import Spec
 from blindsr_jax.io import documents
 from blindsr_jax.kernels.family import KernelFamily
-from blindsr_jax.runs import ownership, schemas
+from blindsr_jax.runs import ownership, schemas, seeds
 from blindsr_jax.runs.outputs import output_path
 
 _NAMES = {"trajectory": "motion"}  # the words of the manifest for those of the package
@@ -158,7 +158,6 @@ def degrade_all(
     paths: Mapping[str, Path],
     manifest: dict[str, dict],
     *,
-    image_key: Callable[[int, str], jax.Array],
     on_error: Callable[[Path, Exception], None],
 ) -> int:
     """Degrades images by name and writes the manifest with new lines, also when it is interrupted.
@@ -167,7 +166,6 @@ def degrade_all(
       settings: how; the folders of `LAYOUT` are there.
       paths: of the images by name.
       manifest: lines by name, to which new ones are added.
-      image_key: (seed, name) -> typed PRNG key.
       on_error: gets the path of an image that failed, and why.
 
     Returns:
@@ -175,7 +173,7 @@ def degrade_all(
     """
 
     def make(path, name):
-        manifest[name] = degrade_file(path, name, image_key(settings.seed, name), settings)
+        manifest[name] = degrade_file(path, name, seeds.image_key(settings.seed, name), settings)
 
     with ownership.making(settings.folder, paths):
         try:

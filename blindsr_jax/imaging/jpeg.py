@@ -10,8 +10,7 @@ import numpy as np
 
 from blindsr_jax.imaging.resize import upsample
 
-# Steps of the luminance at quality 50, in rows of rising vertical frequency.
-LUMINANCE = np.array(
+_LUMA = np.array(
     [
         [16, 11, 10, 16, 24, 40, 51, 61],
         [12, 12, 14, 19, 26, 58, 60, 55],
@@ -27,13 +26,14 @@ _CHROMA = np.full((8, 8), 99)
 _CHROMA[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]
 # Rows: Y, Cb, Cr of full-range RGB (JFIF).
 _YCC = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+GRAY_WEIGHTS = _YCC[0]  # the weights of red, green and blue in the luminance
 _INDEX = np.arange(8)
 _DCT = np.cos(np.pi * (2 * _INDEX[None, :] + 1) * _INDEX[:, None] / 16) * np.where(_INDEX, 0.5, 8**-0.5)[:, None]
 
 
 def tables(quality: jax.Array) -> jax.Array:
     """Steps of the coefficients (3, 8, 8), whole numbers from 1 to 255, for a quality () from 1 to 100."""
-    base = jnp.asarray(np.stack([LUMINANCE, _CHROMA, _CHROMA]), jnp.int32)
+    base = jnp.asarray(np.stack([_LUMA, _CHROMA, _CHROMA]), jnp.int32)
     quality = jnp.clip(jnp.asarray(quality, jnp.int32), 1, 100)
     percent = jnp.where(quality < 50, 5000 // quality, 200 - 2 * quality)
     return jnp.clip((base * percent + 50) // 100, 1, 255)

@@ -1,6 +1,7 @@
 """Tiles: where they begin so that they cover an image, and the eight symmetries of a square one."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,11 +22,12 @@ def starts(length: int, size: int, *, overlap: int = 0, rest: float = 0.0) -> li
     return np.linspace(0, max(length - size, 0), number).round().astype(int).tolist()
 
 
-def cut(image: jax.Array, size: int) -> jax.Array:
-    """Tiles (n, min(h, size), min(w, size), c) that cover an image (h, w, c); those at the edges overlap others."""
+def cut(image: Any, size: int) -> Any:
+    """Tiles (n, min(h, size), min(w, size), c) that cover an image (h, w, c) of NumPy or JAX; some overlap others."""
     h, w, _ = image.shape
     rows, columns = min(h, size), min(w, size)
-    return jnp.stack([image[i : i + rows, j : j + columns] for i in starts(h, size) for j in starts(w, size)])
+    stack = np.stack if isinstance(image, np.ndarray) else jnp.stack
+    return stack([image[i : i + rows, j : j + columns] for i in starts(h, size) for j in starts(w, size)])
 
 
 def turn(x: jax.Array, index: jax.Array) -> jax.Array:

@@ -82,6 +82,11 @@ def failure(path: str | os.PathLike, error: Exception) -> str:
     return f"cannot finish {str(path)!r}: {type(error).__name__}" + (f", {_shortened(text)}" if str(error) else "")
 
 
+def say_failure(path: str | os.PathLike, error: Exception) -> None:
+    """Prints the sentence of `failure` on stderr."""
+    print(failure(path, error), file=sys.stderr)
+
+
 def _fail(message: str, code: int = USAGE) -> None:
     sys.stderr.write(f"{os.path.basename(sys.argv[0])}: {message}\n")
     sys.exit(code)

@@ -11,7 +11,7 @@ import numpy as np
 
 from blindsr_jax import io
 from blindsr_jax.imaging.problem import make_spec
-from blindsr_jax.imaging.tiling import starts
+from blindsr_jax.imaging.tiling import cut
 from blindsr_jax.inference import corruption_level
 from blindsr_jax.inference.blur_evidence import Blur, judge
 from blindsr_jax.inference.windows import information
@@ -61,8 +61,7 @@ def _see(params: Any, windows: jax.Array) -> tuple[jax.Array, jax.Array]:
 def _windows(pixels: np.ndarray) -> np.ndarray:
     """The windows (NUMBER, a, b, 3) that show most; where there are fewer, some of them twice: one program for all."""
     colours = np.broadcast_to(pixels, (*pixels.shape[:2], 3))
-    rows, columns = (starts(n, SIDE) for n in pixels.shape[:2])
-    found = np.stack([colours[i : i + SIDE, j : j + SIDE] for i in rows for j in columns])
+    found = cut(colours, SIDE)
     padded = np.resize(np.arange(len(found)), -(-len(found) // NUMBER) * NUMBER)
     scores = np.asarray(information(jnp.asarray(found[padded])))[: len(found)]
     return found[np.resize(np.argsort(-scores)[:NUMBER], NUMBER)]

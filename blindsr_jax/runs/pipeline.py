@@ -10,8 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from blindsr_jax import io
-from blindsr_jax.imaging.problem import Problem, Result
-from blindsr_jax.inference import corruption_level
+from blindsr_jax.imaging.problem import Result
 from blindsr_jax.inference.kernel_flip import flip_test
 from blindsr_jax.methods import build
 from blindsr_jax.methods.interfaces import min_lr_side
@@ -26,6 +25,7 @@ from blindsr_jax.runs.task import ImageTask, Run
 from blindsr_jax.solvers.batch import solve_group
 from blindsr_jax.solvers.groups import GroupQueue
 from blindsr_jax.solvers.loop import Attempt
+from blindsr_jax.solvers.measured import make_problem
 from blindsr_jax.solvers.memory import is_out_of_memory
 from blindsr_jax.solvers.pace import Pace
 
@@ -128,11 +128,7 @@ class Pipeline:
         """The task of an image, at its start or where an earlier run stood."""
         run = self._run
         check_size(source, run, job.path)
-        noise_std = None
-        if run.solver.uses_noise:
-            told = corruption_level.measure(source.pixels, jpeg_steps=source.jpeg_steps).told
-            noise_std = jax.numpy.float32(told)
-        problem = Problem(jax.numpy.asarray(source.pixels), run.spec, noise_std)
+        problem = make_problem(source.pixels, run.spec, run.solver, jpeg_steps=source.jpeg_steps)
         if run.kernel is not None and flip_test(problem, run.kernel).verdict == "flipped":
             record = record.noted(FLIPPED)
             say(f"{job.name}: {FLIPPED}", sys.stderr)

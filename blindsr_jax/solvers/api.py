@@ -11,11 +11,11 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from blindsr_jax.config import check_config, check_name, load_method
-from blindsr_jax.imaging.problem import Problem, Result, Spec
-from blindsr_jax.inference import corruption_level
+from blindsr_jax.imaging.problem import Result, Spec
 from blindsr_jax.methods import build
 from blindsr_jax.methods.interfaces import Solver, min_lr_side
 from blindsr_jax.solvers.loop import solve
+from blindsr_jax.solvers.measured import make_problem
 
 DEFAULT_METHOD = "dip_dkp_fast"
 
@@ -98,8 +98,7 @@ def solve_images(
         if min(pixels.shape[:2]) < least:
             raise ValueError(f"lr has the shape {np.shape(lr)}, expected sides of at least {least} pixels")
         key = jax.random.fold_in(jax.random.key(seed), i)
-        noise = jnp.float32(corruption_level.measure(np.asarray(pixels)).told) if solver.uses_noise else None
-        result = solve(key, Problem(pixels, spec, noise), solver, kernel=kernel)
+        result = solve(key, make_problem(pixels, spec, solver), solver, kernel=kernel)
         results.append(result._replace(image=result.image[..., 0]) if is_flat else result)
     return results
 

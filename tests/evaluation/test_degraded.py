@@ -1,6 +1,5 @@
 """Test data made in-process: sets and cases, one bad image among good ones, and what a second run finds."""
 
-import jax
 import numpy as np
 import pytest
 
@@ -9,10 +8,6 @@ from blindsr_jax.evaluation import case_making, degraded
 from blindsr_jax.imaging import synthetic
 from blindsr_jax.imaging.problem import make_spec
 from blindsr_jax.kernels.family import load_family
-
-
-def image_key(seed, name):
-    return jax.random.fold_in(jax.random.key(seed), len(name))
 
 
 @pytest.fixture
@@ -35,7 +30,7 @@ def test_a_set_has_all_files_of_a_good_image_and_none_of_a_bad_one(paths, tmp_pa
     for folder in degraded.LAYOUT.folders:
         (tmp_path / "set" / folder).mkdir(parents=True)
     errors, manifest = [], {}
-    how = {"image_key": image_key, "on_error": lambda path, error: errors.append((path, str(error)))}
+    how = {"on_error": lambda path, error: errors.append((path, str(error)))}
     assert degraded.degrade_all(settings, paths, manifest, **how) == 1
     ((path, sentence),) = errors
     assert path == paths["small"] and "small.png" in sentence and "6 x 6 pixels" in sentence
@@ -50,7 +45,7 @@ def test_a_case_is_the_middle_of_an_image(paths, tmp_path):
     spec, family = impulses(boundary="circular", kernel_center="release")
     settings = case_making.Settings(str(tmp_path / "cases"), spec, family, "impulse", 17, seed=3)
     errors, made = [], set()
-    how = {"image_key": image_key, "on_error": lambda path, error: errors.append(str(error))}
+    how = {"on_error": lambda path, error: errors.append(str(error))}
     (tmp_path / "cases").mkdir()
     assert case_making.make_cases(settings, paths, made, **how) == 1
     assert made == {"good_x2_impulse"} == case_making.read_list(settings.folder) and "small.png" in errors[0]

@@ -35,6 +35,11 @@ def test_the_noise_is_found_within_fifteen_percent(std, gray):
     assert found.gray_std == pytest.approx(found.std if gray else found.std / 3**0.5, rel=0.15)
 
 
+def test_the_median_of_powers_is_that_of_normal_numbers():
+    powers = np.square(np.random.default_rng(5).normal(size=(20_000, int(noise_level._HIGH.sum()))))
+    assert np.median(powers, 1).mean() == pytest.approx(noise_level._MEDIAN_OF_POWER, rel=0.01)
+
+
 def test_noise_that_grows_with_brightness_is_seen_in_both_halves():
     ramp = np.linspace(0.2, 0.8, SIDE)[None, :, None].repeat(SIDE, 0)
     found = noise_level.estimate(ramp + np.random.default_rng(2).normal(size=ramp.shape) * 0.05 * ramp**2)
