@@ -110,7 +110,7 @@ def is_records(path: str) -> bool:
 
 
 def measure_forms(case: programs.Case, sizes: list[int]) -> int:
-    """Times the forms of the convolution, prints a table, writes a row a layer and batch size."""
+    """Times the forms of the convolution, prints a table, writes a row per layer and batch size."""
     rows = []
     for row in tqdm(conv_forms.measure_forms(case, sizes, steps=_STEPS.value, rounds=_ROUNDS.value), disable=None):
         rows.append(row)

@@ -54,8 +54,8 @@ def measure_forms(case: Case, sizes: Sequence[int], *, steps: int, rounds: int) 
       rounds: of two calls each.
 
     Yields:
-      A row a layer and size: `layer`, `images`, and for each form the median milliseconds an image, None where memory
-      does not hold it.
+      A row per layer and size: `layer`, `images`, and for each form the median milliseconds per image, None where
+      memory does not hold it.
     """
     for call in distinct_layers(case):
         for size in sizes:

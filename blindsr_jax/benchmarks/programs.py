@@ -59,7 +59,9 @@ def make_case(config: Any, *, hr_size: int, scale: int, vectorize: bool | None =
       ValueError: a value of the config is bad, or the size too small for the network; one sentence.
     """
     if build.stage_steps(config) is not None:
-        raise ValueError("the config has an estimator and a restorer, a joint method of two halves was expected")
+        raise ValueError(
+            "the config has an estimator and a restorer, a joint method of an image and a kernel model was expected"
+        )
     spec = build.build_spec(config, scale)
     solver = build.build_solver(config, spec)
     least = scale * min_lr_side(spec, solver)
@@ -109,7 +111,7 @@ def scan_program(case: Case, body: Callable, one: Any, *, steps: int, together: 
 
 
 def _image_body(case: Case, kernel: jax.Array) -> Callable:
-    """The image half under a given kernel."""
+    """The image model under a given kernel."""
 
     def body(state, i):
         image, residuals = case.image_model.predict(state, case.problem)
@@ -169,9 +171,9 @@ def conv_carry(layers: Sequence[flops.ConvCall]) -> list[Any]:
 
 
 def part_programs(case: Case, state: Any, *, steps: int, together: int) -> dict[str, Program]:
-    """The image half, its network and its convolutions as programs of their own, for so many images in one call.
+    """The image model, its network and its convolutions as programs of their own, for so many images in one call.
 
-    An image half without a network gives the first alone.
+    An image model without a network gives the first alone.
     """
     k, size = case.problem.spec.kernel_size, {"steps": steps, "together": together}
     kernel = jnp.full((k, k), k**-2.0, jnp.float32)
@@ -184,7 +186,7 @@ def part_programs(case: Case, state: Any, *, steps: int, together: int) -> dict[
 
 
 def breakdown(step: float, parts: dict[str, float]) -> dict[str, float | None]:
-    """Seconds a step by part: what each program takes longer than the one that it contains.
+    """seconds per step by part: what each program takes longer than the one that it contains.
 
     Args:
       step: seconds of the whole step.
@@ -278,7 +280,7 @@ def measure(
       num_images: images that are solved at once.
       steps: of a call, as the benches have it.
       rounds: of two calls each; medians are taken over them.
-      rate: operations a second of a large matrix product in a dtype, see `timing.matmul_rate`.
+      rate: operations per second of a large matrix product in a dtype, see `timing.matmul_rate`.
       parts: whether to measure the breakdown.
 
     Returns:

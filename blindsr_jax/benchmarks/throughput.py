@@ -1,4 +1,4 @@
-"""How many LR images a second an estimator of one step takes."""
+"""How many LR images per second an estimator of one step takes."""
 
 from collections.abc import Iterator, Sequence
 from statistics import median
@@ -67,7 +67,10 @@ def estimator_rates(
 
 def table(records: Sequence[dict[str, Any]]) -> str:
     """Markdown, one row a record."""
-    lines = ["| estimator | LR side | images at once | images a second | compile s | MB |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| estimator | LR side | images at once | images per second | compile s | MB |",
+        "|---|---|---|---|---|---|",
+    ]
     for r in records:
         numbers = f"{r['images_per_second']:.4g} | {r['compile_seconds']:.1f} | {r['peak_memory_bytes'] / 2**20:.0f}"
         lines.append(f"| {r['config']} x{r['scale']} | {r['lr_size']} | {r['batch_size']} | {numbers} |")

@@ -83,7 +83,7 @@ def paired_ratio(first: Sequence[float], second: Sequence[float]) -> dict[str, f
 
 
 def matmul_rate(dtype: str, *, size: int | None = None, repeats: int = 5) -> float:
-    """Operations a second of a large matrix product on the default device, the best that a network can come near to.
+    """operations per second of a large matrix product on the default device, the best that a network can come near to.
 
     Args:
       dtype: 'float32' (at the highest precision), 'tf32' (where the device has it), 'bfloat16'.

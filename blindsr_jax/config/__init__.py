@@ -20,16 +20,16 @@ def base_config() -> ConfigDict:
             "kernel_center": "aligned",  # 'aligned' for photographs, 'release' for benchmarks
             "kernel_size": config_dict.placeholder(int),  # odd; default min(4 scale + 3, 21)
             "kernel_sizes": config_dict.placeholder(tuple),  # instead, of the scales 1, 2, ...
-            "num_steps": 1000,  # updates of the image half
+            "num_steps": 1000,  # updates of the image model
             "ssim_steps": 80,  # the first of them descend 1 - SSIM, the others the squared error
             "chunk_steps": 50,  # steps between two reports
-            "kernel_steps": 1,  # steps of the kernel half for each step of the image half
+            "kernel_steps": 1,  # steps of the kernel model for each step of the image model
             "averaging": 0.0,  # decay of the running mean that is returned; 0 returns the last step
             "image": {"name": "dip"},
             "kernel": {"name": "dkp"},
-            # One step of this estimator names the kernel that the kernel half starts from: a file of `estimators`.
+            # One step of this estimator names the kernel that the kernel model starts from: a file of `estimators`.
             "kernel_init": config_dict.placeholder(str),
-            # In place of the two halves: a file of `estimators` ('given' with --kernel) and one of `restorers`.
+            # In place of the two models: a file of `estimators` ('given' with --kernel) and one of `restorers`.
             "estimator": config_dict.placeholder(str),
             "restorer": config_dict.placeholder(str),
             "estimators": {},  # options of each by name, with `num_steps` where it takes several

@@ -11,7 +11,7 @@ from scipy import special
 from blindsr_jax import io
 
 MEAN = "mean"  # the name of the row over all cases
-CEILING = ":ceiling"  # behind the name of a config: its image half under the true kernel
+CEILING = ":ceiling"  # behind the name of a config: its image model under the true kernel
 
 
 def summarize(values: Sequence[float | None]) -> tuple[float | None, float | None]:

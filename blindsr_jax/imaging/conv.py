@@ -1,14 +1,14 @@
 """The one convolution everybody uses, in the form that is fastest where it runs; it stands below all the package.
 
-Forms (`METHODS`), all with the same numbers up to rounding:
+Algorithms (`METHODS`), all with the same numbers up to rounding:
   xla: XLA's convolution and its automatic gradients. Inside a scan these are about 30 times slower on XLA:CPU than
     outside (the odd layouts of a gradient fall to a naive loop there); on an accelerator they are the vendor's.
   direct: XLA's convolution, gradients written as convolutions that are fast everywhere.
   winograd: a quarter of the multiplications, 3 x 3 with stride 1 only.
-  stack: all taps side by side, one matrix product; takes kh * kw times the memory of its input.
-  taps: one matrix product a tap, summed.
+  im2col: all taps side by side, one matrix product; takes kh * kw times the memory of its input.
+  kn2row: one matrix product per tap, summed.
 
-Under vmap over the weights (a network an image) 'xla' and 'direct' become grouped convolutions, which are slow
+Under vmap over the weights (a network per image) 'xla' and 'direct' become grouped convolutions, which are slow
 everywhere they were measured; the others become batched matrix products.
 """
 
@@ -21,7 +21,7 @@ from jax.custom_batching import custom_vmap
 
 from blindsr_jax.imaging.winograd import winograd
 
-METHODS = ("auto", "xla", "direct", "winograd", "stack", "taps")
+METHODS = ("auto", "xla", "direct", "winograd", "im2col", "kn2row")
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 _SMALLEST_MAP = 48 * 48  # positions
 
@@ -38,11 +38,11 @@ def choose(backend: str, x: jax.Array, w: jax.Array, stride: int, *, per_image: 
     """
     if backend == "cpu":
         has_form = w.shape[:2] == (3, 3) and stride == 1 and w.dtype.itemsize >= 4
-        # On smaller maps there is little to win, and each such layer adds a second to the compilation.
+        # On smaller maps there is little to win, and each such layer adds one second to the compilation.
         if has_form and min(w.shape[2:]) >= 8 and x.shape[0] * x.shape[1] * x.shape[2] >= _SMALLEST_MAP:
             return "winograd"
-        return "stack" if per_image else "direct"
-    return "stack" if per_image else "xla"
+        return "im2col" if per_image else "direct"
+    return "im2col" if per_image else "xla"
 
 
 def _window(x: jax.Array, i: int, j: int, rows: int, columns: int, stride: int) -> jax.Array:
@@ -56,11 +56,11 @@ def _windows(x: jax.Array, w: jax.Array, stride: int) -> list[jax.Array]:
     return [_window(x, i, j, rows, columns, stride) for i in range(kh) for j in range(kw)]
 
 
-def _stack(x, w, stride, precision):
+def _im2col(x, w, stride, precision):
     return jnp.matmul(jnp.concatenate(_windows(x, w, stride), -1), w.reshape(-1, w.shape[-1]), precision=precision)
 
 
-def _taps(x, w, stride, precision):
+def _kn2row(x, w, stride, precision):
     taps = w.reshape(-1, *w.shape[2:])
     return sum(jnp.matmul(a, b, precision=precision) for a, b in zip(_windows(x, w, stride), taps, strict=True))
 
@@ -92,7 +92,7 @@ def _direct_backward(stride, precision, residuals, dy):
     if kh == kw == 1:
         x = x[:, :rows:stride, :cols:stride].reshape(-1, ci)
         return dx, jnp.matmul(x.T, dy.reshape(-1, co), precision=precision).reshape(w.shape)
-    # Channels as the batch and dy as one large kernel: at 32 channels half the time of a matrix product a tap.
+    # Channels as the batch and dy as one large kernel: at 32 channels half the time of a matrix product per tap.
     dw = lax.conv_general_dilated(
         x[:, : kh - 1 + rows, : kw - 1 + cols].transpose(3, 1, 2, 0),
         dy.transpose(1, 2, 0, 3),
@@ -112,7 +112,7 @@ def _convolve(method, x, w, stride, precision):
     if method == "winograd" and w.shape[:2] == (3, 3) and stride == 1:
         return winograd(x, w)
     # Where Winograd's form does not exist, 'winograd' is its nearest relative.
-    forms = {"xla": _xla, "direct": _direct, "stack": _stack, "taps": _taps, "winograd": _stack}
+    forms = {"xla": _xla, "direct": _direct, "im2col": _im2col, "kn2row": _kn2row, "winograd": _im2col}
     return forms[method](x, w, stride, precision)
 
 
@@ -152,7 +152,7 @@ def conv2d(
 ) -> jax.Array:
     """VALID cross-correlation, fast under grad, inside a scan and under vmap over images with a network each.
 
-    First derivatives only, but for the methods 'xla', 'stack' and 'taps'. To train one network on many images give
+    First derivatives only, but for the methods 'xla', 'im2col' and 'kn2row'. To train one network on many images give
     them as N: under vmap each would get its own gradient of the weights.
 
     Args:

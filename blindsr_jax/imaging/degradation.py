@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from blindsr_jax.imaging.conv import conv2d
 
-# Above this many taps a phase the FFT is cheaper than the sum. Blur with both gradients on two CPU cores, sum / FFT:
+# Above this many taps per phase the FFT is cheaper than the sum. Blur with both gradients on two CPU cores, sum / FFT:
 # x4, k 19, 40x40x3: 3.4 / 1.1 ms, 100x100x3: 13 / 13 ms; x2, k 11, 96x96x3: 5.9 / 2.9 ms; x1, k 7, 300x300: 14 / 1.5.
 _FFT_TAPS = 24
 

@@ -109,7 +109,7 @@ class Result(NamedTuple):
 
     image: jax.Array  # (s h, s w, c), the sharp image, not clipped
     kernel: jax.Array  # (k, k), cross-correlation convention, centred as the spec says
-    trace: dict[str, Any]  # one (steps,) array a quantity
+    trace: dict[str, Any]  # one (steps,) array per quantity
     status: Status  # OK, RECOVERED by a second try, or DIVERGED
     state: Any  # the solver's last state: a solve can go on from it
     uncertainty: jax.Array | None = None  # (s h, s w), standard deviation of the image between posterior samples

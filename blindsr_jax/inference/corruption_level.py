@@ -20,7 +20,7 @@ class Corruption(NamedTuple):
 
     noise: NoiseLevel | None  # None: too little of the image tells
     jpeg_quality: int | None  # of the file, else of the pixels; None: not compressed
-    told: float  # standard deviation on the [0, 1] scale that a restorer is told
+    noise_std: float  # standard deviation on the [0, 1] scale that a restorer is told
 
 
 def measure(pixels: np.ndarray, *, jpeg_steps: Sequence[int] | None = None) -> Corruption:

@@ -149,7 +149,7 @@ def _scaled(function, options: Mapping[str, Any], factor: float) -> dict[str, An
 
 
 def build_image_model(config: Mapping[str, Any], spec: Spec, *, rate_factor: float = 1.0) -> ImageModel:
-    """The image half that a config describes, its learning rate times a factor.
+    """The image model that a config describes, its learning rate times a factor.
 
     Raises:
       ValueError: an unknown name or a bad value; one sentence.
@@ -162,7 +162,7 @@ def build_image_model(config: Mapping[str, Any], spec: Spec, *, rate_factor: flo
 
 
 def build_kernel_model(config: Mapping[str, Any], spec: Spec, *, rate_factor: float = 1.0) -> KernelModel:
-    """The kernel half that a config describes, see `build_image_model`."""
+    """The kernel model that a config describes, see `build_image_model`."""
     options = dict(config["kernel"])
     build = _load("kernel.name", options.pop("name")).build
     if "family" in inspect.signature(build).parameters:

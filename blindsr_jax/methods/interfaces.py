@@ -131,7 +131,7 @@ class Solver(NamedTuple):
     steps_of: the number of steps for an LR image of a shape, where it depends on that.
     uses_noise: the solver looks at `Problem.noise_std`; for others nobody need measure it.
     explain: what a person should know of a last state, a sentence or nothing; `message` calls it.
-    told_noise: of an estimator: `(state, problem) -> ()`, the noise that a restorer with its kernel should be told,
+    restorer_noise: of an estimator: `(state, problem) -> ()`, the noise that a restorer with its kernel should be told,
       which is more than the image has where the kernel is not sure.
     """
 
@@ -146,7 +146,7 @@ class Solver(NamedTuple):
     steps_of: Callable[[tuple[int, ...]], int] | None = None
     uses_noise: bool = False
     explain: Callable[[State], str] | None = None
-    told_noise: Callable[[State, Problem], jax.Array] | None = None
+    restorer_noise: Callable[[State, Problem], jax.Array] | None = None
 
     @property
     def arrays(self) -> Any:

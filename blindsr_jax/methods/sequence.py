@@ -50,16 +50,16 @@ def sequence(estimator: Solver, restorer: Solver, *, estimator_steps: int, num_s
 
         def restore():
             own = jax.random.fold_in(key, _SECOND)
-            told = problem
-            if estimator.told_noise is not None and problem.noise_std is not None:
-                noise = estimator.told_noise(state.kernel_state, problem)
-                told = dataclasses.replace(problem, noise_std=noise)
+            with_noise = problem
+            if estimator.restorer_noise is not None and problem.noise_std is not None:
+                noise = estimator.restorer_noise(state.kernel_state, problem)
+                with_noise = dataclasses.replace(problem, noise_std=noise)
             second = jax.lax.cond(
                 i == estimator_steps,
-                lambda: restorer.init(own, told, state.kernel, *theirs),
+                lambda: restorer.init(own, with_noise, state.kernel, *theirs),
                 lambda: state.image_state,
             )
-            second, trace = restorer.step(own, second, told, i - estimator_steps, *theirs)
+            second, trace = restorer.step(own, second, with_noise, i - estimator_steps, *theirs)
             return State(second, state.kernel_state, second.image, state.kernel, second.image_std), trace
 
         # The same for all images of a batch, so vmap keeps the branches.

@@ -63,9 +63,9 @@ class ImageTower(nn.Module):
         x = x * jax.lax.rsqrt(variance + _LEAST_CONTRAST**2)[:, None, None]
         within = _inside((0, x.shape[1] - 1, x.shape[2] - 1), sizes - 1, wide)[..., 0]
         lags = lags_of([d * within for d in gradients(x)], self.reach)
-        seen = [jnp.log(variance + 1e-6) / 2 + 2, jnp.log(count / _TYPICAL_SIDE**2)]
-        seen += [lags, log_spectrum(lags, self.reach), *self._trunk(x, sizes, wide)]
-        x = jnp.concatenate(seen, -1)
+        features = [jnp.log(variance + 1e-6) / 2 + 2, jnp.log(count / _TYPICAL_SIDE**2)]
+        features += [lags, log_spectrum(lags, self.reach), *self._trunk(x, sizes, wide)]
+        x = jnp.concatenate(features, -1)
         for layer in range(2):
             x = nn.relu(Affine(self.hidden, name=f"hidden{layer}")(x))
         return Affine(self.features, name="embedding")(x)
@@ -108,12 +108,12 @@ def kernel_features(kernels: jax.Array, scale: int) -> jax.Array:
     re = transform(down.real, across.real) - transform(down.imag, across.imag)
     im = transform(down.real, across.imag) + transform(down.imag, across.real)
     power = (re**2 + im**2).reshape(len(kernels), -1)
-    spread = _covariances(kernels) / scale**2
-    spread = jnp.stack([spread[:, 0, 0], spread[:, 1, 1], spread[:, 0, 1]], -1)
-    width = jnp.log(spread[:, :1] + spread[:, 1:2] + 0.01)
+    covariance = _covariances(kernels) / scale**2
+    covariance = jnp.stack([covariance[:, 0, 0], covariance[:, 1, 1], covariance[:, 0, 1]], -1)
+    width = jnp.log(covariance[:, :1] + covariance[:, 1:2] + 0.01)
     roots = (jnp.sqrt(jnp.maximum(kernels, 0) + _LEAST_ENTRY) - _LEAST_ENTRY**0.5) * k / 2
     return jnp.concatenate(
-        [jnp.log(power + _LEAST_POWER) / 2 + 1, spread, width, roots.reshape(len(kernels), -1)], axis=-1
+        [jnp.log(power + _LEAST_POWER) / 2 + 1, covariance, width, roots.reshape(len(kernels), -1)], axis=-1
     )
 
 

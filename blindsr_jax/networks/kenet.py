@@ -178,16 +178,16 @@ class KENet(nn.Module):
         if min(x.shape[1:3]) < SMALLEST_SIDE:
             raise ValueError(f"KENet got images of {x.shape[1]} x {x.shape[2]}, expected sides of at least 8")
         wide = self.compute.param_dtype(x)
-        seen = []
+        features = []
         if self.reach:
             lags = autocorrelation(x.astype(wide), self.reach)
-            seen = [lags, log_spectrum(lags, self.reach)]
+            features = [lags, log_spectrum(lags, self.reach)]
         x = self.compute.cast(standardize(x))
         for stage in range(STAGES):
             x = max_pool(x) if stage else x
             x = nn.relu(Conv3((stage + 1) * self.channels, compute=self.compute, name=f"conv{stage}")(x))
             x = ResidualBlock(compute=self.compute, name=f"block{stage}")(x)
-        x = jnp.concatenate([jnp.mean(jnp.mean(x.astype(wide), 1), 1), *seen], -1)
+        x = jnp.concatenate([jnp.mean(jnp.mean(x.astype(wide), 1), 1), *features], -1)
         for layer in range(2):
             x = nn.relu(Affine(self.hidden, name=f"hidden{layer}")(x))
         kernel = Affine(self.kernel_size**2, zero_init=True, name="kernel")(x)

@@ -21,7 +21,7 @@ _EPSILON = 1e-12
 def init_generator(
     key: jax.Array, dtype: jnp.dtype, *, channels: int = 64, sizes: Sequence[int] = GENERATOR_SIZES
 ) -> tuple[jax.Array, ...]:
-    """Weights (n, n, ci, co), one array a layer, from Xavier's normal distribution times 0.1 (release).
+    """Weights (n, n, ci, co), one array per layer, from Xavier's normal distribution times 0.1 (release).
 
     Args:
       key: typed PRNG key.
@@ -154,7 +154,7 @@ class PatchCritic(nn.Module):
 
     features: int = 32
     blocks: int = 4
-    method: str = "auto"  # of conv2d; one of 'xla', 'stack' and 'taps' where second derivatives are taken
+    method: str = "auto"  # of conv2d; one of 'xla', 'im2col' and 'kn2row' where second derivatives are taken
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:

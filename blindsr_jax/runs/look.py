@@ -54,8 +54,8 @@ def _trained() -> kenet.Trained:
 @jax.jit
 def _see(params: Any, windows: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The kernels of windows, and the probabilities of families."""
-    said = _trained().network().apply(params, windows)
-    return said.kernel, jnp.mean(jax.nn.softmax(said.category_logits), 0)
+    prediction = _trained().network().apply(params, windows)
+    return prediction.kernel, jnp.mean(jax.nn.softmax(prediction.category_logits), 0)
 
 
 def _windows(pixels: np.ndarray) -> np.ndarray:
@@ -119,7 +119,7 @@ def look(name: str, image: io.Image) -> Look:
         gray_noise_std=None if noise is None else round(255 * noise.gray_std, 3),
         clipped=round(float(np.mean(((pixels <= 0) | (pixels >= 1)).any(-1))), 5),
         blur=blur.name.lower(),
-        advice=_advice(blur, seen["varies"], measured.told),
+        advice=_advice(blur, seen["varies"], measured.noise_std),
         **seen,
     )
 

@@ -51,7 +51,7 @@ def write_figure(
       enlarged: (H, W, C) in [0, 1].
       image: (H, W, C) in [0, 1].
       kernel: (k, k).
-      trace: one (steps,) array a quantity, all positive.
+      trace: one (steps,) array per quantity, all positive.
       name: the title.
     """
     figure = Figure(figsize=(13, 4), layout="constrained")

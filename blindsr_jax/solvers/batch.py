@@ -75,7 +75,7 @@ def solve_group(
     Args:
       attempts: of one `place`.
       solver: from `joint` or `methods.build_solver`.
-      num_steps: updates of the image half.
+      num_steps: updates of the image model.
       chunk_steps: how many steps run at most between two calls of `on_chunk`, see `solve`.
       width: a smaller group is filled up to that many images by repeating the last one, and in any case to a multiple
         of the number of devices.
@@ -139,10 +139,10 @@ def solve_batch(
     memory does not hold a group, it is halved and tried again.
 
     Args:
-      keys: (n,) typed PRNG keys, one an image.
+      keys: (n,) typed PRNG keys, one per image.
       problems: a problem whose `lr` is a stack (n, h, w, c).
       solver: from `joint` or `methods.build_solver`.
-      num_steps: updates of the image half.
+      num_steps: updates of the image model.
       chunk_steps: how many steps run at most between two calls of `on_chunk`, see `solve`.
       kernels: (n, k, k) or None, see `solve`.
       on_chunk: called on the host as `on_chunk(steps_done, trace_of_these_steps)`, see `solve_group`.

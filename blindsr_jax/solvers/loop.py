@@ -1,4 +1,4 @@
-"""The loop: one scan over two exchangeable halves, in jitted calls that end in time for a signal."""
+"""The loop: one scan over two exchangeable models, in jitted calls that end in time for a signal."""
 
 import time
 from collections.abc import Callable
@@ -302,7 +302,7 @@ def solve(
       num_steps: updates of the image model; default the solver's own number, which goes first where it depends on the
         shape of the image.
       chunk_steps: how many steps run at most between two calls of `on_chunk`; fewer where they take above a second.
-      kernel: (k, k) for the kernel half to keep (non-blind) or to start from.
+      kernel: (k, k) for the kernel model to keep (non-blind) or to start from.
       on_chunk: called on the host as `on_chunk(steps_done, trace_of_these_steps)`; a second try counts from 0 again.
       save: called between two of these calls with a `Progress`, whose state lives until it returns; an error of it ends
         the solve.

@@ -24,5 +24,5 @@ def make_problem(
     """
     noise_std = None
     if solver.uses_noise:
-        noise_std = jnp.float32(corruption_level.measure(np.asarray(pixels), jpeg_steps=jpeg_steps).told)
+        noise_std = jnp.float32(corruption_level.measure(np.asarray(pixels), jpeg_steps=jpeg_steps).noise_std)
     return Problem(jnp.asarray(pixels), spec, noise_std)

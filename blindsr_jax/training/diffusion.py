@@ -46,7 +46,7 @@ def variational_bound(clean, x_t, eps, fraction, t):
 
 
 def make_task(config: UNetConfig, *, patch_size: int, time_power: float = 1.0) -> Task:
-    """What `training.engine` trains; its data are `bank.cut` pieces.
+    """What `training.engine` trains; its data are `patches.cut` pieces.
 
     The loss is the squared error of the noise; with 2 x in_channels outputs, plus the variational bound.
 

@@ -112,7 +112,7 @@ def read_images(pattern: str, flag: str) -> list[np.ndarray]:
 
 
 def pieces(pattern: str, flag: str, *, least: int) -> np.ndarray:
-    """Images as pieces for `bank.random_patch`.
+    """Images as pieces for `patches.random_patch`.
 
     Raises:
       UsageError: there is no image that is large enough.

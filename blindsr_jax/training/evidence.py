@@ -39,8 +39,8 @@ def view(key: jax.Array, lr: jax.Array, least: int) -> Views:
 
 def draw(keys: jax.Array, data: tuple[jax.Array, Pool], settings: Settings, least: int) -> tuple[Sample, Views]:
     """Examples of `kenet.synthesis.synthesize`, and the parts of them that are shown; each depends on its key alone."""
-    seen = synthesize(keys, *data, settings)
-    return seen, jax.vmap(lambda key, lr: view(jax.random.fold_in(key, 1), lr, least))(keys, seen.lr)
+    examples = synthesize(keys, *data, settings)
+    return examples, jax.vmap(lambda key, lr: view(jax.random.fold_in(key, 1), lr, least))(keys, examples.lr)
 
 
 def info_nce(scores: jax.Array) -> jax.Array:
@@ -65,10 +65,10 @@ def make_task(network: Evidence, settings: Settings, *, others: int, least_side:
         return network.init(key, jnp.zeros((1, SMALLEST_SIDE, SMALLEST_SIDE, 3)), jnp.full((1, k, k), 1 / k**2))
 
     def loss(params, keys, data):
-        seen, views = draw(keys, data, settings, least)
+        examples, views = draw(keys, data, settings, least)
         pool = data[1].kernels
         chosen = jax.random.randint(jax.random.fold_in(keys[0], 2), (others,), 0, len(pool))
-        kernels = jnp.concatenate([seen.kernel, pool[chosen]])
+        kernels = jnp.concatenate([examples.kernel, pool[chosen]])
         image = network.apply(params, *views, method="observe")
         scores = score(image, *network.apply(params, kernels, method="describe"))
         found = info_nce(scores)
@@ -149,5 +149,5 @@ class Validation:
 
 def _scores(network: Evidence, params: Any, views: Views, draws: jax.Array, truths: jax.Array) -> calibration.Scored:
     embedding = network.apply(params, *views, method="observe")
-    seen = Observation(embedding, jnp.ones(len(embedding), embedding.dtype))
-    return calibration.score_all(network, params, seen, draws, truths)
+    examples = Observation(embedding, jnp.ones(len(embedding), embedding.dtype))
+    return calibration.score_all(network, params, examples, draws, truths)

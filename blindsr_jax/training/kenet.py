@@ -44,11 +44,11 @@ def make_task(
         return params
 
     def total(params, keys, data):
-        seen = synthesize(keys, *data, settings)
-        said = network.apply(params, seen.lr)
-        kernel_loss = jnp.mean(distance(said.kernel, seen.kernel))
-        category_loss = jnp.mean(kenet_losses.cross_entropy(said.category_logits, seen.category))
-        l1 = jnp.mean(kenet_losses.l1(said.kernel, seen.kernel))
+        examples = synthesize(keys, *data, settings)
+        prediction = network.apply(params, examples.lr)
+        kernel_loss = jnp.mean(distance(prediction.kernel, examples.kernel))
+        category_loss = jnp.mean(kenet_losses.cross_entropy(prediction.category_logits, examples.category))
+        l1 = jnp.mean(kenet_losses.l1(prediction.kernel, examples.kernel))
         return kernel_loss + category_weight * category_loss, {
             "kernel_loss": kernel_loss,
             "category_loss": category_loss,
@@ -104,8 +104,10 @@ class Validation:
     def kernels(self, params: Any) -> tuple[np.ndarray, np.ndarray]:
         """Estimates (n, k, k) and categories (n,)."""
         parts = np.array_split(self.truth.lr, -(-len(self.truth.lr) // _BATCH))
-        said = [jax.device_get(self._apply(params, part)) for part in parts]
-        return np.concatenate([x.kernel for x in said]), np.concatenate([x.category_logits for x in said]).argmax(-1)
+        prediction = [jax.device_get(self._apply(params, part)) for part in parts]
+        return np.concatenate([x.kernel for x in prediction]), np.concatenate(
+            [x.category_logits for x in prediction]
+        ).argmax(-1)
 
     def scores(self, params: Any) -> dict[str, float]:
         """Mean scores of a network, named as `score_names` says."""

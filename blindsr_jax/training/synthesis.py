@@ -64,8 +64,8 @@ def synthesize(keys: jax.Array, pieces: jax.Array, pool: Pool, settings: Setting
 
     Args:
       keys: (n,) typed PRNG keys.
-      pieces: (m, p, p, 3) uint8 of `training.bank.cut`, p at least `crop_side`; a crop is turned and mirrored before it
-        is blurred, so that its kernel needs no turning.
+      pieces: (m, p, p, 3) uint8 of `training.patches.cut`, p at least `crop_side`; a crop is turned and mirrored
+        before it is blurred, so that its kernel needs no turning.
       pool: where kernels come from; a mixture's gives categories.
       settings: what happens to a patch.
 

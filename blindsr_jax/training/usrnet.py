@@ -66,7 +66,7 @@ def synthesize(keys: jax.Array, pieces: jax.Array, pool: Pool, settings: Setting
 
     Args:
       keys: (n,) typed PRNG keys.
-      pieces: (m, p, p, 3) uint8 of `training.bank.cut`, p at least `settings.patch`.
+      pieces: (m, p, p, 3) uint8 of `training.patches.cut`, p at least `settings.patch`.
       pool: where kernels come from.
       settings: how they are made.
 
@@ -91,14 +91,14 @@ def synthesize(keys: jax.Array, pieces: jax.Array, pool: Pool, settings: Setting
         lr = degrade(image, kernel, scale=settings.spec.scale, boundary=settings.spec.boundary)
         return corrupt(key, lr, gray, settings.corruption, is_clean)
 
-    seen = map_each(reduce, (sharp, kernels, noise_keys, grays, clean))
-    return Example(sharp, seen.lr, shown, seen.noise_std)
+    examples = map_each(reduce, (sharp, kernels, noise_keys, grays, clean))
+    return Example(sharp, examples.lr, shown, examples.noise_std)
 
 
 class Frames(NamedTuple):
     """Examples of one scale in frames that those of any scale fit into: the corner of each array counts."""
 
-    seen: Example
+    examples: Example
     first: jax.Array  # (n, P, P, 3), the image that the network starts from
     index: jax.Array  # () which scale
 
@@ -109,13 +109,18 @@ def _grow(x: jax.Array, side: int) -> jax.Array:
     return jnp.pad(x, [(0, 0), (0, side - x.shape[1]), (0, side - x.shape[2]), *rest], mode="edge")
 
 
-def frame(seen: Example, index: int, scales: tuple[Settings, ...]) -> Frames:
+def frame(examples: Example, index: int, scales: tuple[Settings, ...]) -> Frames:
     """Puts examples of the scale `index` into frames."""
     room, lr_room = max(s.patch for s in scales), max(s.lr_side for s in scales)
     kernel_room = max(s.spec.kernel_size for s in scales)
-    first = _grow(first_image(seen.lr, scales[index].spec), room)
-    seen = Example(_grow(seen.sharp, room), _grow(seen.lr, lr_room), _grow(seen.kernel, kernel_room), seen.noise_std)
-    return Frames(seen, first, jnp.int32(index))
+    first = _grow(first_image(examples.lr, scales[index].spec), room)
+    examples = Example(
+        _grow(examples.sharp, room),
+        _grow(examples.lr, lr_room),
+        _grow(examples.kernel, kernel_room),
+        examples.noise_std,
+    )
+    return Frames(examples, first, jnp.int32(index))
 
 
 def restore(network: USRNet, params: Any, frames: Frames, scales: tuple[Settings, ...]) -> jax.Array:
@@ -123,15 +128,15 @@ def restore(network: USRNet, params: Any, frames: Frames, scales: tuple[Settings
 
     def solve(settings, image, weight):
         spec, c, h = settings.spec, settings.patch, settings.lr_side
-        seen, room, k = frames.seen, image.shape[1], spec.kernel_size
+        examples, room, k = frames.examples, image.shape[1], spec.kernel_size
         data_step = jax.vmap(partial(solve_data, spec=spec, num_iterations=network.data_iterations))
-        return _grow(data_step(image[:, :c, :c], seen.lr[:, :h, :h], seen.kernel[:, :k, :k], weight), room)
+        return _grow(data_step(image[:, :c, :c], examples.lr[:, :h, :h], examples.kernel[:, :k, :k], weight), room)
 
     def data_step(image, weight):
         return jax.lax.switch(frames.index, [partial(solve, settings) for settings in scales], image, weight)
 
     scale = jnp.asarray([settings.spec.scale for settings in scales], frames.first.dtype)[frames.index]
-    return network.apply(params, frames.first, data_step, frames.seen.noise_std, scale, method="refine")
+    return network.apply(params, frames.first, data_step, frames.examples.noise_std, scale, method="refine")
 
 
 def over_lr(images: jax.Array, settings: Settings) -> jax.Array:
@@ -191,7 +196,7 @@ def make_task(network: USRNet, scales: tuple[Settings, ...], *, start: Any = Non
         index = jax.random.randint(jax.random.fold_in(keys[0], 0), (), 0, len(scales))
         frames = jax.lax.switch(index, [partial(draw, i) for i in range(len(scales))], keys, *data)
         found = restore(network, params, frames, scales)
-        return jax.lax.switch(index, [partial(distance, s) for s in scales], found, frames.seen.sharp), {}
+        return jax.lax.switch(index, [partial(distance, s) for s in scales], found, frames.examples.sharp), {}
 
     return Task(init, loss)
 
@@ -224,7 +229,7 @@ class Validation:
     def _score(self, images: list[jax.Array]) -> Mapping[str, float]:
         found = {}
         for settings, frames, image in zip(self._scales, self._sets, images, strict=True):
-            pair = (np.asarray(over_lr(x, settings)) for x in (image, frames.seen.sharp))
+            pair = (np.asarray(over_lr(x, settings)) for x in (image, frames.examples.sharp))
             found[f"psnr_x{settings.spec.scale}"] = mean_psnr(*pair)
         return found
 
@@ -241,7 +246,7 @@ class Validation:
         """The first example of each scale, enlarged, restored and sharp, as one picture (rows, columns, 3)."""
         rows = []
         for settings, frames in zip(self._scales, self._sets, strict=True):
-            images = (frames.first, self._restore(params, frames), frames.seen.sharp)
+            images = (frames.first, self._restore(params, frames), frames.examples.sharp)
             rows.append(np.concatenate([np.asarray(over_lr(x[:1], settings))[0] for x in images], 1))
         side = max(row.shape[1] for row in rows)
         return np.concatenate([np.pad(row, ((0, 0), (0, side - row.shape[1]), (0, 0))) for row in rows])

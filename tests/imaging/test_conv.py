@@ -55,7 +55,7 @@ def test_float32_of_many_channels_is_as_good_as_it_should_be():
                 assert error < (5e-6 if method == "winograd" else 1e-6), (method, error)
 
 
-@pytest.mark.parametrize("stride, methods", [(1, METHODS), (2, ("auto", "taps"))])
+@pytest.mark.parametrize("stride, methods", [(1, METHODS), (2, ("auto", "kn2row"))])
 def test_a_network_per_image_under_vmap(stride, methods):
     with jax.enable_x64(True):
         x = jax.random.normal(jax.random.key(0), (2, 1, 6, 7, 2))
@@ -105,7 +105,7 @@ def test_the_choice_depends_on_place_shape_and_batching():
     large, small, w = shape(1, 80, 80, 32), shape(1, 20, 20, 32), shape(3, 3, 32, 32)
     assert choose("cpu", large, w, 1, per_image=False) == "winograd" == choose("cpu", large, w, 1, per_image=True)
     assert choose("cpu", small, w, 1, per_image=False) == "direct"
-    assert choose("cpu", large, w, 2, per_image=True) == "stack"
+    assert choose("cpu", large, w, 2, per_image=True) == "im2col"
     assert choose("cpu", large, shape(5, 5, 32, 32), 1, per_image=False) == "direct"
     assert choose("cpu", large, jax.ShapeDtypeStruct(w.shape, jnp.bfloat16), 1, per_image=False) == "direct"
 

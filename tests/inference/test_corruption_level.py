@@ -49,7 +49,7 @@ def test_noise_that_grows_with_brightness_is_seen_in_both_halves():
 @pytest.mark.parametrize("pixels", [np.ones((SIDE, SIDE, 3)), np.zeros((SIDE, SIDE, 1)), picture()[:10]])
 def test_where_nothing_can_be_measured_nothing_is_said(pixels):
     assert noise_level.estimate(pixels) is None
-    assert corruption_level.measure(pixels).told == 0
+    assert corruption_level.measure(pixels).noise_std == 0
 
 
 def compressed(pixels, quality):
@@ -73,8 +73,8 @@ def test_an_image_that_was_never_compressed_has_no_quality():
 
 
 def test_more_noise_and_more_compression_are_told_as_more():
-    told = [corruption_level.measure(noisy(picture(), std)).told for std in (0, 2, 5, 15)]
-    assert told == sorted(told) and told[0] < 0.5 / 255 and told[-1] == pytest.approx(13 / 255, rel=0.15)
-    told = [corruption_level.measure(*compressed(picture(), 90)[:1]).told]
-    told += [corruption_level.measure(picture(), jpeg_steps=compressed(picture(), q)[1]).told for q in (75, 40)]
-    assert told == sorted(told)
+    stds = [corruption_level.measure(noisy(picture(), std)).noise_std for std in (0, 2, 5, 15)]
+    assert stds == sorted(stds) and stds[0] < 0.5 / 255 and stds[-1] == pytest.approx(13 / 255, rel=0.15)
+    stds = [corruption_level.measure(*compressed(picture(), 90)[:1]).noise_std]
+    stds += [corruption_level.measure(picture(), jpeg_steps=compressed(picture(), q)[1]).noise_std for q in (75, 40)]
+    assert stds == sorted(stds)

@@ -18,17 +18,19 @@ _CANDIDATES_KEY = 11
 
 
 def check_scale(name: str, spec: Spec) -> None:
-    """Raises a ValueError, one sentence, unless the scale is 2 or 4: the game is played at x2, x4 is x2 twice."""
+    """Raises a ValueError, one sentence, unless the scale is 2 or 4: the networks are trained at x2, x4 is x2 twice."""
     if spec.scale not in SCALES:
         raise ValueError(f"the estimator {name!r} knows the scales 2 and 4, got scale {spec.scale}")
 
 
-def check_pull(name: str, pull: float, family: KernelFamily | None) -> None:
-    """Raises a ValueError, one sentence, unless a pull is 0, or above it with kernels to find the first one among."""
-    if not pull >= 0:
-        raise ValueError(f"the estimator {name!r} has pull {pull}, expected a number of at least 0")
-    if pull and family is None:
-        raise ValueError(f"the estimator {name!r} has pull {pull} and no kernel family, one was expected")
+def check_anchor_weight(name: str, anchor_weight: float, family: KernelFamily | None) -> None:
+    """Raises a ValueError, one sentence, unless an anchor weight is 0, or above it with kernels to find it among."""
+    if not anchor_weight >= 0:
+        raise ValueError(f"the estimator {name!r} has anchor_weight {anchor_weight}, expected a number of at least 0")
+    if anchor_weight and family is None:
+        raise ValueError(
+            f"the estimator {name!r} has anchor_weight {anchor_weight} and no kernel family, one was expected"
+        )
 
 
 def colour(lr: jax.Array) -> jax.Array:
@@ -72,24 +74,24 @@ def finish(kernel: jax.Array, spec: Spec) -> jax.Array:
     return jnp.where(empty, round_kernel(spec, kernel.dtype), place(kernel, spec.center, spec.kernel_size))
 
 
-def unexplained(estimate: jax.Array, first: jax.Array, spec: Spec) -> jax.Array:
+def unexplained(estimate: jax.Array, anchor: jax.Array, spec: Spec) -> jax.Array:
     """What a known estimate (k, k) has beyond the one that its own x2 kernel (m, m) stands for; for `carry_over`."""
-    return estimate - finish(first, spec)
+    return estimate - finish(anchor, spec)
 
 
-def carry_over(kernel: jax.Array, rest: jax.Array, spec: Spec) -> jax.Array:
+def carry_over(kernel: jax.Array, correction: jax.Array, spec: Spec) -> jax.Array:
     """The estimate that a x2 kernel stands for where it began as the kernel of a known estimate.
 
-    At x4, what a x2 kernel stands for is wider than what the first one was made from (`self_similarity.smaller`
+    At x4, what a x2 kernel stands for is wider than what the anchor was made from (`self_similarity.smaller`
     interpolates); so only the difference is taken over.
 
     Args:
       kernel: (m, m), not negative.
-      rest: (k, k) of `unexplained`, the same for a whole game.
+      correction: (k, k) of `unexplained`, the same for a whole solve.
       spec: the problem's static part.
 
     Returns:
       (k, k), not negative, sum 1, its centre where the spec has it.
     """
-    changed = jnp.maximum(finish(kernel, spec) + rest, 0)
+    changed = jnp.maximum(finish(kernel, spec) + correction, 0)
     return place(changed, spec.center, spec.kernel_size)

@@ -92,20 +92,20 @@ def probability_map(edges: jax.Array, crop: int) -> jax.Array:
     return jnp.where(total > 0, density / jnp.where(total > 0, total, 1), 1 / density.size)
 
 
-def crop_tables(image: jax.Array, father: int, son: int, *, legacy: bool = False) -> tuple[jax.Array, jax.Array]:
+def crop_tables(image: jax.Array, large: int, small: int, *, legacy: bool = False) -> tuple[jax.Array, jax.Array]:
     """Cumulative probabilities (h * w,), row by row, of the large crops for a generator and the small, real ones.
 
     The large ones look for what has edges at half the size, as that is what the generator makes of them.
 
     Args:
       image: (h, w, 3) in [0, 1], h and w even.
-      father: side of the large crops.
-      son: side of the small crops.
+      large: side of the large crops.
+      small: side of the small crops.
       legacy: see `gradient_map`.
     """
     coarse = gradient_map(imresize(image, 0.5), legacy=legacy)
     coarse = jnp.repeat(jnp.repeat(coarse, 2, 0), 2, 1)
-    maps = probability_map(coarse, father), probability_map(gradient_map(image, legacy=legacy), son)
+    maps = probability_map(coarse, large), probability_map(gradient_map(image, legacy=legacy), small)
     return tuple(jnp.cumsum(p.reshape(-1)) for p in maps)
 
 

@@ -66,10 +66,10 @@ def build(
             shown = lr[None]
         else:
             shown = cut(lr, window) if num_windows is None else best(lr, window, num_windows)
-        said = network.apply(params, shown)
-        probabilities = jnp.mean(jax.nn.softmax(said.category_logits), 0)
+        prediction = network.apply(params, shown)
+        probabilities = jnp.mean(jax.nn.softmax(prediction.category_logits), 0)
         kernel = placement.convert(
-            jnp.mean(said.kernel, 0), spec.scale, "release", spec.kernel_center, spec.kernel_size
+            jnp.mean(prediction.kernel, 0), spec.scale, "release", spec.kernel_center, spec.kernel_size
         )
         return geometry.normalize(kernel).astype(lr.dtype), probabilities.astype(lr.dtype)
 
@@ -92,5 +92,5 @@ def build(
         smallest,
         weights=Weights(jax.tree.map(jnp.asarray, model.params)),
         num_steps=1,
-        told_noise=partial(_told_noise, doubts),
+        restorer_noise=partial(_told_noise, doubts),
     )

@@ -31,7 +31,7 @@ _DISCRIMINATOR = Discriminator()
 _ADAM = optax.scale_by_adam(b1=0.5, b2=0.999)  # for both
 
 
-class Balance(NamedTuple):
+class LossWeights(NamedTuple):
     """The weights of the generator's losses that change."""
 
     bicubic: jax.Array  # ()
@@ -41,23 +41,23 @@ class Balance(NamedTuple):
 
 
 class GanState(NamedTuple):
-    """State of the game."""
+    """State of the adversarial training."""
 
     generator: tuple[jax.Array, ...]  # (n, n, ci, co) a layer
     discriminator: Mapping[str, Any]  # 'params' and 'spectral'
     opts: tuple[optax.OptState, optax.OptState]  # of both
-    balance: Balance
+    loss_weights: LossWeights
     tables: tuple[jax.Array, jax.Array]  # of crops.crop_tables
-    first: jax.Array | None  # (SIZE, SIZE), the kernel that the generator is drawn to
-    rest: jax.Array | None  # (k, k) of base.unexplained
+    anchor: jax.Array | None  # (SIZE, SIZE), the kernel that the generator is drawn to
+    correction: jax.Array | None  # (k, k) of base.unexplained
 
 
 class Settings(NamedTuple):
     """What stays the same during a solve; see `build`."""
 
     spec: Spec
-    candidates: Candidates | None  # kernels among which the first one is sought; None does without it
-    pull: float  # weight of the squared distance from the first kernel
+    candidates: Candidates | None  # kernels among which the anchor is sought; None does without it
+    anchor_weight: float  # weight of the squared distance from the anchor
     learning_rate: float  # of both networks
     decay_every: int  # steps between two falls of it
     crop: int  # LR pixels
@@ -70,45 +70,47 @@ class Settings(NamedTuple):
     legacy: bool
 
 
-def first_balance(dtype: jnp.dtype) -> Balance:
+def initial_loss_weights(dtype: jnp.dtype) -> LossWeights:
     """Until the image is near the bicubic one, that counts most; centre and sparsity do not count."""
     zero = jnp.zeros((), dtype)
-    return Balance(zero + 5, zero, zero, jnp.int32(0))
+    return LossWeights(zero + 5, zero, zero, jnp.int32(0))
 
 
-def next_balance(
-    balance: Balance, bicubic: jax.Array, i: jax.Array, *, near: float, sparsity: float = 5.0, every: int = 200
-) -> Balance:
+def next_loss_weights(
+    loss_weights: LossWeights, bicubic: jax.Array, i: jax.Array, *, near: float, sparsity: float = 5.0, every: int = 200
+) -> LossWeights:
     """What the weights are after step `i`.
 
     Once three steps in a row were near the bicubic image, its weight falls to a hundredth in each step divisible by
     `every`, down to 5e-6; as soon as it is below 5e-3, centre and sparsity count.
 
     Args:
-      balance: of step `i`.
+      loss_weights: of step `i`.
       bicubic: () of `gan_losses.bicubic_loss`.
       i: () int32, from 0.
       near: what counts as near.
       sparsity: its weight from then on.
       every: see above.
     """
-    steady = balance.near >= _STEADY
-    count = jnp.where(steady, balance.near, jnp.where((bicubic < near) & (i > 0), balance.near + 1, 0))
+    steady = loss_weights.near >= _STEADY
+    count = jnp.where(steady, loss_weights.near, jnp.where((bicubic < near) & (i > 0), loss_weights.near + 1, 0))
     falls = steady & (i % every == 0)
-    weight = jnp.where(falls, jnp.maximum(balance.bicubic / 100, 5e-6), balance.bicubic)
+    weight = jnp.where(falls, jnp.maximum(loss_weights.bicubic / 100, 5e-6), loss_weights.bicubic)
     late = weight < 5e-3
-    return Balance(weight, jnp.where(late, 1, balance.center), jnp.where(late, sparsity, balance.sparsity), count)
+    return LossWeights(
+        weight, jnp.where(late, 1, loss_weights.center), jnp.where(late, sparsity, loss_weights.sparsity), count
+    )
 
 
 def generator_loss(
     weights: tuple[jax.Array, ...],
     discriminator: Callable,
     crop: jax.Array,
-    balance: Balance,
+    loss_weights: LossWeights,
     *,
     sum_weight: float = 0.5,
-    first: jax.Array | None = None,
-    pull: float = 0.0,
+    anchor: jax.Array | None = None,
+    anchor_weight: float = 0.0,
     legacy: bool = False,
 ) -> tuple[jax.Array, tuple]:
     """The generator's loss.
@@ -117,30 +119,30 @@ def generator_loss(
       weights: of the generator.
       discriminator: (h, w, 3) in [-1, 1] -> (map of [0, 1], anything).
       crop: (H, W, 3) in [-1, 1].
-      balance: weights of the losses that change.
+      loss_weights: weights of the losses that change.
       sum_weight: of the kernel's sum.
-      first: (SIZE, SIZE) a kernel whose image takes the place of the bicubic one, or None.
-      pull: weight of the squared distance from it.
+      anchor: (SIZE, SIZE) a kernel whose image takes the place of the bicubic one, or None.
+      anchor_weight: weight of the squared distance from it.
       legacy: see `gan_losses.halve`.
 
     Returns:
-      The loss, and a tuple: the game's part of it, the bicubic loss, the kernel's part, the small image and what
+      The loss, and a tuple: the adversarial part of it, the bicubic loss, the kernel's part, the small image and what
       else the discriminator gave.
     """
     kernel = implied_kernel(weights)
     small = correlate(crop, kernel, scale=2)
-    judged, rest = discriminator(small)
-    game = gan_losses.gan_loss(judged, True)
-    if first is None:
+    judged, aux = discriminator(small)
+    gan = gan_losses.gan_loss(judged, True)
+    if anchor is None:
         bicubic = gan_losses.bicubic_loss(small, crop, legacy=legacy)
     else:
-        bicubic = mse(small, correlate(crop, first, scale=2))
+        bicubic = mse(small, correlate(crop, anchor, scale=2))
     shape = sum_weight * gan_losses.sum_loss(kernel) + 0.5 * gan_losses.boundary_loss(kernel)
-    shape = shape + balance.center * gan_losses.center_loss(kernel, CENTER)
-    shape = shape + balance.sparsity * gan_losses.sparsity_loss(kernel)
-    if first is not None:
-        shape = shape + pull * jnp.sum((kernel - first) ** 2)
-    return game + balance.bicubic * bicubic + shape, (game, bicubic, shape, small, rest)
+    shape = shape + loss_weights.center * gan_losses.center_loss(kernel, CENTER)
+    shape = shape + loss_weights.sparsity * gan_losses.sparsity_loss(kernel)
+    if anchor is not None:
+        shape = shape + anchor_weight * jnp.sum((kernel - anchor) ** 2)
+    return gan + loss_weights.bicubic * bicubic + shape, (gan, bicubic, shape, small, aux)
 
 
 def build(
@@ -148,7 +150,7 @@ def build(
     *,
     family: KernelFamily | None = None,
     num_steps: Annotated[int, rules.STEPS] = 1200,
-    pull: Annotated[float, rules.WEIGHT] = 1000.0,
+    anchor_weight: Annotated[float, rules.WEIGHT] = 1000.0,
     learning_rate: Annotated[float, rules.RATE] = 6e-4,
     decay_every: Annotated[int, rules.STEPS] = 400,
     crop: Annotated[int, rules.whole(SMALLEST_SIDE, 4096)] = 48,
@@ -162,18 +164,19 @@ def build(
 ) -> Solver:
     """One step is one step of the generator and one of the discriminator, each on one crop.
 
-    Beyond the paper, the generator is drawn to the kernel of `inference.self_similarity`: alone, the game finds the
-    width of a blur only roughly and its direction hardly in images of some 60 pixels, and adds noise to the kernel.
+    Beyond the paper, the generator is drawn to the kernel of `inference.self_similarity`: alone, adversarial training
+    finds the width of a blur only roughly and its direction hardly in images of some 60 pixels, and adds noise to the
+    kernel.
 
-    The release has 3000 steps, learning_rate 2e-4, decay_every 750, crop 64,
-    near 0.4, sum_weight 0.5, pull 0, num_kept 40, noise_std (2 / 255, 1 / 255) and recolour False; with that sum_weight
-    some kernels vanish, and smaller crops, recoloured, keep the discriminator from knowing a small image by heart.
+    The release has 3000 steps, learning_rate 2e-4, decay_every 750, crop 64, near 0.4, sum_weight 0.5, anchor_weight 0,
+    num_kept 40, noise_std (2 / 255, 1 / 255) and recolour False; with that sum_weight some kernels vanish, and smaller
+    crops, recoloured, keep the discriminator from knowing a small image by heart.
 
     Args:
       spec: the problem's static part; scale 2 or 4.
-      family: where the kernels come from among which the first one is sought, `config.prior`.
+      family: where the kernels come from among which the anchor is sought, `config.prior`.
       num_steps: of the solve, about 3 `decay_every`.
-      pull: of the first kernel; 0 does without it.
+      anchor_weight: of the anchor; 0 does without it.
       learning_rate: of Adam with beta 0.5 and 0.999, for both.
       decay_every: steps after which the learning rate falls to a tenth, three times at most.
       crop: side of the generator's crops, in LR pixels; smaller where the image is.
@@ -188,16 +191,16 @@ def build(
       legacy: the release's bicubic loss and gradient map, with their mistakes.
 
     Raises:
-      ValueError: another scale, crops too small, or a pull without a family; one sentence.
+      ValueError: another scale, crops too small, or an anchor weight without a family; one sentence.
     """
     base.check_scale("kernelgan", spec)
-    base.check_pull("kernelgan", pull, family)
+    base.check_anchor_weight("kernelgan", anchor_weight, family)
     if crop < SMALLEST_SIDE:
         raise ValueError(f"the estimator 'kernelgan' has crop {crop}, expected at least {SMALLEST_SIDE}")
     settings = Settings(
         spec=spec,
-        candidates=base.candidates(family, spec) if pull else None,
-        pull=pull,
+        candidates=base.candidates(family, spec) if anchor_weight else None,
+        anchor_weight=anchor_weight,
         learning_rate=learning_rate,
         decay_every=decay_every,
         crop=crop,
@@ -221,8 +224,8 @@ def _sides(settings: Settings, problem: Problem) -> tuple[int, int]:
 
 def _judge(params: Any, spectral: Any, x: jax.Array) -> tuple[jax.Array, Any]:
     """The discriminator's map of an image, and its new spectral state."""
-    judged, moved = _DISCRIMINATOR.apply({"params": params, "spectral": spectral}, x, mutable=["spectral"])
-    return judged, moved["spectral"]
+    judged, changed = _DISCRIMINATOR.apply({"params": params, "spectral": spectral}, x, mutable=["spectral"])
+    return judged, changed["spectral"]
 
 
 def _descend(settings: Settings, params: Any, grads: Any, opt: optax.OptState, i: jax.Array) -> tuple[Any, Any]:
@@ -242,46 +245,48 @@ def _init(settings: Settings, key: jax.Array, problem: Problem, kernel: jax.Arra
     variables = _DISCRIMINATOR.init(keys[1], jnp.zeros((small, small, 3), image.dtype))
     opts = _ADAM.init(weights), _ADAM.init(variables["params"])
     tables = crops.crop_tables(image, side, small, legacy=settings.legacy)
-    first = rest = None
+    anchor = correction = None
     if settings.candidates is not None:
-        estimate, first = mean_kernels(image, settings.candidates)
-        rest = base.unexplained(estimate, first, spec)
-    state = GanState(weights, variables, opts, first_balance(image.dtype), tables, first, rest)
+        estimate, anchor = mean_kernels(image, settings.candidates)
+        correction = base.unexplained(estimate, anchor, spec)
+    state = GanState(weights, variables, opts, initial_loss_weights(image.dtype), tables, anchor, correction)
     return State((), state, jnp.zeros(problem.canvas_shape, image.dtype), round_kernel(spec, image.dtype))
 
 
 def _discriminator_loss(params: Any, spectral: Any, real: jax.Array, fake: jax.Array) -> tuple[jax.Array, Any]:
-    on_real, moved = _judge(params, spectral, real)
-    on_fake, moved = _judge(params, moved, fake)
-    return (gan_losses.gan_loss(on_real, True) + gan_losses.gan_loss(on_fake, False)) / 2, moved
+    on_real, changed = _judge(params, spectral, real)
+    on_fake, changed = _judge(params, changed, fake)
+    return (gan_losses.gan_loss(on_real, True) + gan_losses.gan_loss(on_fake, False)) / 2, changed
 
 
-def _estimate(settings: Settings, weights: tuple[jax.Array, ...], rest: jax.Array | None) -> jax.Array:
+def _estimate(settings: Settings, weights: tuple[jax.Array, ...], correction: jax.Array | None) -> jax.Array:
     """The kernel (k, k) of the problem that a generator stands for."""
     kernel, num_kept = implied_kernel(weights), settings.num_kept
     kernel = jnp.maximum(kernel, 0) if num_kept is None else soft_threshold(kernel, num_kept)
-    return base.finish(kernel, settings.spec) if rest is None else base.carry_over(kernel, rest, settings.spec)
+    return (
+        base.finish(kernel, settings.spec) if correction is None else base.carry_over(kernel, correction, settings.spec)
+    )
 
 
 def _step(settings: Settings, key: jax.Array, state: State, problem: Problem, i: jax.Array) -> tuple[State, dict]:
-    game, image = state.kernel_state, 2 * base.colour(problem.lr) - 1
+    gan, image = state.kernel_state, 2 * base.colour(problem.lr) - 1
     side, small = _sides(settings, problem)
     keys = jax.random.split(jax.random.fold_in(key, i), 7)
-    father = crops.draw_crops(keys[0], image, game.tables[0], side, 1)[0]
-    real = crops.draw_crops(keys[1], image, game.tables[1], small, 1)[0]
-    params, spectral = game.discriminator["params"], game.discriminator["spectral"]
+    large = crops.draw_crops(keys[0], image, gan.tables[0], side, 1)[0]
+    real = crops.draw_crops(keys[1], image, gan.tables[1], small, 1)[0]
+    params, spectral = gan.discriminator["params"], gan.discriminator["spectral"]
 
     (_, (loss, bicubic, shape, fake, spectral)), grads = jax.value_and_grad(generator_loss, has_aux=True)(
-        game.generator,
+        gan.generator,
         partial(_judge, params, spectral),
-        father,
-        game.balance,
+        large,
+        gan.loss_weights,
         sum_weight=settings.sum_weight,
-        first=game.first,
-        pull=settings.pull,
+        anchor=gan.anchor,
+        anchor_weight=settings.anchor_weight,
         legacy=settings.legacy,
     )
-    generator, g_opt = _descend(settings, game.generator, grads, game.opts[0], i)
+    generator, g_opt = _descend(settings, gan.generator, grads, gan.opts[0], i)
     real, fake = (
         x + std * jax.random.normal(k, x.shape, x.dtype)
         for x, std, k in zip((real, fake), settings.noise_std, keys[2:4], strict=True)
@@ -289,10 +294,12 @@ def _step(settings: Settings, key: jax.Array, state: State, problem: Problem, i:
     if settings.recolour:
         real, fake = crops.recolour(keys[5], real), crops.recolour(keys[6], fake)
     grads, spectral = jax.grad(_discriminator_loss, has_aux=True)(params, spectral, real, fake)
-    params, d_opt = _descend(settings, params, grads, game.opts[1], i)
+    params, d_opt = _descend(settings, params, grads, gan.opts[1], i)
 
-    balance = next_balance(game.balance, bicubic, i, near=settings.near, sparsity=settings.sparsity_weight)
+    loss_weights = next_loss_weights(
+        gan.loss_weights, bicubic, i, near=settings.near, sparsity=settings.sparsity_weight
+    )
     variables = {"params": params, "spectral": spectral}
-    moved = GanState(generator, variables, (g_opt, d_opt), balance, game.tables, game.first, game.rest)
-    estimate = _estimate(settings, generator, game.rest)
-    return State((), moved, state.image, estimate), {"loss": loss, "residual": bicubic, "kernel_loss": shape}
+    changed = GanState(generator, variables, (g_opt, d_opt), loss_weights, gan.tables, gan.anchor, gan.correction)
+    estimate = _estimate(settings, generator, gan.correction)
+    return State((), changed, state.image, estimate), {"loss": loss, "residual": bicubic, "kernel_loss": shape}

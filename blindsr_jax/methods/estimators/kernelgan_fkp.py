@@ -1,4 +1,4 @@
-"""KernelGAN-FKP: KernelGAN's game, the kernel being made by a trained flow (Liang et al. 2021, sec. 4.2).
+"""KernelGAN-FKP: KernelGAN where the kernel is made by a trained flow (Liang et al. 2021, sec. 4.2).
 
 The generator's only unknown is the flow's code, on a sphere; the discriminator is a critic of patches, with a gradient
 penalty (Gulrajani et al. 2017).
@@ -31,14 +31,14 @@ _PENALTY = 0.1
 _CRITIC = PatchCritic()
 
 
-class GameState(NamedTuple):
-    """State of the game."""
+class GanState(NamedTuple):
+    """State of the adversarial training."""
 
     code: jax.Array  # (D,)
     critic: Any
     opts: tuple[optax.OptState, optax.OptState]  # of both
     tables: tuple[jax.Array, jax.Array]  # of crops.crop_tables
-    first: jax.Array | None  # (m, m), the kernel that the code's is drawn to
+    anchor: jax.Array | None  # (m, m), the kernel that the code's is drawn to
 
 
 class Settings(NamedTuple):
@@ -46,8 +46,8 @@ class Settings(NamedTuple):
 
     spec: Spec
     flow: kernel_flow.Flow  # for x2
-    candidates: Candidates | None  # kernels among which the first one is sought; None does without it
-    pull: float  # weight of the squared distance from the first kernel
+    candidates: Candidates | None  # kernels among which the anchor is sought; None does without it
+    anchor_weight: float  # weight of the squared distance from the anchor
     batch: int  # crops of each kind
     moves: int  # steps of the critic, and of the code, in one step
     crop: int  # LR pixels
@@ -65,10 +65,10 @@ class Settings(NamedTuple):
         return kernel_flow.kernel_size(self.flow)
 
 
-def shrink(fathers: jax.Array, kernel: jax.Array) -> jax.Array:
+def shrink(large: jax.Array, kernel: jax.Array) -> jax.Array:
     """The generator: VALID correlation of crops (N, H, W, C) with a kernel (k, k), every second sample."""
-    n, h, w, c = fathers.shape
-    flat = jnp.moveaxis(fathers, 0, 2).reshape(h, w, n * c)
+    n, h, w, c = large.shape
+    flat = jnp.moveaxis(large, 0, 2).reshape(h, w, n * c)
     small = correlate(flat, kernel, scale=2)
     return jnp.moveaxis(small.reshape(*small.shape[:2], n, c), 2, 0)
 
@@ -89,7 +89,7 @@ def critic_loss(
     Returns:
       The loss, and a pair: how much higher the critic values real crops, and the penalty.
     """
-    smooth = critic.clone(method="stack")  # has second derivatives
+    smooth = critic.clone(method="im2col")  # has second derivatives
     gap = jnp.mean(critic.apply(params, real)) - jnp.mean(critic.apply(params, fake))
     middle = mix * real + (1 - mix) * fake
     axis = -1 if per_pixel else None
@@ -110,7 +110,7 @@ def build(
     *,
     family: KernelFamily | None = None,
     num_steps: Annotated[int, rules.STEPS] = 100,
-    pull: Annotated[float, rules.WEIGHT] = 100.0,
+    anchor_weight: Annotated[float, rules.WEIGHT] = 100.0,
     weights: Annotated[str, rules.FILE] = "gaussian",
     batch: Annotated[int, rules.whole(1, 1024)] = 4,
     moves: Annotated[int, rules.whole(1, 1000)] = 3,
@@ -134,9 +134,9 @@ def build(
 
     Args:
       spec: the problem's static part; scale 2 or 4. The flow is always one for x2.
-      family: where the kernels come from among which the first one is sought, `config.prior`.
+      family: where the kernels come from among which the anchor is sought, `config.prior`.
       num_steps: of the solve.
-      pull: weight of the squared distance from it; 0 does without it.
+      anchor_weight: weight of the squared distance from it; 0 does without it.
       weights: a kernel family, for its shipped flow, or the .npz file of a flow.
       batch: crops of each kind in a step.
       moves: see above.
@@ -146,16 +146,16 @@ def build(
       radius: of the sphere; None is k - 1 with the flow's k.
       per_pixel: see `gan_losses.gradient_penalty`.
       normalize: kernels sum to 1 and lose what dequantisation added; the release does neither.
-      num_starts: the code starts as the one, of so many random ones, whose kernel is nearest to the first one. Without
-        a pull that is a round Gaussian as wide as FKP's kernels of the problem's scale are on average; at x4, most
+      num_starts: the code starts as the one, of so many random ones, whose kernel is nearest to the anchor. Without
+        an anchor that is a round Gaussian as wide as FKP's kernels of the problem's scale are on average; at x4, most
         kernels of the flow are too wide.
       recolour: see `crops.recolour`.
 
     Raises:
-      ValueError: another scale, no such flow, crops too small, or a pull without a family; one sentence.
+      ValueError: another scale, no such flow, crops too small, or an anchor weight without a family; one sentence.
     """
     base.check_scale("kernelgan_fkp", spec)
-    base.check_pull("kernelgan_fkp", pull, family)
+    base.check_anchor_weight("kernelgan_fkp", anchor_weight, family)
     flow = flow_weights.load(weights, 2)
     size = kernel_flow.kernel_size(flow)
     smallest = 2 * (REACH - 1) + size + 1
@@ -168,8 +168,8 @@ def build(
     settings = Settings(
         spec=spec,
         flow=flow,
-        candidates=base.candidates(family, spec) if pull else None,
-        pull=pull,
+        candidates=base.candidates(family, spec) if anchor_weight else None,
+        anchor_weight=anchor_weight,
         batch=batch,
         moves=moves,
         crop=crop,
@@ -191,7 +191,7 @@ def _sides(settings: Settings, lr_shape: tuple[int, ...]) -> tuple[int, int]:
     return side, (side - settings.size) // 2 + 1
 
 
-def _first_kernel(settings: Settings, image: jax.Array) -> jax.Array | None:
+def _anchor(settings: Settings, image: jax.Array) -> jax.Array | None:
     """The kernel (m, m) that the code's is drawn to."""
     if settings.candidates is None:
         return None
@@ -199,17 +199,17 @@ def _first_kernel(settings: Settings, image: jax.Array) -> jax.Array | None:
     return place(mean_kernels(image, settings.candidates)[1], geometry.center(size, 2, "release"), size)
 
 
-def _first_code(settings: Settings, key: jax.Array, first: jax.Array | None, dtype: jnp.dtype) -> jax.Array:
-    """The random code (D,) whose kernel is nearest to the first one, or to a round Gaussian."""
+def _initial_code(settings: Settings, key: jax.Array, anchor: jax.Array | None, dtype: jnp.dtype) -> jax.Array:
+    """The random code (D,) whose kernel is nearest to the anchor, or to a round Gaussian."""
     spec = settings.spec
     codes = jax.random.normal(key, (settings.num_starts, settings.size**2), dtype)
     codes = sphere.project(codes, settings.radius)
 
     def distance(code):
         kernel = flow_kernel(settings.flow, code)
-        if first is None:
+        if anchor is None:
             return jnp.sum((base.finish(kernel, spec) - round_kernel(spec, dtype)) ** 2)
-        return jnp.sum((kernel - first) ** 2)
+        return jnp.sum((kernel - anchor) ** 2)
 
     return codes[jnp.argmin(jax.lax.map(distance, codes, batch_size=32))]
 
@@ -224,11 +224,11 @@ def _init(settings: Settings, key: jax.Array, problem: Problem, kernel: jax.Arra
     image = base.colour(problem.lr)
     side, small = _sides(settings, problem.lr.shape)
     keys = jax.random.split(key)
-    first = _first_kernel(settings, image)
-    code = _first_code(settings, keys[0], first, image.dtype)
+    anchor = _anchor(settings, image)
+    code = _initial_code(settings, keys[0], anchor, image.dtype)
     params = _CRITIC.init(keys[1], jnp.zeros((1, small, small, 3), image.dtype))
     opts = settings.code_adam.init(code), settings.critic_adam.init(params)
-    state = GameState(code, params, opts, crops.crop_tables(image, side, small), first)
+    state = GanState(code, params, opts, crops.crop_tables(image, side, small), anchor)
     return State((), state, jnp.zeros(problem.canvas_shape, image.dtype), round_kernel(settings.spec, image.dtype))
 
 
@@ -240,49 +240,47 @@ def _train_critic(
     def body(carry, key):
         params, opt = carry
         mix = jax.random.uniform(key, (), real.dtype)
-        grads, told = jax.grad(critic_loss, has_aux=True)(
-            params, _CRITIC, real, fake, mix, per_pixel=settings.per_pixel
-        )
+        grads, aux = jax.grad(critic_loss, has_aux=True)(params, _CRITIC, real, fake, mix, per_pixel=settings.per_pixel)
         updates, opt = settings.critic_adam.update(grads, opt, params)
-        return (optax.apply_updates(params, updates), opt), told
+        return (optax.apply_updates(params, updates), opt), aux
 
-    carry, told = jax.lax.scan(body, (params, opt), jax.random.split(key, settings.moves))
-    return *carry, jax.tree.map(lambda x: x[-1], told)
+    carry, aux = jax.lax.scan(body, (params, opt), jax.random.split(key, settings.moves))
+    return *carry, jax.tree.map(lambda x: x[-1], aux)
 
 
 def _code_loss(
-    settings: Settings, code: jax.Array, key: jax.Array, params: Any, fathers: jax.Array, first: jax.Array | None
+    settings: Settings, code: jax.Array, key: jax.Array, params: Any, large: jax.Array, anchor: jax.Array | None
 ) -> jax.Array:
     kernel = flow_kernel(settings.flow, code, normalize=settings.normalize)
-    value = jnp.mean(_CRITIC.apply(params, _augment(settings, key, shrink(fathers, kernel))))
-    return -value if first is None else settings.pull * jnp.sum((kernel - first) ** 2) - value
+    value = jnp.mean(_CRITIC.apply(params, _augment(settings, key, shrink(large, kernel))))
+    return -value if anchor is None else settings.anchor_weight * jnp.sum((kernel - anchor) ** 2) - value
 
 
 def _train_code(
-    settings: Settings, key: jax.Array, game: GameState, params: Any, fathers: jax.Array
+    settings: Settings, key: jax.Array, gan: GanState, params: Any, large: jax.Array
 ) -> tuple[jax.Array, optax.OptState]:
     """The code and its optimiser after `moves` steps against a critic."""
 
     def body(carry, _):
         code, opt = carry
-        grads = jax.grad(partial(_code_loss, settings))(code, key, params, fathers, game.first)
+        grads = jax.grad(partial(_code_loss, settings))(code, key, params, large, gan.anchor)
         updates, opt = settings.code_adam.update(grads, opt, code)
         return (optax.apply_updates(code, updates), opt), None
 
-    return jax.lax.scan(body, (game.code, game.opts[0]), length=settings.moves)[0]
+    return jax.lax.scan(body, (gan.code, gan.opts[0]), length=settings.moves)[0]
 
 
 def _step(settings: Settings, key: jax.Array, state: State, problem: Problem, i: jax.Array) -> tuple[State, dict]:
-    game, image, flow = state.kernel_state, base.colour(problem.lr), settings.flow
+    gan, image, flow = state.kernel_state, base.colour(problem.lr), settings.flow
     side, small = _sides(settings, problem.lr.shape)
     keys = jax.random.split(jax.random.fold_in(key, i), 6)
-    fathers = crops.draw_crops(keys[0], image, game.tables[0], side, settings.batch)
-    real = crops.draw_crops(keys[1], image, game.tables[1], small, settings.batch)
+    large = crops.draw_crops(keys[0], image, gan.tables[0], side, settings.batch)
+    real = crops.draw_crops(keys[1], image, gan.tables[1], small, settings.batch)
     real = _augment(settings, keys[3], real)
-    fake = _augment(settings, keys[4], shrink(fathers, flow_kernel(flow, game.code, normalize=settings.normalize)))
-    params, critic_opt, (gap, penalty) = _train_critic(settings, keys[2], game.critic, game.opts[1], real, fake)
-    code, code_opt = _train_code(settings, keys[5], game, params, fathers)
+    fake = _augment(settings, keys[4], shrink(large, flow_kernel(flow, gan.code, normalize=settings.normalize)))
+    params, critic_opt, (gap, penalty) = _train_critic(settings, keys[2], gan.critic, gan.opts[1], real, fake)
+    code, code_opt = _train_code(settings, keys[5], gan, params, large)
     estimate = base.finish(flow_kernel(flow, code), settings.spec)
-    moved = GameState(code, params, (code_opt, critic_opt), game.tables, game.first)
+    changed = GanState(code, params, (code_opt, critic_opt), gan.tables, gan.anchor)
     trace = {"loss": gap, "residual": penalty, "kernel_loss": jnp.zeros((), image.dtype)}
-    return State((), moved, state.image, estimate), trace
+    return State((), changed, state.image, estimate), trace

@@ -1,8 +1,8 @@
 """Diffusion: the image is drawn step by step from noise by a trained denoiser, and held to the LR image (Diff-DKP).
 
 Yang et al. 2024 describe a vanilla DDPM whose clean image is refined by the data at each step. What the network thinks
-is the sharp image goes to the kernel half; under the kernel that it names the image is refined, and noise that fits the
-next step is added. Images are in [0, 1] here; the network's range is known to `diffusion.prior` alone.
+is the sharp image goes to the kernel model; under the kernel that it names the image is refined, and noise that fits
+the next step is added. Images are in [0, 1] here; the network's range is known to `diffusion.prior` alone.
 """
 
 import functools
@@ -82,12 +82,12 @@ def _first_guess(lr: jax.Array, spec: Spec, shape: tuple[int, ...]) -> jax.Array
     """The LR image enlarged through a narrow Gaussian at the kernel's place: right for either centre and boundary."""
     variance = jnp.full(2, (0.5 * spec.scale) ** 2, lr.dtype)
     kernel = gaussian_kernel(variance, jnp.zeros((), lr.dtype), kernel_size=spec.kernel_size, center=spec.center)
-    spread = functools.partial(
+    enlarged = functools.partial(
         adjoint, kernel=kernel, scale=spec.scale, boundary=spec.boundary, image_shape=(*shape[:2], lr.shape[-1])
     )
     # Far from all samples of a canvas the weights vanish: there it is the mean colour.
     floor = 1e-3 / spec.scale**2
-    return (spread(lr) + floor * lr.mean((0, 1))) / (spread(jnp.ones_like(lr)) + floor)
+    return (enlarged(lr) + floor * lr.mean((0, 1))) / (enlarged(jnp.ones_like(lr)) + floor)
 
 
 def build(
@@ -113,7 +113,7 @@ def build(
     tile: Annotated[int, rules.whole(_SMALLEST_SIDE, 4096)] = 256,
     overlap: Annotated[int, rules.whole(0, 4095)] = 64,
 ) -> ImageModel:
-    """A diffusion image half.
+    """A diffusion image model.
 
     Args:
       spec: the problem's static part.

@@ -58,7 +58,7 @@ def build(
     langevin_temperature: langevin.Temperature = 0.0,
     cooling_steps: langevin.CoolingSteps = None,
 ) -> ImageModel:
-    """A DIP image half; the defaults are those of the DIP-DKP release.
+    """A DIP image model; the defaults are those of the DIP-DKP release.
 
     Args:
       spec: the problem's static part.

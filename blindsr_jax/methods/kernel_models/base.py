@@ -17,7 +17,7 @@ STARTS = ("uniform", "round")
 
 
 def round_kernel(spec: Spec, dtype: jax.typing.DTypeLike) -> jax.Array:
-    """A round Gaussian (k, k) at the spec's centre, as wide as FKP's data are on average, for halves without a prior.
+    """A round Gaussian (k, k) at the spec's centre, as wide as FKP's data on average: a start without a prior.
 
     The uniform kernel has its centre in the middle of the window, which is another place unless the scale is 1.
     """
@@ -66,10 +66,10 @@ def descent(
 
         (loss, kernel), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
         updates, opt = optimizer.update(grads, state.opt, state.params, key=key)
-        moved = DescentState(optax.apply_updates(state.params, updates), opt)
+        new_state = DescentState(optax.apply_updates(state.params, updates), opt)
         if freeze_steps:
             rests = context.step < freeze_steps
-            moved = jax.tree.map(lambda old, new: jnp.where(rests, old, new), state, moved)
-        return moved, kernel, KernelInfo(loss)
+            new_state = jax.tree.map(lambda old, new: jnp.where(rests, old, new), state, new_state)
+        return new_state, kernel, KernelInfo(loss)
 
     return step

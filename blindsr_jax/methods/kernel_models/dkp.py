@@ -88,7 +88,7 @@ def build(
     langevin_temperature: langevin.Temperature = 0.0,
     cooling_steps: langevin.CoolingSteps = None,
 ) -> KernelModel:
-    """A DKP kernel half; the defaults are those of the release.
+    """A DKP kernel model; the defaults are those of the release.
 
     Args:
       spec: the problem's static part.

@@ -65,8 +65,8 @@ def build(
         dtype = problem.lr.dtype
         if kernel is None:
             middle = np.mean(np.log(data_variance_range(spec.scale)))
-            spread = np.log(_ASPECT) / 2
-            logs = jnp.asarray([middle + spread, middle - spread], dtype)
+            half_log_aspect = np.log(_ASPECT) / 2
+            logs = jnp.asarray([middle + half_log_aspect, middle - half_log_aspect], dtype)
             params = GaussianParams(logs, jnp.zeros((), dtype))
         else:
             params = from_moments(jnp.asarray(kernel, dtype))

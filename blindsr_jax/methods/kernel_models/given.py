@@ -1,4 +1,4 @@
-"""A known kernel: non-blind restoration with any image half."""
+"""A known kernel: non-blind restoration with any image model."""
 
 import jax.numpy as jnp
 
@@ -18,7 +18,7 @@ def build(spec: Spec) -> KernelModel:
     def init(key, problem, kernel):
         del key
         if kernel is None:
-            raise ValueError("the kernel half 'given' needs a kernel: pass --kernel=FILE")
+            raise ValueError("the kernel model 'given' needs a kernel: pass --kernel=FILE")
         return jnp.asarray(kernel, problem.lr.dtype)
 
     def step(key, kernel, image, problem, context):

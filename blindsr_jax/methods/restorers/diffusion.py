@@ -1,4 +1,4 @@
-"""Non-blind diffusion: the image half 'diffusion' under a kernel that is known."""
+"""Non-blind diffusion: the image model 'diffusion' under a kernel that is known."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Non-blind deep image prior: the image half 'dip' under a kernel that is known."""
+"""Non-blind deep image prior: the image model 'dip' under a kernel that is known."""
 
 from typing import Annotated
 

@@ -63,13 +63,13 @@ def test_the_generators_loss_equals_the_vectors():
     with jax.enable_x64(True):
         variables = released.discriminator(vectors, jnp.float64)
         crop = released.image(vectors["g_input"], jnp.float64)
-        balance = kernelgan.Balance(jnp.float64(5), jnp.float64(1), jnp.float64(5), jnp.int32(3))
+        loss_weights = kernelgan.LossWeights(jnp.float64(5), jnp.float64(1), jnp.float64(5), jnp.int32(3))
 
         def judge(x):
             return Discriminator().apply(variables, x, mutable=["spectral"])
 
         def loss_of(weights):
-            return kernelgan.generator_loss(weights, judge, crop, balance, sum_weight=0.5, legacy=True)
+            return kernelgan.generator_loss(weights, judge, crop, loss_weights, sum_weight=0.5, legacy=True)
 
         weights = released.generator(vectors, jnp.float64)
         (loss, (game, *_)), grads = jax.jit(jax.value_and_grad(loss_of, has_aux=True))(weights)
@@ -80,14 +80,14 @@ def test_the_generators_loss_equals_the_vectors():
 
 
 def test_the_balance_of_losses_follows_the_schedule():
-    balance, near, far = kernelgan.first_balance(jnp.float32), jnp.float32(0.1), jnp.float32(0.9)
-    step = jax.jit(lambda balance, bicubic, i: kernelgan.next_balance(balance, bicubic, i, near=0.4))
+    loss_weights, near, far = kernelgan.initial_loss_weights(jnp.float32), jnp.float32(0.1), jnp.float32(0.9)
+    step = jax.jit(lambda loss_weights, bicubic, i: kernelgan.next_loss_weights(loss_weights, bicubic, i, near=0.4))
     bicubics = {1: near, 2: near, 3: far, 7: near, 8: near, 9: near}
     weights = {}
     for i in [*range(11), 199, 200, 201, 400, 600, 800, 1000]:
-        balance = step(balance, bicubics.get(i, far), jnp.int32(i))
-        weights[i] = [float(x) for x in balance[:3]]
-        assert (int(balance.near) == 3) == (i >= 9)
+        loss_weights = step(loss_weights, bicubics.get(i, far), jnp.int32(i))
+        weights[i] = [float(x) for x in loss_weights[:3]]
+        assert (int(loss_weights.near) == 3) == (i >= 9)
     np.testing.assert_allclose(weights[199], [5, 0, 0])
     np.testing.assert_allclose(weights[200], [0.05, 0, 0], rtol=1e-5)
     np.testing.assert_allclose(weights[201], [0.05, 0, 0], rtol=1e-5)
@@ -163,30 +163,30 @@ def test_only_what_the_game_changes_is_carried_over():
 
 def test_the_smallest_image_and_wrong_options():
     spec = make_spec(scale=4)
-    assert min_lr_side(spec, kernelgan.build(spec, pull=0)) == kernelgan.SMALLEST_SIDE
+    assert min_lr_side(spec, kernelgan.build(spec, anchor_weight=0)) == kernelgan.SMALLEST_SIDE
     with pytest.raises(ValueError, match="scales 2 and 4, got scale 3"):
         kernelgan.build(make_spec(scale=3))
     with pytest.raises(ValueError, match="crop 16"):
-        kernelgan.build(spec, pull=0, crop=16)
-    with pytest.raises(ValueError, match="pull 1000.0 and no kernel family"):
+        kernelgan.build(spec, anchor_weight=0, crop=16)
+    with pytest.raises(ValueError, match="anchor_weight 1000.0 and no kernel family"):
         kernelgan.build(spec)
     with pytest.raises(ValueError, match="pull -1, expected a number of at least 0"):
-        kernelgan.build(spec, pull=-1)
+        kernelgan.build(spec, anchor_weight=-1)
 
 
-def test_the_pull_is_towards_the_first_kernel():
+def test_the_loss_draws_the_kernel_to_the_anchor():
     """Its part of the loss is the squared distance, and the image of the first kernel takes the bicubic one's place."""
     keys = jax.random.split(jax.random.key(0), 2)
     weights, crop = init_generator(keys[0], jnp.float32), jax.random.uniform(keys[1], (40, 40, 3))
     kernel = implied_kernel(weights)
-    first, balance = jnp.zeros_like(kernel).at[6, 6].set(1), kernelgan.first_balance(jnp.float32)
+    first, loss_weights = jnp.zeros_like(kernel).at[6, 6].set(1), kernelgan.initial_loss_weights(jnp.float32)
 
     @jax.jit
     def parts(first, pull):
         def judge(x):
             return jnp.ones(x.shape[:2]), None
 
-        return kernelgan.generator_loss(weights, judge, crop, balance, first=first, pull=pull)[1]
+        return kernelgan.generator_loss(weights, judge, crop, loss_weights, anchor=first, anchor_weight=pull)[1]
 
     (_, bicubic, shape, small, _), (_, _, free, _, _) = parts(first, 3.0), parts(first, 0.0)
     np.testing.assert_allclose(shape - free, 3 * np.square(kernel - first).sum(), rtol=1e-4)

@@ -102,14 +102,14 @@ def test_the_estimate_is_a_kernel_and_the_code_moves_on_its_sphere(solved):
     np.testing.assert_allclose(kernel.sum(), 1, rtol=1e-5)
     np.testing.assert_allclose([np.linalg.norm(code), jnp.linalg.norm(after.kernel_state.code)], 10, rtol=1e-5)
     assert np.abs(after.kernel_state.code - code).max() > 0.1
-    first = after.kernel_state.first  # where the flow's kernels have their centre
+    first = after.kernel_state.anchor  # where the flow's kernels have their centre
     np.testing.assert_allclose([first.sum(), *geometry.center_of_mass(first)], [1, 4.5, 4.5], atol=0.02)
     assert set(trace) == {"loss", "residual", "kernel_loss"} and all(np.isfinite(x).all() for x in trace.values())
 
 
 def test_the_smallest_image():
     spec = make_spec(scale=2)
-    solver = kernelgan_fkp.build(spec, pull=0)
+    solver = kernelgan_fkp.build(spec, anchor_weight=0)
     side = min_lr_side(spec, solver)
     shapes = jax.eval_shape(solver.init, jax.random.key(0), Problem(jnp.zeros((side, side, 3)), spec))
     assert side == 32 and shapes.kernel.shape == (11, 11)
@@ -119,6 +119,6 @@ def test_wrong_options():
     with pytest.raises(ValueError, match="scales 2 and 4, got scale 3"):
         kernelgan_fkp.build(make_spec(scale=3))
     with pytest.raises(ValueError, match="crop 10"):
-        kernelgan_fkp.build(make_spec(scale=2), pull=0, crop=10)
-    with pytest.raises(ValueError, match="'kernelgan_fkp' has pull 100.0 and no kernel family"):
+        kernelgan_fkp.build(make_spec(scale=2), anchor_weight=0, crop=10)
+    with pytest.raises(ValueError, match="'kernelgan_fkp' has anchor_weight 100.0 and no kernel family"):
         kernelgan_fkp.build(make_spec(scale=2))

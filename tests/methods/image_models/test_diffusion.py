@@ -1,4 +1,4 @@
-"""The diffusion image half: data consistency, gray and tiny images, samples, options."""
+"""The diffusion image model: data consistency, gray and tiny images, samples, options."""
 
 import jax
 import jax.numpy as jnp

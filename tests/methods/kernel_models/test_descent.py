@@ -99,7 +99,7 @@ def test_a_batch_and_another_dtype_can_be_traced(name, tiny_flow):
 
 
 def pixels():
-    """The simplest image half, free pixels: networks are most of the time that a solve takes to compile."""
+    """The simplest image model, free pixels: networks are most of the time that a solve takes to compile."""
 
     def update(key, state, image, residuals, kernel, problem, context):
         def loss_of(x):
