@@ -127,7 +127,7 @@ def stage_of(word: str, folder: str) -> Stage:
     """The stage that NAME:SECONDS means.
 
     Raises:
-      UsageError: there is none of that name, or the time is no number above 0.
+      UsageError: there is none of that name, or the time is not a number above 0.
     """
     name, _, budget = word.partition(":")
     try:

@@ -56,7 +56,7 @@ def make_case(config: Any, *, hr_size: int, scale: int, vectorize: bool | None =
       vectorize: one program for several images; the default is that of `batch.solve_batch`.
 
     Raises:
-      ValueError: a value of the config is bad, or the size too small for the network; one sentence.
+      ValueError: a value of the config is bad, or the size too small for the network.
     """
     if build.stage_steps(config) is not None:
         raise ValueError(

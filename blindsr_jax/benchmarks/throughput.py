@@ -29,7 +29,7 @@ def estimator_rates(
       A record a size, ready for JSON.
 
     Raises:
-      ValueError: the config names no such estimator, or the size is too small for it; one sentence.
+      ValueError: the config names no such estimator, or the size is too small for it.
     """
     spec = build.build_spec(config, scale)
     solver = build.build_estimator(config, spec)

@@ -50,7 +50,7 @@ def load_config(path: str) -> ConfigDict:
     """The config of a file, or of 'FILE:ARGUMENT' as `get_config` takes one.
 
     Raises:
-      ValueError: the file is missing or does not give a config; one sentence.
+      ValueError: the file is missing or does not give a config.
     """
     file, *argument = path.split(":", 1)
     make_configs_importable()
@@ -76,7 +76,7 @@ def read_variant(variant: str, **parts: Sequence[str] | range) -> dict[str, Any]
       Name to word or number, for the parts that are named.
 
     Raises:
-      ValueError: a word that is unknown, missing, or the second of its part; one sentence.
+      ValueError: a word that is unknown, missing, or the second of its part.
     """
     found: dict[str, Any] = {}
     for word in variant.split("-"):
@@ -134,7 +134,7 @@ def check_name(config: ConfigDict, name: str) -> None:
     """Checks that a dotted name can be set; options of a part that a config leaves at their defaults can.
 
     Raises:
-      ValueError: there is no such name; one sentence.
+      ValueError: there is no such name.
     """
     parts, node = name.split("."), config
     for i, part in enumerate(parts):
@@ -172,7 +172,7 @@ def check_config(config: ConfigDict) -> None:
     Names and options of the parts are checked by `methods.check_options`.
 
     Raises:
-      ValueError: one sentence that names the value and what was expected.
+      ValueError: names the value and what was expected.
     """
     base = base_config()
     _check_known(config, base, "")

@@ -147,7 +147,7 @@ def check(values: Mapping[str, Any], rules: Mapping[str, Rule | None], where: st
       where: the part of the config, such as 'image.'.
 
     Raises:
-      ValueError: one sentence that names the value as it would be given on the command line.
+      ValueError: names the value as it would be given on the command line.
     """
     for name, value in values.items():
         rule, prefix = rules.get(name), f"{name}."

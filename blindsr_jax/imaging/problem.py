@@ -49,7 +49,7 @@ def make_spec(
     """Checks the values and fills in the default kernel size min(4 s + 3, 21).
 
     Raises:
-      ValueError: one sentence that names the value and what was expected.
+      ValueError: names the value and what was expected.
     """
     if scale not in range(1, 9):
         raise ValueError(f"scale is {scale}, expected a whole number from 1 to 8")

@@ -49,7 +49,7 @@ def _blur(kernel: jax.Array, scale: int, grid: tuple[int, int], reach: int) -> _
 
 
 def _split(image: jax.Array, scale: int) -> jax.Array:
-    """(s h, s w, C) -> (s, s, C, h, w), the sub-grids; what lacks to whole LR pixels is zero."""
+    """(s h, s w, C) -> (s, s, C, h, w), the sub-grids; padded with zeros to whole LR pixels."""
     h, w, c = image.shape
     image = jnp.pad(image, ((0, -h % scale), (0, -w % scale), (0, 0)))
     return image.reshape(-(-h // scale), scale, -(-w // scale), scale, c).transpose(1, 3, 4, 0, 2)

@@ -81,7 +81,7 @@ def check_draws(option: str, num: int, kernel_size: int) -> None:
     """Refuses more random kernels than can be held at once; for whoever takes their number from a config.
 
     Raises:
-      ValueError: one sentence.
+      ValueError: there are more than `MOST_ENTRIES` entries.
     """
     most = MOST_ENTRIES // kernel_size**2
     if num > most:

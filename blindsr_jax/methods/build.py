@@ -53,7 +53,7 @@ def part_rules(where: str, name: str) -> dict[str, rules.Rule | None]:
       name: of the part.
 
     Raises:
-      ValueError: there is no such part; one sentence.
+      ValueError: there is no such part.
     """
     found = rules.options_of(_load(where, name).build)
     return found if where in _HALVES.values() else {**found, "num_steps": rules.STEPS}
@@ -68,7 +68,7 @@ def check_options(config: Mapping[str, Any]) -> None:
     """Checks the options of all parts that a config names, whether or not it uses them.
 
     Raises:
-      ValueError: an unknown part or option, or a value out of range; one sentence.
+      ValueError: an unknown part or option, or a value out of range.
     """
     for half, where in _HALVES.items():
         options = {name: value for name, value in config[half].items() if name != "name"}
@@ -107,7 +107,7 @@ def build_spec(config: Mapping[str, Any], scale: int) -> Spec:
     """The static part of a problem from a config and a scale.
 
     Raises:
-      ValueError: a value is out of range; one sentence.
+      ValueError: a value is out of range.
     """
     size, sizes = config["kernel_size"], config.get("kernel_sizes")
     if size is None and sizes is not None and 1 <= scale <= len(sizes):
@@ -124,7 +124,7 @@ def build_family(prior: Mapping[str, Any], spec: Spec) -> KernelFamily:
       spec: the problem's static part.
 
     Raises:
-      ValueError: an unknown family or option, or a bad value; one sentence.
+      ValueError: an unknown family or option, or a bad value.
     """
     place = {"scale": spec.scale, "kernel_size": spec.kernel_size, "kernel_center": spec.kernel_center}
 
@@ -152,7 +152,7 @@ def build_image_model(config: Mapping[str, Any], spec: Spec, *, rate_factor: flo
     """The image model that a config describes, its learning rate times a factor.
 
     Raises:
-      ValueError: an unknown name or a bad value; one sentence.
+      ValueError: an unknown name or a bad value.
     """
     options = dict(config["image"])
     build = _load("image.name", options.pop("name")).build
@@ -218,7 +218,7 @@ def build_estimator(config: Mapping[str, Any], spec: Spec) -> Solver:
     """The estimator of a config alone.
 
     Raises:
-      ValueError: the config names none, or one of several steps; one sentence.
+      ValueError: the config names none, or one of several steps.
     """
     if config.get("estimator") in (None, "given") or _default_steps(config, "estimator") > 1:
         raise ValueError(f"config.estimator is {config.get('estimator')!r}, expected an estimator of one step: kenet")
@@ -251,7 +251,7 @@ def build_solver(config: Mapping[str, Any], spec: Spec) -> Solver:
       spec: the problem's static part.
 
     Raises:
-      ValueError: an unknown name or a bad value; one sentence.
+      ValueError: an unknown name or a bad value.
     """
 
     stages = stage_steps(config)

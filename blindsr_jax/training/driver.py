@@ -258,7 +258,7 @@ def run(config: Any, outputs: tuple[str, ...], prepare: Callable[[str], Training
 
     Raises:
       NotOursError: the folder holds files of somebody's where this training writes.
-      UsageError: the folder cannot be used, `prepare` refuses, or the loss is no number any more.
+      UsageError: the folder cannot be used, `prepare` refuses, or the loss is not finite.
       StoppedError: a signal has come; the state is saved.
     """
     check_ownership(WORKDIR.value, config, outputs)

@@ -84,6 +84,6 @@ def synthesize(keys: jax.Array, pieces: jax.Array, pool: Pool, settings: Setting
 
 
 def mean_kernels(key: jax.Array, family: KernelFamily, *, num: int = 2048) -> jax.Array:
-    """The mean kernel of each category over draws, (number of categories, k, k): the guess of who sees no image."""
+    """The mean kernel of each category over draws, (number of categories, k, k): the guess without an image."""
     members = family.members or (family,)
     return jnp.stack([jnp.mean(sample_kernels(key, member, num), 0) for member in members])

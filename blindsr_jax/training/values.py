@@ -140,7 +140,7 @@ def check(config: Any, table: Table) -> None:
     """Checks a training's config (a ConfigDict); `methods.build_family` checks the options of kernel families.
 
     Raises:
-      ValueError: one sentence that names the value and what was expected.
+      ValueError: names the value and what was expected.
     """
     values = config.to_dict()
     if "prior" in values:

@@ -50,7 +50,7 @@ def read_arrays(path: str | os.PathLike, *, kind: str, expected: str, max_bytes:
       Name to array, of any dtype but object.
 
     Raises:
-      ValueError: one sentence that names the file: missing, damaged, no archive of arrays, too large.
+      ValueError: names the file: missing, damaged, no archive of arrays, too large.
     """
     try:
         with open(path, "rb") as file:  # NumPy leaves a broken file open that it has opened itself
@@ -172,7 +172,7 @@ class Format(NamedTuple):
         """Reads weights of this format, or of the one that the network had before.
 
         Raises:
-          ValueError: one sentence that names the file and what is wrong: missing, damaged, of another network, arrays
+          ValueError: names the file and what is wrong: missing, damaged, of another network, arrays
             that its architecture does not have or whose checksum is another one, not finite.
         """
         arrays = read_arrays(path, kind=self.kind, expected=self.sources, max_bytes=self.max_bytes)
@@ -216,7 +216,7 @@ class Format(NamedTuple):
           scale: that the architecture must be for, if there is one.
 
         Raises:
-          ValueError: one sentence: there is none, or the file is bad or for another scale.
+          ValueError: there is none, or the file is bad or for another scale.
         """
         if path is None and stem not in self.shipped():
             known = ", ".join(self.shipped()) or "none is shipped"

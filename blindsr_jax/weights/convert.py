@@ -179,7 +179,7 @@ def check(tensors: Mapping[str, Any], name: str | None = None) -> str:
       The name of the model.
 
     Raises:
-      ValueError: one sentence that names what is missing, unexpected or wrong.
+      ValueError: names what is missing, unexpected or wrong.
     """
     if name is None:
         name = next((key for key, model in MODELS.items() if model.sign in tensors), None)

@@ -108,6 +108,6 @@ def load(name: str) -> tuple[UNetConfig, Any]:
       name: of a shipped prior, or a .npz file.
 
     Raises:
-      ValueError: one sentence: there is none, or the file is bad.
+      ValueError: there is none, or the file is bad.
     """
     return _prior(FORMAT.load(name if name.endswith(".npz") else None, name))

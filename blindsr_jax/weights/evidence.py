@@ -116,6 +116,6 @@ def load(name: str | os.PathLike | None, scale: int) -> Trained:
       scale: of the problem.
 
     Raises:
-      ValueError: one sentence: there is none, or the file is bad or for another scale.
+      ValueError: there is none, or the file is bad or for another scale.
     """
     return _trained(FORMAT.load(name, f"evidence_x{scale}", scale=scale))

@@ -103,7 +103,7 @@ def load(name: str, scale: int) -> Flow:
       scale: of the problem.
 
     Raises:
-      ValueError: one sentence: there is none, or the file is bad or for another scale.
+      ValueError: there is none, or the file is bad or for another scale.
     """
     path = name if name.endswith(".npz") else None
     return _flow(name, FORMAT.load(path, f"{_ALIASES.get(name, name)}_x{scale}", scale=scale))

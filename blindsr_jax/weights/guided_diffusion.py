@@ -125,7 +125,7 @@ def config_of(tensors: Tensors, *, head_channels: int = _HEAD_CHANNELS) -> UNetC
       head_channels: of its attention, which the tensors do not tell.
 
     Raises:
-      ValueError: one sentence that names the key that is missing or does not fit.
+      ValueError: names the key that is missing or does not fit.
     """
     # The last block of each level but one also enlarges; nothing else tells the levels apart.
     ups = [key for key in tensors if re.fullmatch(r"output_blocks\.\d+\.[12]\.in_layers\.0\.weight", key)]
@@ -150,7 +150,7 @@ def classifier_config_of(tensors: Tensors, *, head_channels: int = _HEAD_CHANNEL
       head_channels: of its attention, which the tensors do not tell.
 
     Raises:
-      ValueError: one sentence that names the key that is missing or does not fit.
+      ValueError: names the key that is missing or does not fit.
     """
     blocks = _count(tensors, r"input_blocks\.(\d+)\..*")
     attends = [f"input_blocks.{i}.1.qkv.weight" in tensors for i in range(blocks)]
@@ -204,7 +204,7 @@ def unet_params(tensors: Tensors, *, config: UNetConfig | None = None, dtype: An
       NumPy arrays in the tree of `UNet(config).init`.
 
     Raises:
-      ValueError: one sentence that names the key that is missing, unexpected or of another shape.
+      ValueError: names the key that is missing, unexpected or of another shape.
     """
     return _params(tensors, config or config_of(tensors), dtype)
 

@@ -128,6 +128,6 @@ def load(name: str | os.PathLike | None, scale: int) -> Trained:
       scale: of the problem.
 
     Raises:
-      ValueError: one sentence: there is none, or the file is bad or for another scale.
+      ValueError: there is none, or the file is bad or for another scale.
     """
     return _trained(FORMAT.load(_wide(scale) if name == "wide" else name, f"kenet_x{scale}", scale=scale))

@@ -127,6 +127,6 @@ def load(name: str | os.PathLike | None) -> Trained:
     """The network of a file, the shipped one for None, or for 'wide' the one that was trained with noise and JPEG.
 
     Raises:
-      ValueError: one sentence: the file is bad, or none is shipped.
+      ValueError: the file is bad, or none is shipped.
     """
     return _trained(FORMAT.load(FOLDER / "wide" / "usrnet.npz" if name == "wide" else name, "usrnet"))

@@ -18,13 +18,13 @@ _CANDIDATES_KEY = 11
 
 
 def check_scale(name: str, spec: Spec) -> None:
-    """Raises a ValueError, one sentence, unless the scale is 2 or 4: the networks are trained at x2, x4 is x2 twice."""
+    """Raises a ValueError unless the scale is 2 or 4: the networks are trained at x2, x4 is x2 twice."""
     if spec.scale not in SCALES:
         raise ValueError(f"the estimator {name!r} knows the scales 2 and 4, got scale {spec.scale}")
 
 
 def check_anchor_weight(name: str, anchor_weight: float, family: KernelFamily | None) -> None:
-    """Raises a ValueError, one sentence, unless an anchor weight is 0, or above it with kernels to find it among."""
+    """Raises a ValueError unless an anchor weight is 0, or above it with kernels to find it among."""
     if not anchor_weight >= 0:
         raise ValueError(f"the estimator {name!r} has anchor_weight {anchor_weight}, expected a number of at least 0")
     if anchor_weight and family is None:
@@ -49,7 +49,7 @@ def candidates(family: KernelFamily, spec: Spec, *, num: int = 1024) -> Candidat
     """Random kernels for `self_similarity.mean_kernels`, the same for each image; arrays of NumPy.
 
     Raises:
-      ValueError: too many; one sentence.
+      ValueError: too many.
     """
     check_draws("num_samples", num, spec.kernel_size)
     drawn = draw_candidates(jax.random.key(_CANDIDATES_KEY), family, spec, size=SIZE, num=num)

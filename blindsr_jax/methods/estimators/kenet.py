@@ -50,7 +50,7 @@ def build(
       precision: of the activations, one of `networks.layers.PRECISIONS`.
 
     Raises:
-      ValueError: there is no network for the scale, or an option is out of range; one sentence.
+      ValueError: there is no network for the scale, or an option is out of range.
     """
     if window is not None and window < SMALLEST_SIDE:
         raise ValueError(f"window is {window}, expected None or a whole number of at least {SMALLEST_SIDE}")

@@ -191,7 +191,7 @@ def build(
       legacy: the release's bicubic loss and gradient map, with their mistakes.
 
     Raises:
-      ValueError: another scale, crops too small, or an anchor weight without a family; one sentence.
+      ValueError: another scale, crops too small, or an anchor weight without a family.
     """
     base.check_scale("kernelgan", spec)
     base.check_anchor_weight("kernelgan", anchor_weight, family)

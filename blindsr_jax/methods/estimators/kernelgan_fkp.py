@@ -152,7 +152,7 @@ def build(
       recolour: see `crops.recolour`.
 
     Raises:
-      ValueError: another scale, no such flow, crops too small, or an anchor weight without a family; one sentence.
+      ValueError: another scale, no such flow, crops too small, or an anchor weight without a family.
     """
     base.check_scale("kernelgan_fkp", spec)
     base.check_anchor_weight("kernelgan_fkp", anchor_weight, family)

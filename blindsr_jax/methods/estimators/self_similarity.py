@@ -29,7 +29,7 @@ def build(
       temperature: of their weights, see `self_similarity.weigh`.
 
     Raises:
-      ValueError: scale 1, or a value out of range; one sentence.
+      ValueError: scale 1, or a value out of range.
     """
     if spec.scale == 1:
         raise ValueError("the estimator 'self_similarity' knows scales from 2 on, got scale 1")

@@ -140,7 +140,7 @@ def build(
       overlap: of neighbouring tiles, which are blended.
 
     Raises:
-      ValueError: an unknown choice, or weights that cannot be used; one sentence.
+      ValueError: an unknown choice, or weights that cannot be used.
     """
     _check(data=data, method=method, noise_std=noise_std, tile=tile, overlap=overlap)
     guidance = (guidance_weights, guidance_class) if guidance_scale else None

@@ -28,7 +28,7 @@ def round_kernel(spec: Spec, dtype: jax.typing.DTypeLike) -> jax.Array:
 
 
 def check_start(start: str, known: tuple[str, ...] = STARTS) -> None:
-    """Raises a ValueError, one sentence, if a half has no such start."""
+    """Raises a ValueError if a model has no such start."""
     if start not in known:
         raise ValueError(f"config.kernel.start is {start!r}, expected one of {', '.join(known)}")
 

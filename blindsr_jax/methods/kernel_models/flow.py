@@ -67,7 +67,7 @@ def build(
       cooling_steps: steps over which it falls to 0; None keeps it.
 
     Raises:
-      ValueError: there is no such flow, an unknown start, or too many codes; one sentence.
+      ValueError: there is no such flow, an unknown start, or too many codes.
     """
     check_start(start, STARTS)
     check_draws("num_starts", num_starts, spec.kernel_size)

@@ -51,7 +51,7 @@ def build(
       conv: form of the convolutions, see `networks.conv`.
 
     Raises:
-      ValueError: there is no such network, or an option is out of range; one sentence.
+      ValueError: there is no such network, or an option is out of range.
     """
     if not noise_std >= 0:
         raise ValueError(f"the restorer usrnet has noise_std {noise_std!r}, expected a number of at least 0")
