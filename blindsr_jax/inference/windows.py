@@ -1,9 +1,13 @@
 """Windows of an image that tell most of its blur."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.imaging.tiling import cut
+from blindsr_jax.imaging.tiling import starts
+
+_AT_ONCE = 16  # windows that are looked at together
 
 
 @jax.jit
@@ -19,9 +23,25 @@ def information(windows: jax.Array) -> jax.Array:
 
 
 def best(image: jax.Array, side: int, number: int) -> jax.Array:
-    """The windows of `cut` that tell most of a blur, at most `number` of them."""
-    windows = cut(image, side)
-    if len(windows) <= number:
-        return windows
-    chosen = jax.lax.top_k(information(windows), number)[1]
-    return windows[chosen]
+    """The windows of an image that tell most of a blur, those with most information.
+
+    The program does not grow with the image, and only a few windows of it are copied at once.
+
+    Args:
+      image: (h, w, c).
+      side: of the windows in pixels; shorter where the image is.
+      number: of windows at most.
+
+    Returns:
+      (n, min(h, side), min(w, side), c): all windows that cover the image, in their order, or `number` of them.
+    """
+    h, w, c = image.shape
+    corners = jnp.asarray(list(itertools.product(starts(h, side), starts(w, side))), jnp.int32)
+
+    def window(corner):
+        return jax.lax.dynamic_slice(image, (*corner, 0), (min(h, side), min(w, side), c))
+
+    if len(corners) > number:
+        told = jax.lax.map(lambda corner: information(window(corner)[None])[0], corners, batch_size=_AT_ONCE)
+        corners = corners[jax.lax.top_k(told, number)[1]]
+    return jax.vmap(window)(corners)

@@ -62,8 +62,9 @@ def _windows(pixels: np.ndarray) -> np.ndarray:
     """The windows (NUMBER, a, b, 3) that show most; where there are fewer, some of them twice: one program for all."""
     colours = np.broadcast_to(pixels, (*pixels.shape[:2], 3))
     found = cut(colours, SIDE)
-    padded = np.resize(np.arange(len(found)), -(-len(found) // NUMBER) * NUMBER)
-    scores = np.asarray(information(jnp.asarray(found[padded])))[: len(found)]
+    padded = found[np.resize(np.arange(len(found)), -(-len(found) // NUMBER) * NUMBER)]
+    parts = [np.asarray(information(padded[i : i + NUMBER])) for i in range(0, len(padded), NUMBER)]
+    scores = np.concatenate(parts)[: len(found)]
     return found[np.resize(np.argsort(-scores)[:NUMBER], NUMBER)]
 
 

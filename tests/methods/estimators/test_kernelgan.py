@@ -170,7 +170,7 @@ def test_the_smallest_image_and_wrong_options():
         kernelgan.build(spec, anchor_weight=0, crop=16)
     with pytest.raises(ValueError, match="anchor_weight 1000.0 and no kernel family"):
         kernelgan.build(spec)
-    with pytest.raises(ValueError, match="pull -1, expected a number of at least 0"):
+    with pytest.raises(ValueError, match="anchor_weight -1, expected a number of at least 0"):
         kernelgan.build(spec, anchor_weight=-1)
 
 
