@@ -11,11 +11,9 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 TINY = "--config=tests/launch/tiny.py"
-# Programs run for milliseconds here: optimising them is most of the time of a test.
-# The small ones are worth keeping too, see conftest.py for where.
+# Small programs are worth keeping too, see tests/conftest.py for where and for how all of them are compiled.
 ENV = {
     **{name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"},
-    "XLA_FLAGS": "--xla_backend_optimization_level=0",
     "JAX_PLATFORMS": "cpu",
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
 }
