@@ -20,6 +20,8 @@ def base_config() -> ConfigDict:
             "kernel_center": "aligned",  # 'aligned' for photographs, 'release' for benchmarks
             "kernel_size": config_dict.placeholder(int),  # odd; default min(4 scale + 3, 21)
             "kernel_sizes": config_dict.placeholder(tuple),  # instead, of the scales 1, 2, ...
+            # 'COLUMNSxROWS' parts of an image, each with its own kernel, where an estimator and a restorer can do so.
+            "kernel_map": config_dict.placeholder(str),
             "num_steps": 1000,  # updates of the image model
             "ssim_steps": 80,  # the first of them descend 1 - SSIM, the others the squared error
             "chunk_steps": 50,  # steps between two reports
@@ -153,6 +155,7 @@ RULES = {
     "kernel_center": rules.choice("release", "aligned"),
     "kernel_size": rules.optional(rules.whole(1, 1025)),
     "kernel_sizes": rules.optional(rules.several(rules.whole(1, 1025))),
+    "kernel_map": rules.optional(rules.GRID),
     "num_steps": rules.STEPS,
     "ssim_steps": rules.STEPS_FROM_0,
     "chunk_steps": rules.STEPS,

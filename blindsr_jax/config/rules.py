@@ -7,6 +7,7 @@ An option is a keyword-only argument whose annotation holds its rule:
 import inspect
 import numbers
 import os
+import re
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -92,6 +93,10 @@ def span(rule: Rule, *named: str) -> Rule:
 FLAG = Rule("True or False", lambda v: isinstance(v, bool))
 NAME = Rule("a name", lambda v: isinstance(v, str) and 0 < len(v) <= 100)
 FILE = Rule("a name or a file", lambda v: isinstance(v, str | os.PathLike) and 0 < len(os.fspath(v)) <= 4096)
+GRID = Rule(
+    "COLUMNSxROWS such as 4x3, each from 1 to 64",
+    lambda v: isinstance(v, str) and re.fullmatch(r"0*([1-9]|[1-5]\d|6[0-4])x0*([1-9]|[1-5]\d|6[0-4])", v) is not None,
+)
 STEPS = whole(1, 10**6)  # of a loop, or between two events in it
 STEPS_FROM_0 = whole(0, 10**6)
 DRAWS = whole(1, 10**6)  # random kernels

@@ -114,3 +114,4 @@ class Result(NamedTuple):
     state: Any  # the solver's last state: a solve can go on from it
     uncertainty: jax.Array | None = None  # (s h, s w), standard deviation of the image between posterior samples
     message: str = ""  # what a person should know of it, a sentence or nothing
+    kernel_map: jax.Array | None = None  # (rows, columns, k, k), kernels of parts of the image where they differ

@@ -18,6 +18,9 @@ IMPOSSIBLE = 0.3
 FLAT = 1e-4  # root mean square of the differences of neighbours, below which an image shows nothing
 
 
+UNEVEN = 0.35  # see `unevenness`: above it the windows of an image disagree on its blur
+
+
 class Blur(enum.IntEnum):
     """What was found out about the blur of an image."""
 
@@ -64,6 +67,17 @@ def _suppressed(lr: jax.Array, kernel: jax.Array, scale: int, size: int = 32) ->
     power = power * (jnp.square(frequency)[:, None] + jnp.square(frequency))  # of the differences
     is_faint = _passed(kernel, scale, side) < FAINT
     return jnp.sum(jnp.where(is_faint, power, 0)) / jnp.maximum(jnp.sum(power), 1e-20)
+
+
+def unevenness(kernels: jax.Array) -> jax.Array:
+    """Relative standard deviation of the widths of the kernels (n, k, k) of windows of one image, ()."""
+    widths = jnp.sqrt(jnp.maximum(jnp.trace(jax.vmap(geometry.covariance)(kernels), axis1=-2, axis2=-1) / 2, 0))
+    return jnp.std(widths) / jnp.maximum(jnp.mean(widths), 1e-6)
+
+
+def has_blur(kernel: jax.Array, spec: Spec) -> bool:
+    """Whether a kernel (k, k) is wider than what sampling alone does."""
+    return bool(jnp.trace(geometry.covariance(kernel)) / 2 >= NO_BLUR[spec.scale % 2])
 
 
 def judge(lr: jax.Array, kernel: jax.Array, spec: Spec) -> Judgement:

@@ -181,6 +181,11 @@ def _build_stage(config: Mapping[str, Any], where: str, spec: Spec, num_steps: i
         options["num_steps"] = num_steps
     if "family" in parameters:
         options["family"] = build_family(config["prior"], spec)
+    if where == "estimator" and config.get("kernel_map"):
+        if "kernel_map" not in parameters:
+            raise ValueError(f"config.kernel_map is given and the estimator {name!r} gives one kernel, expected kenet")
+        columns, rows = map(int, config["kernel_map"].split("x"))
+        options["kernel_map"] = rows, columns
     return build(spec, **options)
 
 
@@ -240,6 +245,15 @@ def num_steps(config: Mapping[str, Any]) -> int:
     return config["num_steps"] if stages is None else sum(stages)
 
 
+def _check_map(config: Mapping[str, Any]) -> None:
+    """Refuses `kernel_map` where the method has no use for it."""
+    restorer = config.get("restorer")
+    if restorer is None or not getattr(_load("restorer", restorer), "TAKES_MAPS", False):
+        raise ValueError(
+            f"config.kernel_map is given and config.restorer is {restorer!r}, expected tiles: configs/photo.py has it"
+        )
+
+
 def build_solver(config: Mapping[str, Any], spec: Spec) -> Solver:
     """The solver that a config describes. Make it once a spec: programs are compiled once a solver and shape.
 
@@ -255,6 +269,8 @@ def build_solver(config: Mapping[str, Any], spec: Spec) -> Solver:
     """
 
     stages = stage_steps(config)
+    if config.get("kernel_map"):
+        _check_map(config)
     if stages is not None:
         restorer = _build_stage(config, "restorer", spec, stages[1])
         if not stages[0]:

@@ -5,8 +5,9 @@ Who extends the package meets all of them here.
 - An **image model** (`methods/image_models/NAME.py`) stands for the sharp image in a joint solver, a **kernel model**
   (`methods/kernel_models/NAME.py`) for the blur kernel. `methods.joint.joint` composes the two into a solver.
 - An **estimator** (`methods/estimators/NAME.py`) is a solver from an LR image to `State.kernel`; it ignores the kernel
-  that `init` gets. A **restorer** (`methods/restorers/NAME.py`) is a solver from an LR image and a kernel, which its
-  `init` gets, to `State.image`. `methods.sequence.sequence` composes the two.
+  that `init` gets. One with an option `kernel_map` can give `State.kernel_map` too. A **restorer**
+  (`methods/restorers/NAME.py`) is a solver from an LR image and a kernel, which its `init` gets, to `State.image`; one
+  with `TAKES_MAPS` takes a map of kernels as well. `methods.sequence.sequence` composes the two.
 
 Each file defines `build(spec, *, OPTIONS)`, which returns the interface; a config names the file and its options. An
 estimator or a restorer of several steps has an option `num_steps`; without it, one step does all the work.
@@ -106,7 +107,7 @@ class State(NamedTuple):
     """What the next step of a solver needs, and its estimates so far.
 
     A joint solver fills both inner states. An estimator or a restorer keeps its own in `image_state` or `kernel_state`,
-    and `sequence` the whole state of the estimator in `kernel_state` and that of the restorer in `image_state`.
+    and `sequence` the states of both in `kernel_state` and `image_state`, without their images.
     """
 
     image_state: Any  # of the image model
@@ -114,6 +115,7 @@ class State(NamedTuple):
     image: jax.Array  # (H, W, c), the image or canvas of the last step, or a running mean
     kernel: jax.Array  # (k, k), the kernel of the last step, or a running mean
     image_std: jax.Array | None = None  # (H, W), standard deviation of the image where the method knows one
+    kernel_map: jax.Array | None = None  # (rows, columns, k, k), kernels of parts of the image where they differ
 
 
 class Solver(NamedTuple):

@@ -22,6 +22,16 @@ def _split(weights):
     return weights_args(first), weights_args(second)
 
 
+def _bare(state: State) -> State:
+    """A state without its image: a pair of solvers needs one image, which may be large."""
+    return state._replace(image=())
+
+
+def _kernels(state: State) -> jax.Array:
+    """What a restorer starts from: the kernel, or those of the parts of the image."""
+    return state.kernel if state.kernel_map is None else state.kernel_map
+
+
 def sequence(estimator: Solver, restorer: Solver, *, estimator_steps: int, num_steps: int | None = None) -> Solver:
     """An estimator for so many steps, and then a restorer with the kernel that it found, as one solver.
 
@@ -37,16 +47,17 @@ def sequence(estimator: Solver, restorer: Solver, *, estimator_steps: int, num_s
     def init(key, problem, kernel=None, weights=None):
         ours, theirs = _split(weights)
         first = estimator.init(key, problem, kernel, *ours)
-        shapes = jax.eval_shape(restorer.init, key, problem, first.kernel, *theirs)
+        shapes = jax.eval_shape(restorer.init, key, problem, _kernels(first), *theirs)
         second = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-        return State(second, first, second.image, first.kernel, second.image_std)
+        return State(_bare(second), _bare(first), second.image, first.kernel, second.image_std, first.kernel_map)
 
     def step(key, state, problem, i, weights=None):
         ours, theirs = _split(weights)
 
         def estimate():
-            first, trace = estimator.step(key, state.kernel_state, problem, i, *ours)
-            return state._replace(kernel_state=first, kernel=first.kernel), trace
+            first = state.kernel_state._replace(image=jnp.zeros(problem.canvas_shape, problem.lr.dtype))
+            first, trace = estimator.step(key, first, problem, i, *ours)
+            return state._replace(kernel_state=_bare(first), kernel=first.kernel, kernel_map=first.kernel_map), trace
 
         def restore():
             own = jax.random.fold_in(key, _SECOND)
@@ -56,11 +67,11 @@ def sequence(estimator: Solver, restorer: Solver, *, estimator_steps: int, num_s
                 with_noise = dataclasses.replace(problem, noise_std=noise)
             second = jax.lax.cond(
                 i == estimator_steps,
-                lambda: restorer.init(own, with_noise, state.kernel, *theirs),
-                lambda: state.image_state,
+                lambda: restorer.init(own, with_noise, _kernels(state), *theirs),
+                lambda: state.image_state._replace(image=state.image),
             )
             second, trace = restorer.step(own, second, with_noise, i - estimator_steps, *theirs)
-            return State(second, state.kernel_state, second.image, state.kernel, second.image_std), trace
+            return state._replace(image_state=_bare(second), image=second.image, image_std=second.image_std), trace
 
         # The same for all images of a batch, so vmap keeps the branches.
         return jax.lax.cond(i < estimator_steps, estimate, restore)
@@ -69,7 +80,12 @@ def sequence(estimator: Solver, restorer: Solver, *, estimator_steps: int, num_s
     later = (0, *restorer.turns)
     turns = (*estimator.turns, *(estimator_steps + turn for turn in later))
     is_fixed = restorer.has_fixed_steps
-    of, explain = restorer.steps_of, restorer.explain
+    of = restorer.steps_of
+
+    def explain(state):
+        words = restorer.message(state.image_state), estimator.message(state.kernel_state)
+        return "; ".join(filter(None, words))
+
     return Solver(
         init,
         step,
@@ -80,7 +96,7 @@ def sequence(estimator: Solver, restorer: Solver, *, estimator_steps: int, num_s
         turns=turns,
         steps_of=None if of is None else lambda lr_shape: estimator_steps + of(lr_shape),
         uses_noise=restorer.uses_noise,
-        explain=None if explain is None else lambda state: explain(state.image_state),
+        explain=explain,
     )
 
 

@@ -13,7 +13,7 @@ from blindsr_jax import io
 from blindsr_jax.imaging.problem import make_spec
 from blindsr_jax.imaging.tiling import cut
 from blindsr_jax.inference import corruption_level
-from blindsr_jax.inference.blur_evidence import Blur, judge
+from blindsr_jax.inference.blur_evidence import UNEVEN, Blur, judge, unevenness
 from blindsr_jax.inference.windows import information
 from blindsr_jax.io import documents
 from blindsr_jax.kernels import geometry
@@ -22,7 +22,6 @@ from blindsr_jax.weights import kenet
 
 SIDE, NUMBER = 96, 16  # of the windows that the network sees
 LONG = 1.4  # ratio of the two widths of a kernel from which it has a direction
-UNEVEN = 0.35  # relative standard deviation of the widths in windows from which the blur varies over the image
 SMALLEST = 24  # side of an image in pixels, below which nothing is said of its blur
 
 
@@ -105,9 +104,8 @@ def look(name: str, image: io.Image) -> Look:
         spec = make_spec(scale=1, kernel_size=len(mean))
         blur = Blur(int(judge(jnp.asarray(pixels), jnp.asarray(mean), spec).verdict))
         if blur is Blur.FOUND:
-            widths = [_width(kernel) for kernel in kernels]
             seen["blur_width"], seen["direction"] = _width(mean), _direction(mean)
-            seen["varies"] = bool(np.std(widths) > UNEVEN * np.mean(widths))
+            seen["varies"] = bool(unevenness(jnp.asarray(kernels)) > UNEVEN)
             seen["family"] = trained.families[int(np.argmax(probabilities))]
     return Look(
         name=name,

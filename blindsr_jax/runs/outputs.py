@@ -90,6 +90,14 @@ def _uncertainty(path: str, solved: Solved) -> None:
     io.write_array(path, solved.result.uncertainty)
 
 
+def _kernel_map_picture(path: str, solved: Solved) -> None:
+    io.kernel_sheet(path, solved.result.kernel_map)
+
+
+def _kernel_map(path: str, solved: Solved) -> None:
+    io.write_array(path, solved.result.kernel_map)
+
+
 # In the order in which they are written and listed.
 OUTPUTS = (
     Output("images", ".png", _image, "result, x{scale}", 2),
@@ -99,6 +107,8 @@ OUTPUTS = (
     Output("kernels", ".npy", _kernel),
     Output("uncertainty", ".png", _uncertainty_picture, "uncertainty", 4, needs="uncertainty"),
     Output("uncertainty", ".npy", _uncertainty, needs="uncertainty"),
+    Output("kernel_maps", ".png", _kernel_map_picture, "kernels of the parts", 5, needs="kernel_map"),
+    Output("kernel_maps", ".npy", _kernel_map, needs="kernel_map"),
 )
 KINDS = tuple(dict.fromkeys(row.kind for row in OUTPUTS))
 ALWAYS = tuple(dict.fromkeys(row.kind for row in OUTPUTS if row.needs is None))  # folders that each solve has

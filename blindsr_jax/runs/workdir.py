@@ -80,7 +80,9 @@ def write_outputs(workdir: str, record: Record, source: io.Image, result: Result
       The record that has been written.
     """
     std = None if result.uncertainty is None else np.asarray(result.uncertainty)
-    result = result._replace(image=np.asarray(result.image), kernel=np.asarray(result.kernel), uncertainty=std)
+    kernels = None if result.kernel_map is None else np.asarray(result.kernel_map)
+    image, kernel = np.asarray(result.image), np.asarray(result.kernel)
+    result = result._replace(image=image, kernel=kernel, uncertainty=std, kernel_map=kernels)
     promised = outputs.write(workdir, outputs.Solved(record.name, record.scale, source, result))
     mean = None if std is None else float(f"{std.mean():.6g}")
     record = dataclasses.replace(record, outputs=promised, uncertainty=mean)

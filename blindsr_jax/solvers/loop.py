@@ -269,7 +269,8 @@ def to_result(problem: Problem, progress: Progress, bad: bool, message: str = ""
     else:
         status = Status.RECOVERED if progress.attempt else Status.OK
     message = message if status.has_image else ""
-    return Result(image, progress.state.kernel, progress.trace, status, progress.state, uncertainty, message)
+    state = progress.state
+    return Result(image, state.kernel, progress.trace, status, state, uncertainty, message, state.kernel_map)
 
 
 def run_attempt(attempt: Attempt, solver: Solver, **options: Any) -> tuple[Progress, np.ndarray]:

@@ -1,15 +1,18 @@
 """KENet: the blur kernel in one pass of a network that was trained on many images and kernels (networks.kenet)."""
 
+import itertools
 import os
 from functools import partial
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from blindsr_jax.config import rules
 from blindsr_jax.imaging.problem import Problem, Spec
 from blindsr_jax.imaging.tiling import cut
+from blindsr_jax.inference.blur_evidence import UNEVEN, has_blur, unevenness
 from blindsr_jax.inference.windows import best
 from blindsr_jax.kernels import geometry, placement
 from blindsr_jax.methods.interfaces import Solver, State, Weights, silent_trace
@@ -22,9 +25,24 @@ from blindsr_jax.weights import kenet as trained
 DOUBT = {"trajectory": (6.0, 3.0, 3.0, 3.0), "line": (1.5, 1.0, 1.0, 1.0)}
 
 
-def _told_noise(doubts: tuple[float, ...], state: State, problem: Problem) -> jax.Array:
+LEAST_WINDOWS = 4  # of a part of an image with a kernel of its own
+VARIES = (
+    "the windows of the image disagree on its blur; if it varies over the image, kernels of its parts may serve it "
+    "better (--config.kernel_map=4x3)"
+)
+
+
+class Belief(NamedTuple):
+    """What the network believes beside the kernel."""
+
+    probabilities: jax.Array  # (F,) of each family
+    unevenness: jax.Array  # () of the widths of the kernels of windows, see `blur_evidence.unevenness`
+
+
+def _restorer_noise(doubts: tuple[float, ...], state: State, problem: Problem) -> jax.Array:
     """The noise of a problem, and what the probabilities of the families add to it."""
-    doubt = jnp.sum(state.kernel_state * jnp.asarray(doubts, state.kernel_state.dtype)) / 255
+    probabilities = state.kernel_state.probabilities
+    doubt = jnp.sum(probabilities * jnp.asarray(doubts, probabilities.dtype)) / 255
     return jnp.hypot(problem.noise_std, doubt).astype(problem.lr.dtype)
 
 
@@ -34,12 +52,13 @@ def build(
     weights: Annotated[str | os.PathLike | None, rules.optional(rules.FILE)] = None,
     window: Annotated[int | None, rules.optional(rules.whole(SMALLEST_SIDE, 4096))] = None,
     num_windows: Annotated[int | None, rules.optional(rules.whole(1, 4096))] = None,
+    kernel_map: tuple[int, int] | None = None,
     precision: Annotated[str, rules.choice(*PRECISIONS)] = "float32",
 ) -> Solver:
     """The estimator; its one step does all the work, further steps repeat it.
 
-    A gray image is shown to the network as three equal colours. `State.kernel_state` of the result is the probability
-    (F,) of each family that the network knows; `weights.kenet.load(weights, scale).families` are their names.
+    A gray image is shown to the network as three equal colours. `State.kernel_state` of the result is a `Belief` on the
+    families of `weights.kenet.load(weights, scale).families`.
 
     Args:
       spec: the problem's static part; the kernel comes in its size and with its centre.
@@ -47,6 +66,8 @@ def build(
         was trained with noise, JPEG and all kernel families (scales 1 to 4).
       window: side of LR windows whose kernels are averaged; None shows the network the whole image at once.
       num_windows: how many of them, those that show most; None for all that cover the image.
+      kernel_map: rows and columns of equal parts of the image that get kernels of their own, `State.kernel_map`, from
+        `num_windows` in all; `State.kernel` is then still that of the whole image.
       precision: of the activations, one of `networks.layers.PRECISIONS`.
 
     Raises:
@@ -59,32 +80,58 @@ def build(
     model = trained.load(weights, spec.scale)
     network = model.network(Compute(precision=precision))
 
-    def estimate(lr: jax.Array, params) -> tuple[jax.Array, jax.Array]:
-        if lr.shape[-1] == 1:
-            lr = jnp.broadcast_to(lr, (*lr.shape[:-1], 3))
+    def estimate(lr: jax.Array, params, number: int | None) -> tuple[jax.Array, Belief]:
         if window is None:
             shown = lr[None]
         else:
-            shown = cut(lr, window) if num_windows is None else best(lr, window, num_windows)
+            shown = cut(lr, window) if number is None else best(lr, window, number)
         prediction = network.apply(params, shown)
-        probabilities = jnp.mean(jax.nn.softmax(prediction.category_logits), 0)
+        belief = Belief(
+            jnp.mean(jax.nn.softmax(prediction.category_logits), 0).astype(lr.dtype),
+            unevenness(prediction.kernel).astype(lr.dtype),
+        )
         kernel = placement.convert(
             jnp.mean(prediction.kernel, 0), spec.scale, "release", spec.kernel_center, spec.kernel_size
         )
-        return geometry.normalize(kernel).astype(lr.dtype), probabilities.astype(lr.dtype)
+        return geometry.normalize(kernel).astype(lr.dtype), belief
+
+    def estimate_map(lr: jax.Array, params) -> jax.Array:
+        """The kernels (rows, columns, k, k) of equal parts of an image."""
+        rows, columns = kernel_map
+        side = lr.shape[0] // rows, lr.shape[1] // columns
+        places = [np.linspace(0, n - a, m).round() for n, a, m in zip(lr.shape, side, kernel_map, strict=False)]
+        corners = jnp.asarray(list(itertools.product(*places)), jnp.int32)
+        number = None if num_windows is None else max(LEAST_WINDOWS, num_windows // len(corners))
+
+        def kernel(corner):
+            return estimate(jax.lax.dynamic_slice(lr, (*corner, 0), (*side, lr.shape[-1])), params, number)[0]
+
+        return jax.lax.map(kernel, corners).reshape(rows, columns, spec.kernel_size, spec.kernel_size)
 
     def init(key, problem: Problem, kernel=None, weights=None):
         del key, kernel, weights
         dtype, k, known = problem.lr.dtype, spec.kernel_size, len(model.families)
+        belief = Belief(jnp.full((known,), 1 / known, dtype), jnp.zeros((), dtype))
+        found = None if kernel_map is None else jnp.zeros((*kernel_map, k, k), dtype)
         canvas = jnp.zeros(problem.canvas_shape, dtype)
-        return State((), jnp.full((known,), 1 / known, dtype), canvas, jnp.zeros((k, k), dtype))
+        return State((), belief, canvas, jnp.zeros((k, k), dtype), kernel_map=found)
 
     def step(key, state, problem: Problem, i, weights):
         del key, i
-        kernel, probabilities = estimate(problem.lr, weights)
-        return state._replace(kernel_state=probabilities, kernel=kernel), silent_trace(problem.lr.dtype)
+        lr = problem.lr
+        if lr.shape[-1] == 1:
+            lr = jnp.broadcast_to(lr, (*lr.shape[:-1], 3))
+        kernel, belief = estimate(lr, weights, num_windows)
+        found = None if kernel_map is None else estimate_map(lr, weights)
+        return state._replace(kernel_state=belief, kernel=kernel, kernel_map=found), silent_trace(lr.dtype)
 
-    smallest = SMALLEST_SIDE * spec.scale + spec.canvas_shape((0, 0, 1))[0]  # min_lr_side takes the margin off again
+    def explain(state: State) -> str:
+        varies = float(state.kernel_state.unevenness) > UNEVEN
+        return VARIES if varies and kernel_map is None and has_blur(state.kernel, spec) else ""
+
+    parts = 1 if kernel_map is None else max(kernel_map)
+    # min_lr_side takes the margin off again
+    smallest = parts * SMALLEST_SIDE * spec.scale + spec.canvas_shape((0, 0, 1))[0]
     doubts = tuple(DOUBT[family][min(spec.scale, 4) - 1] if family in DOUBT else 0.0 for family in model.families)
     return Solver(
         init,
@@ -92,5 +139,6 @@ def build(
         smallest,
         weights=Weights(jax.tree.map(jnp.asarray, model.params)),
         num_steps=1,
-        restorer_noise=partial(_told_noise, doubts),
+        restorer_noise=partial(_restorer_noise, doubts),
+        explain=explain,
     )

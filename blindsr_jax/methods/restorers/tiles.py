@@ -1,6 +1,7 @@
 """USRNet in overlapping tiles, for images of any size: one tile per step, told the noise that the image has.
 
-Where no blur was found, or the kernel cannot be that of this image, the result is the cubic enlargement (at scale 1 the
+Parts of an image may have their own kernels: those of a tile are interpolated at its middle. Where no blur was found,
+or the kernel cannot be that of this image, the result is the cubic enlargement (at scale 1 the
 image itself): a restorer that is given a wrong kernel does harm.
 """
 
@@ -16,13 +17,15 @@ from blindsr_jax.config import rules
 from blindsr_jax.imaging import tiling
 from blindsr_jax.imaging.conv import METHODS
 from blindsr_jax.imaging.problem import Problem, Spec
-from blindsr_jax.inference.blur_evidence import Blur, judge
+from blindsr_jax.inference.blur_evidence import Blur, Judgement, judge
 from blindsr_jax.methods.interfaces import Solver, State, Weights
 from blindsr_jax.methods.restorers import usrnet
 from blindsr_jax.methods.restorers.cubic import enlarge
 from blindsr_jax.networks.layers import PRECISIONS, Compute
 from blindsr_jax.networks.usrnet import USRNet
 from blindsr_jax.weights import usrnet as usrnet_weights
+
+TAKES_MAPS = True  # `init` takes kernels (rows, columns, k, k) of equal parts of the image too
 
 
 class Settings(NamedTuple):
@@ -60,6 +63,29 @@ def plan(length: int, side: int, overlap: int, scale: int) -> Tiles:
     return Tiles(starts, np.stack(shares))
 
 
+class TilesState(NamedTuple):
+    """What is known of the blur of the image."""
+
+    judgement: Judgement  # of the mean kernel
+    kernels: jax.Array  # (rows, columns, k, k), of equal parts of the image
+
+
+def kernel_at(kernels: jax.Array, place: tuple[jax.Array, jax.Array]) -> jax.Array:
+    """The kernel (k, k) at a place, between those of the middles of parts of an image; constant beyond the outer ones.
+
+    Args:
+      kernels: (rows, columns, k, k), all with the same centre.
+      place: two (), the share of the image's height above it and of its width to the left of it.
+    """
+    for share in place:  # the rows first, then what were the columns
+        n = kernels.shape[0]
+        position = jnp.clip(share * n - 0.5, 0, n - 1)
+        first = jnp.minimum(position.astype(jnp.int32), max(n - 2, 0))
+        rest = (position - first).astype(kernels.dtype)
+        kernels = (1 - rest) * kernels[first] + rest * kernels[jnp.minimum(first + 1, n - 1)]
+    return kernels
+
+
 def _plans(settings: Settings, lr_shape: tuple[int, ...]) -> tuple[Tiles, Tiles]:
     scale = settings.spec.scale
     return tuple(plan(n, settings.tile, settings.overlap, scale) for n in lr_shape[-3:-1])
@@ -78,9 +104,10 @@ def _init(
     if kernel is None:
         raise ValueError("the restorer 'tiles' needs a kernel: pass --kernel=FILE, or an estimator before it")
     kernel = jnp.asarray(kernel, problem.lr.dtype)
-    return State(
-        judge(problem.lr, kernel, settings.spec), (), jnp.zeros(problem.canvas_shape, problem.lr.dtype), kernel
-    )
+    kernels = kernel if kernel.ndim == 4 else kernel[None, None]
+    mean = jnp.mean(kernels, (0, 1)) if kernel.ndim == 4 else kernel
+    image = jnp.zeros(problem.canvas_shape, problem.lr.dtype)
+    return State(TilesState(judge(problem.lr, mean, settings.spec), kernels), (), image, mean)
 
 
 def _tile(settings: Settings, state: State, problem: Problem, i: jax.Array, weights: Any) -> tuple[State, jax.Array]:
@@ -95,14 +122,16 @@ def _tile(settings: Settings, state: State, problem: Problem, i: jax.Array, weig
     def restored():
         std = problem.noise_std if settings.noise_std is None else settings.noise_std
         noise = 0.0 if std is None else std
-        canvas, residual = usrnet.restore(settings.network, weights, window, state.kernel, noise, spec)
+        middle = tuple((x + side / 2) / n for x, side, n in zip(corner, sides, lr.shape, strict=False))
+        kernel = kernel_at(state.image_state.kernels, middle)
+        canvas, residual = usrnet.restore(settings.network, weights, window, kernel, noise, spec)
         return spec.crop(canvas, window.shape), residual
 
     def enlarged():
         image = window if spec.scale == 1 else spec.crop(enlarge(window, spec), window.shape)
         return jnp.clip(image, 0, 1), jnp.zeros((), lr.dtype)
 
-    image, residual = jax.lax.cond(state.image_state.verdict == Blur.FOUND, restored, enlarged)
+    image, residual = jax.lax.cond(state.image_state.judgement.verdict == Blur.FOUND, restored, enlarged)
     down, across = (jnp.asarray(x.shares, lr.dtype)[j] for x, j in ((rows, row), (columns, column)))
     margin = (spec.kernel_size - 1) // 2  # of the canvas, see `Spec.crop`
     place = (*(spec.scale * x + margin for x in corner), 0)
@@ -165,5 +194,5 @@ def build(
         weights=Weights(jax.tree.map(jnp.asarray, trained.params)),
         steps_of=partial(num_tiles, settings),
         uses_noise=settings.noise_std is None,
-        explain=lambda state: Blur(int(state.image_state.verdict)).sentence,
+        explain=lambda state: Blur(int(state.image_state.judgement.verdict)).sentence,
     )
