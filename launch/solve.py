@@ -75,6 +75,13 @@ _GROUP_SIZE = flags.DEFINE_integer(
 _MEMORY_CHECK = flags.DEFINE_bool(
     "memory_check", True, "Refuse an image if it is estimated to need more memory than there is."
 )
+_MEMORY_GB = flags.DEFINE_float(
+    "memory_gb",
+    None,
+    "Gigabytes that the solves may take; the default is three quarters of what is free. An image that needs more is "
+    "refused, and groups are made as large as it allows.",
+    lower_bound=1e-3,
+)
 _DISTRIBUTED = flags.DEFINE_bool(
     "distributed",
     False,
@@ -194,6 +201,7 @@ def work(peers: distributed.Peers) -> int:
         group_size=_GROUP_SIZE.value,
         checkpoint_seconds=_CHECKPOINT_SECONDS.value,
         memory_check=_MEMORY_CHECK.value,
+        memory_gb=_MEMORY_GB.value,
         white_level=_WHITE_LEVEL.value,
         kernel_notes=kernel_notes,
         stopper=Stopper(),

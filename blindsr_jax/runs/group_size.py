@@ -13,7 +13,7 @@ from blindsr_jax.solvers import memory
 from blindsr_jax.solvers.loop import Attempt
 
 MOST_AT_ONCE = 64  # images of a group, per device
-MEMORY_SHARE = 0.8  # of what is free, for a group: the estimate is rough, and a group that fails is paid for
+MEMORY_SHARE = 0.75  # of what is free: the estimate is rough, and others use the machine too
 
 
 class GroupSizes:
@@ -24,6 +24,11 @@ class GroupSizes:
         self._run = run
         self._needed: dict[tuple[int, ...], int] = {}  # bytes of an image of a shape
         self._widths: dict[tuple[int, ...], int] = {}  # of the last program of a shape
+
+    def free(self) -> float:
+        """Bytes that an image or a group may take."""
+        given = self._run.memory_gb
+        return MEMORY_SHARE * memory.available() if given is None else 1e9 * given
 
     def needed(self, attempt: Attempt) -> int:
         """Bytes that an image like this one takes, estimated."""
@@ -56,7 +61,7 @@ class GroupSizes:
         Raises:
           InputError: memory does not hold it.
         """
-        free = memory.available()
+        free = self.free()
         if self.certainly_fit(task.attempt, 1, free):
             return
         needed = self.needed(task.attempt)
@@ -70,9 +75,11 @@ class GroupSizes:
         (h, w, _), scale = task.attempt.problem.lr.shape, self._run.spec.scale
         channels = self._run.config.image.get("channels")
         options = f"take fewer --config.image.channels (now {channels}) or crop it" if channels else "crop it"
+        if self._run.config.get("restorer") != "tiles":
+            options += ", or take configs/photo.py, which works in tiles"
         return io.InputError(
             f"cannot solve {os.fspath(task.path)!r}: {w} x {h} pixels at scale {scale} are solved whole, "
-            f"{memory.in_words(self.needed(task.attempt), memory.available())}, {options}"
+            f"{memory.in_words(self.needed(task.attempt), self.free())}, {options}"
         )
 
     def size(self, attempt: Attempt, num_left: int) -> int:
@@ -80,8 +87,7 @@ class GroupSizes:
         wanted = self._run.group_size
         is_cpu, num_devices = jax.default_backend() == "cpu", jax.local_device_count()
         most = wanted or (1 if is_cpu else MOST_AT_ONCE * num_devices)
-        share = 1 if is_cpu else num_devices  # the CPUs that jax can be told to see are one memory
-        free = MEMORY_SHARE * share * memory.available()
+        free = self.free() * (1 if is_cpu else num_devices)  # the CPUs that jax can be told to see are one memory
         if most > 1 and self._run.memory_check and not self.certainly_fit(attempt, most, free):
             most = max(1, min(most, int(free / self.needed(attempt))))
         # Groups of one size share a program: 100 images are 50 and 50 rather than 64 and 36.

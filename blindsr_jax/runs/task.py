@@ -28,6 +28,7 @@ class Run(NamedTuple):
     group_size: int | None  # None: as many as memory holds, and one on a CPU
     checkpoint_seconds: float
     memory_check: bool
+    memory_gb: float | None  # that the run may take; None: a share of what is free
     white_level: float | None  # the value of white in the files; None: as their types say
     kernel_notes: tuple[str, ...]  # what was done to the known kernel
     stopper: Stopper

@@ -20,9 +20,10 @@ def attempt(shape=SHAPE, spec=None):
     return Attempt(None, Problem(jax.ShapeDtypeStruct(shape, jnp.float32), spec or small.spec()))
 
 
-def sizes_of(*, spec=None, needed=None, wanted=None, memory_check=True):
+def sizes_of(*, spec=None, needed=None, wanted=None, memory_check=True, memory_gb=None):
     """Sizes of groups, with the bytes that an image of a shape needs."""
-    sizes = GroupSizes(SimpleNamespace(spec=spec or small.spec(), group_size=wanted, memory_check=memory_check))
+    options = {"group_size": wanted, "memory_check": memory_check, "memory_gb": memory_gb}
+    sizes = GroupSizes(SimpleNamespace(spec=spec or small.spec(), **options))
     sizes._needed.update({SHAPE: 1000} if needed is None else needed)
     return sizes
 
@@ -58,6 +59,10 @@ def test_on_an_accelerator_groups_have_one_size_and_so_one_program(accelerator, 
 def test_a_group_takes_a_share_of_the_memory(accelerator, monkeypatch, memory_check, size):
     monkeypatch.setattr(memory, "available", lambda: 4999 / MEMORY_SHARE)
     assert sizes_of(wanted=9, memory_check=memory_check).size(attempt(), 9) == size
+
+
+def test_the_user_says_how_much_memory_may_be_taken(accelerator):
+    assert sizes_of(wanted=9, memory_gb=4999e-9).size(attempt(), 9) == 4
 
 
 def test_on_a_cpu_a_group_is_filled_up_to_its_full_size():

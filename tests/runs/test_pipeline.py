@@ -46,7 +46,14 @@ def solve(tmp_path, monkeypatch):
         config = get_config()
         config.num_steps = config.chunk_steps = 2
         stopper = SimpleNamespace(check=check, number=None, waiting="")
-        values = {"kernel": None, "seed": 0, "group_size": 2, "checkpoint_seconds": 100.0, "memory_check": True}
+        values = {
+            "kernel": None,
+            "seed": 0,
+            "group_size": 2,
+            "checkpoint_seconds": 100.0,
+            "memory_check": True,
+            "memory_gb": None,
+        }
         values |= {"white_level": None, "kernel_notes": (), "stopper": stopper}
         values |= {"clock": SimpleNamespace(seconds=lambda: 0.0)} | options
         made = Run("x", config, small.spec(), solver or cheap(), folder=str(tmp_path), **values)
