@@ -24,7 +24,18 @@ from blindsr_jax.evaluation import metrics
 from blindsr_jax.inference.kernel_flip import turn
 from blindsr_jax.kernels import geometry
 from blindsr_jax.methods import build
-from blindsr_jax.runs import agreement, cli, distributed, leading, locks, ownership, resume, seeds, workdir
+from blindsr_jax.runs import (
+    agreement,
+    cli,
+    distributed,
+    leading,
+    locks,
+    ownership,
+    resume,
+    seeds,
+    shared_kernel,
+    workdir,
+)
 from blindsr_jax.runs.compile_clock import CompileClock
 from blindsr_jax.runs.signals import Stopper
 from blindsr_jax.runs.task import Run
@@ -42,6 +53,12 @@ _KERNEL = flags.DEFINE_string(
     "kernel",
     None,
     "A known kernel (.npy, .mat, .csv, .txt, gray picture), centred as kernel_center says: solve for the image alone.",
+)
+_SHARED_KERNEL = flags.DEFINE_bool(
+    "shared_kernel",
+    False,
+    "All images of --input have one blur, as frames of a camera: one kernel is found from them together, and images that "
+    "come later are solved with it too.",
 )
 _FLIP_KERNEL = flags.DEFINE_bool(
     "flip_kernel", False, "Turn --kernel by 180 degrees: it is meant as a true convolution."
@@ -128,6 +145,19 @@ def fit_kernel(known: io.KnownKernel, spec) -> tuple[np.ndarray, tuple[str, ...]
     return kernel, notes
 
 
+def shared(config, spec, paths) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The kernel of --shared_kernel, of an earlier run or from the images, and a note on it; the config gets it."""
+    if _KERNEL.value is not None or _DISTRIBUTED.value:
+        other = "kernel" if _KERNEL.value is not None else "distributed"
+        raise ValueError(f"--shared_kernel and --{other} are both given, expected one of them")
+    kernel = None if _RESTART.value else shared_kernel.earlier(_WORKDIR.value, spec)
+    if kernel is None:
+        kernel = shared_kernel.estimate(paths, config, spec, white_level=_WHITE_LEVEL.value)
+    build.give_kernel(config)
+    config.num_steps = build.num_steps(config)
+    return kernel, ("its kernel was found from all images together",)
+
+
 def prepare(config):
     """Spec, solver, inputs, kernel and notes on it from the flags; whatever is wrong with them is a usage error."""
     try:
@@ -139,6 +169,9 @@ def prepare(config):
         spec = build.build_spec(config, _SCALE.value)
         solver, paths = build.build_solver(config, spec), io.find_inputs(_INPUT.value)
         kernel, notes = (None, ()) if known is None else fit_kernel(known, spec)
+        if _SHARED_KERNEL.value:
+            kernel, notes = shared(config, spec, paths)
+            solver = build.build_solver(config, spec)
         return spec, solver, paths, kernel, notes
     except (ValueError, TypeError) as error:
         raise cli.UsageError(cli.one_line(error)) from error
@@ -189,6 +222,8 @@ def work(peers: distributed.Peers) -> int:
     config_name = os.path.splitext(os.path.basename(config_flags.get_config_filename(flags.FLAGS["config"])))[0]
     given = {f.name: f.value for f in (_INPUT, _SCALE, _SEED, _KERNEL, _FLIP_KERNEL, _WHITE_LEVEL)}
     document = {"config": config_name, "flags": given, "kernel_sha256": _KERNEL.value and resume.sha256(_KERNEL.value)}
+    if _SHARED_KERNEL.value:
+        document |= shared_kernel.as_document(kernel)
     told = agreement.identity(document, config.to_dict()) if peers.count > 1 else {}
     run = Run(
         name=config_name,

@@ -105,7 +105,7 @@ def forget(folder: str, name: str) -> None:
 
 def _identity(document: Mapping[str, Any]) -> dict[str, Any]:
     """What results depend on beside the inputs, of the contents of a config.json."""
-    flags, other = document["flags"], ("config", "flags", "kernel_sha256")
+    flags, other = document["flags"], ("config", "flags", "kernel_sha256", schemas.SHARED_KERNEL)
     return {
         "scale": flags.get("scale"),
         "seed": flags.get("seed"),

@@ -23,6 +23,7 @@ from blindsr_jax.runs.seeds import MAX_SEED
 SEED = whole(0, MAX_SEED)
 BOUNDARY, CENTER = one_of("circular", "valid"), one_of("release", "aligned")
 
+SHARED_KERNEL = "shared_kernel"  # key of the kernel that all images of a solve have
 # WORKDIR/config.json of a solve; beside these keys stand the values of the config.
 RUN = object_of(
     {"config": Key(text), "flags": Key(mapping_of(anything)), "kernel_sha256": Key(nullable(text), is_required=False)}
