@@ -57,8 +57,8 @@ _KERNEL = flags.DEFINE_string(
 _SHARED_KERNEL = flags.DEFINE_bool(
     "shared_kernel",
     False,
-    "All images of --input have one blur, as frames of a camera: one kernel is found from them together, and images that "
-    "come later are solved with it too.",
+    "All images of --input have one blur, as the frames of a camera: one kernel is found from them together, and images "
+    "that come later are solved with it too.",
 )
 _FLIP_KERNEL = flags.DEFINE_bool(
     "flip_kernel", False, "Turn --kernel by 180 degrees: it is meant as a true convolution."

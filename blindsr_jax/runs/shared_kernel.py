@@ -1,6 +1,6 @@
 """One kernel for images that have one blur: their own estimates compared by what the spectra of all of them say.
 
-Kernels of frames differ by the chance of each estimate. The mean of them is a smear; the evidence of the images adds up.
+Kernels of frames differ by the chance of each estimate. Their mean is a smear; the evidence of images adds up.
 """
 
 import hashlib
