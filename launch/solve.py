@@ -57,7 +57,7 @@ _KERNEL = flags.DEFINE_string(
 _SHARED_KERNEL = flags.DEFINE_bool(
     "shared_kernel",
     False,
-    "All images of --input have one blur, as the frames of a camera: one kernel is found from them together, and images "
+    "All images of --input have one blur, as the frames of a camera: one kernel is found from all, and images "
     "that come later are solved with it too.",
 )
 _FLIP_KERNEL = flags.DEFINE_bool(
