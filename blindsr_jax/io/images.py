@@ -15,6 +15,8 @@ from blindsr_jax.io.files import LIMIT_VARIABLE, max_pixels, read_bytes, read_np
 from blindsr_jax.io.image_decode import Decoded, decode
 from blindsr_jax.io.sample_values import normalize
 
+_STRIP = 256  # rows that are converted at once
+
 
 class Image(NamedTuple):
     """An image and what is needed to write a result of the same kind."""
@@ -113,13 +115,21 @@ def write_image(path, image):
         pixels = np.concatenate([pixels, np.asarray(image.alpha)[..., None]], -1)
     if np.isnan(pixels).any():
         raise ValueError("an image with NaNs cannot be written")
-    # In the precision of the array, like `metrics.quantize`: a score in memory is then the score of the file.
-    pixels = pixels.astype(np.promote_types(pixels.dtype, np.float32))
+    levels = _levels(pixels, np.uint16 if image.bits == 16 else np.uint8)
     if image.bits == 16:
-        write_bytes(path, png16.encode(np.rint(65535 * np.clip(pixels, 0, 1)).astype(np.uint16)))
+        write_bytes(path, png16.encode(levels))
         return
-    levels = np.rint(255 * np.clip(pixels, 0, 1)).astype(np.uint8)
     write_bytes(path, png_bytes(levels[..., 0] if levels.shape[-1] == 1 else levels))
+
+
+def _levels(pixels: np.ndarray, dtype: type) -> np.ndarray:
+    """The levels of an image (H, W, C) in [0, 1], a strip of rows at a time: images may be large."""
+    # In the precision of the array, like `metrics.quantize`: a score in memory is then the score of the file.
+    wide, white = np.promote_types(pixels.dtype, np.float32), np.iinfo(dtype).max
+    levels = np.empty(pixels.shape, dtype)
+    for i in range(0, len(pixels), _STRIP):
+        levels[i : i + _STRIP] = np.rint(white * np.clip(pixels[i : i + _STRIP].astype(wide), 0, 1))
+    return levels
 
 
 def png_bytes(levels):
@@ -145,7 +155,11 @@ def bicubic_enlarge(pixels, scale):
       float32 array (scale * H, scale * W, C) or (scale * H, scale * W), clipped to [0, 1].
     """
     pixels = np.asarray(pixels, np.float32)
+    h, w = (scale * n for n in pixels.shape[:2])
     if pixels.ndim == 3:
-        return np.stack([bicubic_enlarge(channel, scale) for channel in np.moveaxis(pixels, -1, 0)], -1)
-    size = (scale * pixels.shape[1], scale * pixels.shape[0])
-    return np.clip(np.asarray(PIL.Image.fromarray(pixels).resize(size, PIL.Image.Resampling.BICUBIC)), 0, 1)
+        enlarged = np.empty((h, w, pixels.shape[-1]), np.float32)
+        for c in range(pixels.shape[-1]):
+            enlarged[..., c] = bicubic_enlarge(pixels[..., c], scale)
+        return enlarged
+    enlarged = np.asarray(PIL.Image.fromarray(pixels).resize((w, h), PIL.Image.Resampling.BICUBIC))
+    return np.clip(enlarged, 0, 1)

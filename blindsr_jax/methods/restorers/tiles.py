@@ -46,11 +46,12 @@ class Tiles(NamedTuple):
 
 
 def plan(length: int, side: int, overlap: int, scale: int) -> Tiles:
-    """Tiles of min(length, side) LR pixels that cover an axis.
+    """The fewest tiles of at most `side` LR pixels that cover an axis, no longer than they need to be.
 
     Neighbours fade into each other in the middle half of what they share: a tile knows too little near its own border.
     """
-    side = min(length, side)
+    number = max(1, -(-(length - overlap) // (side - overlap)))
+    side = -(-(length + (number - 1) * overlap) // number)
     starts = np.asarray(tiling.starts(length, side, overlap=overlap), np.int32)
     place, unknown = np.arange(scale * side) + 0.5, scale * overlap / 4
     ramps, total = [], np.zeros(scale * length)
@@ -110,11 +111,15 @@ def _init(
     return State(TilesState(judge(problem.lr, mean, settings.spec), kernels), (), image, mean)
 
 
-def _tile(settings: Settings, state: State, problem: Problem, i: jax.Array, weights: Any) -> tuple[State, jax.Array]:
-    """Adds one tile to the image; returns its mean squared LR residual too."""
+def _step(
+    settings: Settings, key: Any, state: State, problem: Problem, i: jax.Array, weights: Any
+) -> tuple[State, dict[str, jax.Array]]:
+    """Adds one tile to the image. Steps beyond the last tile add nothing."""
+    del key
     spec, lr = settings.spec, problem.lr
     rows, columns = _plans(settings, lr.shape)
-    row, column = i // len(columns.starts), i % len(columns.starts)
+    is_left = i < len(rows.starts) * len(columns.starts)
+    row, column = jnp.where(is_left, i // len(columns.starts), 0), i % len(columns.starts)
     sides = tuple(len(x.shares[0]) // spec.scale for x in (rows, columns))
     corner = jnp.asarray(rows.starts)[row], jnp.asarray(columns.starts)[column]
     window = jax.lax.dynamic_slice(lr, (*corner, 0), (*sides, lr.shape[-1]))
@@ -131,23 +136,16 @@ def _tile(settings: Settings, state: State, problem: Problem, i: jax.Array, weig
         image = window if spec.scale == 1 else spec.crop(enlarge(window, spec), window.shape)
         return jnp.clip(image, 0, 1), jnp.zeros((), lr.dtype)
 
-    image, residual = jax.lax.cond(state.image_state.judgement.verdict == Blur.FOUND, restored, enlarged)
+    # The whole image takes no part in the choice, so that it is added to where it lies: it may be large.
+    has_blur = state.image_state.judgement.verdict == Blur.FOUND
+    image, residual = jax.lax.cond(is_left & has_blur, restored, enlarged)
     down, across = (jnp.asarray(x.shares, lr.dtype)[j] for x, j in ((rows, row), (columns, column)))
     margin = (spec.kernel_size - 1) // 2  # of the canvas, see `Spec.crop`
     place = (*(spec.scale * x + margin for x in corner), 0)
     old = jax.lax.dynamic_slice(state.image, place, image.shape)
-    new = old + down[:, None, None] * across[:, None] * image
-    return state._replace(image=jax.lax.dynamic_update_slice(state.image, new, place)), residual
-
-
-def _step(
-    settings: Settings, key: Any, state: State, problem: Problem, i: jax.Array, weights: Any
-) -> tuple[State, dict[str, jax.Array]]:
-    del key
-    left = i < num_tiles(settings, problem.lr.shape)
-    nothing = jnp.zeros((), problem.lr.dtype)
-    state, residual = jax.lax.cond(left, lambda: _tile(settings, state, problem, i, weights), lambda: (state, nothing))
-    return state, {"loss": residual, "residual": residual, "kernel_loss": nothing}
+    new = old + jnp.where(is_left, down[:, None, None] * across[:, None] * image, 0)
+    trace = {"loss": residual, "residual": residual, "kernel_loss": jnp.zeros((), lr.dtype)}
+    return state._replace(image=jax.lax.dynamic_update_slice(state.image, new, place)), trace
 
 
 def build(
@@ -155,7 +153,7 @@ def build(
     *,
     weights: Annotated[str | os.PathLike | None, rules.optional(rules.FILE)] = None,
     noise_std: Annotated[float | None, rules.optional(rules.NOISE)] = None,
-    tile: Annotated[int, rules.whole(48, 4096)] = 192,
+    tile: Annotated[int, rules.whole(48, 4096)] = 320,
     overlap: Annotated[int, rules.whole(8, 1024)] = 24,
     data_iterations: Annotated[int, rules.whole(1, 1000)] = 5,
     precision: Annotated[str, rules.choice(*PRECISIONS)] = "float32",
@@ -169,7 +167,7 @@ def build(
         with noise and JPEG.
       noise_std: of the noise in the LR image, on the [0, 1] scale; None for what the problem says, which the launches
         measure in each image.
-      tile: side of a tile in LR pixels.
+      tile: side of a tile in LR pixels at most.
       overlap: how many LR pixels two neighbours share at least.
       data_iterations: of conjugate gradients in the data step.
       precision: of the denoiser, one of `networks.layers.PRECISIONS`.
