@@ -91,7 +91,8 @@ def judge(lr: jax.Array, kernel: jax.Array, spec: Spec) -> Judgement:
     covariance = geometry.covariance(kernel)
     variance = jnp.trace(covariance) / 2
     suppressed = _suppressed(lr, kernel, spec.scale)
-    differences = [jnp.mean(jnp.square(jnp.diff(lr, axis=axis))) for axis in (0, 1)]
+    gray = jnp.mean(lr, -1)
+    differences = [jnp.mean(jnp.square(jnp.diff(gray, axis=axis))) for axis in (0, 1)]
     is_flat = sum(differences) < 2 * FLAT**2
     verdict = jnp.where(suppressed > IMPOSSIBLE, Blur.IMPOSSIBLE, Blur.FOUND)
     verdict = jnp.where(variance < NO_BLUR[spec.scale % 2], Blur.NONE, verdict)

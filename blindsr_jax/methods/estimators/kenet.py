@@ -2,8 +2,9 @@
 
 import itertools
 import os
+from collections.abc import Callable
 from functools import partial
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +26,7 @@ from blindsr_jax.weights import kenet as trained
 DOUBT = {"trajectory": (6.0, 3.0, 3.0, 3.0), "line": (1.5, 1.0, 1.0, 1.0)}
 
 
+AT_ONCE = 8  # windows that the network sees together
 LEAST_WINDOWS = 4  # of a part of an image with a kernel of its own
 VARIES = (
     "the windows of the image disagree on its blur; if it varies over the image, kernels of its parts may serve it "
@@ -37,6 +39,15 @@ class Belief(NamedTuple):
 
     probabilities: jax.Array  # (F,) of each family
     unevenness: jax.Array  # () of the widths of the kernels of windows, see `blur_evidence.unevenness`
+
+
+def _in_parts(function: Callable, windows: jax.Array) -> Any:
+    """A function of windows (n, a, b, c), applied to AT_ONCE of them at a time: memory does not grow with n."""
+    n = len(windows)
+    if n <= AT_ONCE:
+        return function(windows)
+    parts = windows[jnp.arange(-(-n // AT_ONCE) * AT_ONCE) % n].reshape(-1, AT_ONCE, *windows.shape[1:])
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:n], jax.lax.map(function, parts))
 
 
 def _restorer_noise(doubts: tuple[float, ...], state: State, problem: Problem) -> jax.Array:
@@ -85,7 +96,7 @@ def build(
             shown = lr[None]
         else:
             shown = cut(lr, window) if number is None else best(lr, window, number)
-        prediction = network.apply(params, shown)
+        prediction = _in_parts(partial(network.apply, params), shown)
         belief = Belief(
             jnp.mean(jax.nn.softmax(prediction.category_logits), 0).astype(lr.dtype),
             unevenness(prediction.kernel).astype(lr.dtype),
