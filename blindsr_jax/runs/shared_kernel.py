@@ -1,7 +1,4 @@
-"""One kernel for images that have one blur: their own estimates compared by what the spectra of all of them say.
-
-Kernels of frames differ by the chance of each estimate. Their mean is a smear; the evidence of images adds up.
-"""
+"""One kernel for images that have one blur, as the frames of a camera: what the estimates of them have in common."""
 
 import hashlib
 import os
@@ -14,7 +11,6 @@ import numpy as np
 
 from blindsr_jax import io
 from blindsr_jax.imaging.problem import Problem, Spec
-from blindsr_jax.inference import spectrum
 from blindsr_jax.io import documents
 from blindsr_jax.methods import build
 from blindsr_jax.methods.interfaces import Solver, min_lr_side
@@ -23,6 +19,7 @@ from blindsr_jax.runs.cli import say
 from blindsr_jax.solvers import loop
 from blindsr_jax.solvers.measured import make_problem
 
+_LEAST_ENTRY = 1e-4  # of a kernel: an entry that one image does not see is not ruled out
 MOST_IMAGES = 32  # that are looked at, evenly spaced in the list
 
 
@@ -60,13 +57,13 @@ def _own_kernel(problem: Problem, estimator: Solver) -> jax.Array:
     return loop.run_chunk(key, state, problem, jnp.int32(0), estimator.arrays, solver=estimator, length=1)[0].kernel
 
 
-_log_prior = jax.jit(spectrum.log_prior)
+def pool(kernels: jax.Array) -> jax.Array:
+    """The geometric mean (k, k) of the estimates (n, k, k) of one kernel, sum 1: what most of them have.
 
-
-def choose(kernels: jax.Array, problems: Sequence[Problem]) -> jax.Array:
-    """The mean of candidates (n, k, k) under the evidence of all images, (k, k)."""
-    evidence = sum(_log_prior(kernels, problem) for problem in problems)
-    return jnp.einsum("l,lij->ij", jax.nn.softmax(evidence), kernels, precision="highest")
+    It is narrower than the arithmetic mean, which is a smear of estimates that differ.
+    """
+    pooled = jnp.exp(jnp.mean(jnp.log(jnp.maximum(kernels, 0) + _LEAST_ENTRY), 0)) - _LEAST_ENTRY
+    return pooled / jnp.sum(pooled)
 
 
 def estimate(paths: Sequence[os.PathLike], config: Any, spec: Spec, *, white_level: float | None = None) -> np.ndarray:
@@ -74,7 +71,7 @@ def estimate(paths: Sequence[os.PathLike], config: Any, spec: Spec, *, white_lev
 
     Args:
       paths: files of images; of many, MOST_IMAGES are looked at.
-      config: whose estimator gives the candidates.
+      config: whose estimator gives a kernel for each.
       spec: the static part of their problems.
       white_level: see `io.read_image`.
 
@@ -84,10 +81,8 @@ def estimate(paths: Sequence[os.PathLike], config: Any, spec: Spec, *, white_lev
     estimator = build.build_estimator(config, spec)
     places = np.unique(np.linspace(0, len(paths) - 1, min(len(paths), MOST_IMAGES)).round().astype(int))
     read = (_read(paths[i], spec, estimator, white_level) for i in places)
-    problems = [problem for problem in read if problem is not None]
-    if not problems:
+    own = [_own_kernel(problem, estimator) for problem in read if problem is not None]
+    if not own:
         raise ValueError("--shared_kernel: no image can be read and is large enough, one at least was expected")
-    say(f"one kernel for all images, from {len(problems)} of them")
-    own = jnp.stack([_own_kernel(problem, estimator) for problem in problems])
-    candidates = jnp.concatenate([own, jnp.mean(own, 0, keepdims=True)])
-    return np.asarray(choose(candidates, problems))
+    say(f"one kernel for all images, from {len(own)} of them")
+    return np.asarray(pool(jnp.stack(own)))
