@@ -10,8 +10,7 @@ import threading
 import numpy as np
 import pytest
 
-from tests.launch.commands import ENV, ROOT, forked, read_json, usage_error
-from tests.launch.test_groups import PLAIN
+from tests.launch.commands import PLAIN, ROOT, environment, forked, read_json, usage_error
 from tests.launch.test_interrupted import SIGNAL, is_tidy, outputs, stopped, words, write_inputs
 
 REFUSED = """
@@ -267,7 +266,7 @@ def test_no_line_of_another_library_is_printed_at_the_start(place):
         subprocess.Popen(
             [sys.executable, *words(place / "in", out, *place_of(i, port=port), *more)],
             cwd=ROOT,
-            env={key: value for key, value in ENV.items() if key != "TF_CPP_MIN_LOG_LEVEL"},
+            env={key: value for key, value in environment().items() if key != "TF_CPP_MIN_LOG_LEVEL"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -4,15 +4,9 @@ import numpy as np
 import pytest
 
 from blindsr_jax import io
-from tests.launch.commands import read_json
+from tests.launch.commands import PLAIN, read_json
 from tests.launch.test_interrupted import is_tidy, outputs, words, write_inputs
 
-# Drawing takes longer than solving here.
-PLAIN = """
-from blindsr_jax import io
-from blindsr_jax.runs import report
-report.write_figure = lambda path, **_: io.write_bytes(path, b"figure")
-"""
 # Killed in the first group, after the state of its first image and before that of its second.
 KILLED = """
 import os, signal
