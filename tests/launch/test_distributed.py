@@ -102,6 +102,7 @@ def test_the_same_command_finishes_with_the_bits_of_one_process(runs):
     assert json.loads((place / "two/results.json").read_text())[0]["name"] == "a"
 
 
+@pytest.mark.long
 def test_the_loss_of_process_0_ends_the_others_with_their_states_saved(runs, tmp_path, cached):
     place, out = runs[0], tmp_path / "out"
     kill = SIGNAL.format(call=2, name="SIGKILL")
@@ -180,6 +181,7 @@ def test_the_results_of_before_stay_where_processes_differ_even_with_restart(run
     assert outputs(place / "two") == before
 
 
+@pytest.mark.long
 def test_another_pattern_in_the_others_does_no_harm(runs, tmp_path, cached):
     place = runs[0]
     both = cached(pair(place / "in", tmp_path / "out", "", "", more=((), [f"--input={place}/in/a.png"])))

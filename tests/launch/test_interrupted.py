@@ -121,6 +121,11 @@ def kill_and_resume(whole, workdir, cached, *, kills, seed):
     assert is_tidy(workdir), seed
 
 
+def test_killed_and_resumed(whole, tmp_path, cached):
+    kill_and_resume(whole, tmp_path, cached, kills=1, seed=time.time_ns())
+
+
+@pytest.mark.long
 def test_killed_three_times_and_resumed(whole, tmp_path, cached):
     kill_and_resume(whole, tmp_path, cached, kills=3, seed=time.time_ns())
 
@@ -150,19 +155,26 @@ def test_a_signal_ends_a_chunk_with_the_state_saved(signalled):
     assert "SIGTERM has come, waiting for 2 steps of c" in terminated.err
 
 
+LONG_CHUNK = "--config.chunk_steps=8"
+
+
+def stop_in_a_long_chunk(inputs, workdir, cached, name, code):
+    """A signal that comes in the third step of a chunk of eight is answered before the fourth."""
+    (run,) = cached(plain(inputs, workdir, LONG_CHUNK, before=SLOW.format(name=name)))
+    stopped(run, code, name, "the same command goes on")
+    assert f"{name} has come, waiting for 1 step of a, about 7 s" in run.err
+    assert [path.name for path in (workdir / "state").glob("*/?-*")] == ["0-000000003"]
+
+
 def test_a_signal_in_a_long_chunk_waits_for_one_slow_step(tmp_path, cached):
-    inputs = write_inputs(tmp_path / "in", "a")
-    places, flag = (tmp_path / "stopped", tmp_path / "whole"), "--config.chunk_steps=8"
-    found = []
-    for name, code in (("SIGTERM", 143), ("SIGINT", 130)):
-        (run,) = cached(plain(inputs, places[0], flag, before=SLOW.format(name=name)))
-        stopped(run, code, name, "the same command goes on")
-        assert f"{name} has come, waiting for 1 step of a, about 7 s" in run.err
-        found += [path.name for path in (tmp_path / "stopped/state").glob("*/?-*")]
-        (tmp_path / "stopped/state").rename(tmp_path / name)
-    assert found == ["0-000000003"] * 2
-    (tmp_path / "SIGINT").rename(tmp_path / "stopped/state")
-    resumed, unbroken = cached(*(plain(inputs, place, flag) for place in places))
+    stop_in_a_long_chunk(write_inputs(tmp_path / "in", "a"), tmp_path / "out", cached, "SIGTERM", 143)
+
+
+@pytest.mark.long
+def test_a_run_stopped_in_a_long_chunk_goes_on_to_the_same_bits(tmp_path, cached):
+    inputs, places = write_inputs(tmp_path / "in", "a"), (tmp_path / "stopped", tmp_path / "whole")
+    stop_in_a_long_chunk(inputs, places[0], cached, "SIGINT", 130)
+    resumed, unbroken = cached(*(plain(inputs, place, LONG_CHUNK) for place in places))
     assert (resumed.code, unbroken.code) == (0, 0), (resumed, unbroken)
     assert outputs(places[0]) == outputs(places[1]) and is_tidy(places[0])
 

@@ -174,7 +174,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-@pytest.mark.parametrize("verbosity", [0, 1])
+@pytest.mark.parametrize("verbosity", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_any_exception_fails_one_image_but_an_interrupt_passes(tmp_path, verbosity):
     for name in "abcd":
         (tmp_path / f"{name}.png").write_bytes(b"any")
