@@ -11,12 +11,21 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 TINY = "--config=tests/launch/tiny.py"
-# Small programs are worth keeping too, see tests/conftest.py for where and for how all of them are compiled.
-ENV = {
-    **{name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"},
-    "JAX_PLATFORMS": "cpu",
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-}
+# To run before a solve whose figures nobody looks at: drawing takes longer than solving here. These are large files.
+PLAIN = """
+from blindsr_jax import io
+from blindsr_jax.runs import report
+report.write_figure = lambda path, **_: io.write_bytes(path, b"figure" * 10_000)
+"""
+
+
+def environment() -> dict[str, str]:
+    """The variables of a launch, asked for late: tests/conftest.py sets some after this module may have been imported.
+
+    Small programs are worth keeping too, see there for where and for how all of them are compiled.
+    """
+    kept = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+    return kept | {"JAX_PLATFORMS": "cpu", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
 
 
 class Run(NamedTuple):
@@ -29,16 +38,17 @@ def command(name, *flags):
     return [f"launch/{name}.py", *(str(flag) for flag in flags)]
 
 
-def python(*args, env=ENV, **options) -> Run:
-    done = subprocess.run([sys.executable, *args], cwd=ROOT, env=env, capture_output=True, text=True, **options)
+def python(*args, **options) -> Run:
+    words, env = [sys.executable, *args], environment()
+    done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, **options)
     return Run(done.returncode, done.stdout, done.stderr)
 
 
 class Server:
     """One process that has imported jax, and runs each command in a fork of itself."""
 
-    def __init__(self, env=ENV):
-        words = [sys.executable, "tests/launch/forked.py"]
+    def __init__(self, **more):
+        words, env = [sys.executable, "tests/launch/forked.py"], environment() | more
         self._process = subprocess.Popen(words, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def __enter__(self):
@@ -75,7 +85,7 @@ def forked(*commands, env=None) -> list[Run]:
     """Runs commands one after another; see forked.py for what a command can be."""
     if not env:
         return _server().run(commands)
-    with Server(ENV | env) as server:
+    with Server(**env) as server:
         return server.run(commands)
 
 

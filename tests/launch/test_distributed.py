@@ -10,8 +10,7 @@ import threading
 import numpy as np
 import pytest
 
-from tests.launch.commands import ENV, ROOT, forked, read_json, usage_error
-from tests.launch.test_groups import PLAIN
+from tests.launch.commands import PLAIN, ROOT, environment, forked, read_json, usage_error
 from tests.launch.test_interrupted import SIGNAL, is_tidy, outputs, stopped, words, write_inputs
 
 REFUSED = """
@@ -103,6 +102,7 @@ def test_the_same_command_finishes_with_the_bits_of_one_process(runs):
     assert json.loads((place / "two/results.json").read_text())[0]["name"] == "a"
 
 
+@pytest.mark.long
 def test_the_loss_of_process_0_ends_the_others_with_their_states_saved(runs, tmp_path, cached):
     place, out = runs[0], tmp_path / "out"
     kill = SIGNAL.format(call=2, name="SIGKILL")
@@ -181,6 +181,7 @@ def test_the_results_of_before_stay_where_processes_differ_even_with_restart(run
     assert outputs(place / "two") == before
 
 
+@pytest.mark.long
 def test_another_pattern_in_the_others_does_no_harm(runs, tmp_path, cached):
     place = runs[0]
     both = cached(pair(place / "in", tmp_path / "out", "", "", more=((), [f"--input={place}/in/a.png"])))
@@ -267,7 +268,7 @@ def test_no_line_of_another_library_is_printed_at_the_start(place):
         subprocess.Popen(
             [sys.executable, *words(place / "in", out, *place_of(i, port=port), *more)],
             cwd=ROOT,
-            env={key: value for key, value in ENV.items() if key != "TF_CPP_MIN_LOG_LEVEL"},
+            env={key: value for key, value in environment().items() if key != "TF_CPP_MIN_LOG_LEVEL"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

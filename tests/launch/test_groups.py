@@ -4,15 +4,9 @@ import numpy as np
 import pytest
 
 from blindsr_jax import io
-from tests.launch.commands import read_json
+from tests.launch.commands import PLAIN, read_json
 from tests.launch.test_interrupted import is_tidy, outputs, words, write_inputs
 
-# Drawing takes longer than solving here.
-PLAIN = """
-from blindsr_jax import io
-from blindsr_jax.runs import report
-report.write_figure = lambda path, **_: io.write_bytes(path, b"figure")
-"""
 # Killed in the first group, after the state of its first image and before that of its second.
 KILLED = """
 import os, signal
@@ -49,7 +43,7 @@ io.read_image = read_image
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, cached):
-    """Three images and a bad file; a run of its own each with and without groups, a killed one, and two of mishaps."""
+    """Three images and a bad file; a run of its own each with and without groups, and a killed one."""
     place = tmp_path_factory.mktemp("groups")
     inputs = write_inputs(place / "in", "abc")
     (inputs / "bad.png").write_text("this is not an image")
@@ -57,9 +51,9 @@ def runs(tmp_path_factory, cached):
     def command(name, size, before=""):
         return {"argv": words(inputs, place / name, f"--group_size={size}"), "before": PLAIN + before}
 
-    cases = ("one", 1), ("two", 2), ("killed", 2, KILLED), ("killed", 2), ("halved", 2, ONE), ("lost", 2, LOST)
+    cases = ("one", 1), ("two", 2), ("killed", 2, KILLED), ("killed", 2)
     found = cached(*(command(*case) for case in cases))
-    return place, dict(zip(("one", "two", "killed", "resumed", "halved", "lost"), found, strict=True))
+    return place, dict(zip(("one", "two", "killed", "resumed"), found, strict=True)), command
 
 
 def close(first, second):
@@ -70,7 +64,7 @@ def close(first, second):
 
 
 def test_a_group_gives_what_its_images_give_alone(runs):
-    place, done = runs
+    place, done, _ = runs
     for name in ("one", "two"):
         assert done[name].code == 1 and done[name].err.count("\n") == 1 and "bad.png" in done[name].err, done[name]
         assert is_tidy(place / name)
@@ -79,20 +73,24 @@ def test_a_group_gives_what_its_images_give_alone(runs):
 
 
 def test_a_kill_between_the_states_of_a_group_changes_no_bit(runs):
-    place, done = runs
+    place, done, _ = runs
     assert done["killed"].code == -9 and done["resumed"].code == 1, done
     assert outputs(place / "killed") == outputs(place / "two") and is_tidy(place / "killed")
 
 
-def test_a_group_that_memory_does_not_hold_is_halved(runs):
-    place, done = runs
-    assert done["halved"].code == 1 and done["halved"].err == done["one"].err, done["halved"]
+@pytest.mark.long
+def test_a_group_that_memory_does_not_hold_is_halved(runs, cached):
+    place, done, command = runs
+    (halved,) = cached(command("halved", 2, ONE))
+    assert halved.code == 1 and halved.err == done["one"].err, halved
     assert outputs(place / "halved") == outputs(place / "one")
 
 
-def test_lost_numbers_do_not_touch_the_rest_of_the_group(runs):
-    place, done = runs
+@pytest.mark.long
+def test_lost_numbers_do_not_touch_the_rest_of_the_group(runs, cached):
+    place, _, command = runs
+    (lost,) = cached(command("lost", 2, LOST))
     records = {record["name"]: record for record in read_json(place, "lost/results.json")}
-    assert done["lost"].code == 1 and records["b"]["status"] == "diverged", done["lost"]
+    assert lost.code == 1 and records["b"]["status"] == "diverged", lost
     (found, _), (wanted, _) = outputs(place / "lost"), outputs(place / "two")
     assert found == {name: data for name, data in wanted.items() if "/b." not in name}

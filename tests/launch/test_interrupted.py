@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 
 from blindsr_jax.runs import locks
-from tests.launch.commands import TINY, command, read_json, usage_error
+from tests.launch.commands import PLAIN, TINY, command, read_json, usage_error
 from tests.launch.conftest import levels
 
 STEPS = ("--config.num_steps=8", "--config.chunk_steps=2", "--checkpoint_seconds=0")
@@ -28,7 +28,7 @@ def signalled(self, progress):
     save(self, progress)
 group_checkpoint.GroupCheckpointer.save = signalled
 """
-# Steps that seem to take seconds, and a signal in the third of a chunk of fifty.
+# Steps that seem to take seconds, and a signal in the third of a chunk of eight.
 SLOW = """
 import os, signal
 from blindsr_jax.runs import group_checkpoint
@@ -65,6 +65,11 @@ def words(inputs, workdir, *more):
     return command("solve", TINY, f"--input={inputs}/*.png", "--scale=2", f"--workdir={workdir}", *STEPS, *more)
 
 
+def plain(inputs, workdir, *more, before="", **options):
+    """The same without the drawing of figures; with code to run before, and when to kill it."""
+    return {"argv": words(inputs, workdir, *more), "before": PLAIN + before, **options}
+
+
 def outputs(workdir):
     """All outputs by name as bytes, and the records without their times."""
     files = {f"{kind}/{p.name}": p.read_bytes() for kind in KINDS for p in sorted((workdir / kind).iterdir())}
@@ -94,9 +99,9 @@ def whole(tmp_path_factory, cached):
     """An undisturbed run, and how long one takes once its programs are compiled."""
     place = tmp_path_factory.mktemp("whole")
     inputs = write_inputs(place / "in")
-    (first,) = cached(words(inputs, place / "out"))
+    (first,) = cached(plain(inputs, place / "out"))
     begin = time.monotonic()
-    (second,) = cached(words(inputs, place / "again"))
+    (second,) = cached(plain(inputs, place / "again"))
     seconds = time.monotonic() - begin
     assert (first.code, second.code) == (0, 0), (first, second)
     assert outputs(place / "out") == outputs(place / "again")
@@ -108,14 +113,19 @@ def kill_and_resume(whole, workdir, cached, *, kills, seed):
     """Kills a solve at random moments, resumes each time, and compares with the undisturbed run."""
     inputs, out, seconds = whole
     moments = random.Random(seed)
-    killed = [{"argv": words(inputs, workdir), "kill_after": moments.uniform(0.1, seconds)} for _ in range(kills)]
-    *runs, last = cached(*killed, words(inputs, workdir))
+    killed = [plain(inputs, workdir, kill_after=moments.uniform(0.1, seconds)) for _ in range(kills)]
+    *runs, last = cached(*killed, plain(inputs, workdir))
     assert last.code == 0 and last.err == "", (seed, last)
     assert all(run.code in (0, -9) and run.err == "" for run in runs), (seed, runs)
     assert outputs(workdir) == outputs(out), seed
     assert is_tidy(workdir), seed
 
 
+def test_killed_and_resumed(whole, tmp_path, cached):
+    kill_and_resume(whole, tmp_path, cached, kills=1, seed=time.time_ns())
+
+
+@pytest.mark.long
 def test_killed_three_times_and_resumed(whole, tmp_path, cached):
     kill_and_resume(whole, tmp_path, cached, kills=3, seed=time.time_ns())
 
@@ -125,13 +135,13 @@ def signalled(whole, tmp_path_factory, cached):
     """SIGINT in the second image, SIGTERM in the third, then to the end; and what stood there in between."""
     inputs, workdir = whole[0], tmp_path_factory.mktemp("signalled")
     before = [SIGNAL.format(call=5, name="SIGINT"), SIGNAL.format(call=4, name="SIGTERM")]
-    first, second = ({"argv": words(inputs, workdir), "before": code} for code in before)
+    first, second = (plain(inputs, workdir, before=code) for code in before)
     (interrupted,) = cached(first)
     left = [note["name"] for note in map(read_json, (workdir / "state").glob("*/input.json"))]
     steps = [path.name for path in (workdir / "state").glob("*/?-*")]
     listed = [record["name"] for record in read_json(workdir, "results.json")]
     hidden = [name for name in os.listdir(workdir) if name.startswith(".")]
-    terminated, last = cached(second, words(inputs, workdir))
+    terminated, last = cached(second, plain(inputs, workdir))
     return workdir, interrupted, (left, steps, listed, hidden), terminated, last
 
 
@@ -145,20 +155,26 @@ def test_a_signal_ends_a_chunk_with_the_state_saved(signalled):
     assert "SIGTERM has come, waiting for 2 steps of c" in terminated.err
 
 
+LONG_CHUNK = "--config.chunk_steps=8"
+
+
+def stop_in_a_long_chunk(inputs, workdir, cached, name, code):
+    """A signal that comes in the third step of a chunk of eight is answered before the fourth."""
+    (run,) = cached(plain(inputs, workdir, LONG_CHUNK, before=SLOW.format(name=name)))
+    stopped(run, code, name, "the same command goes on")
+    assert f"{name} has come, waiting for 1 step of a, about 7 s" in run.err
+    assert [path.name for path in (workdir / "state").glob("*/?-*")] == ["0-000000003"]
+
+
 def test_a_signal_in_a_long_chunk_waits_for_one_slow_step(tmp_path, cached):
-    inputs = write_inputs(tmp_path / "in", "a")
-    steps, places = ("--config.num_steps=50", "--config.chunk_steps=50"), (tmp_path / "stopped", tmp_path / "whole")
-    argv, whole = (words(inputs, place, *steps) for place in places)
-    found = []
-    for name, code in (("SIGTERM", 143), ("SIGINT", 130)):
-        (run,) = cached({"argv": argv, "before": SLOW.format(name=name)})
-        stopped(run, code, name, "the same command goes on")
-        assert f"{name} has come, waiting for 1 step of a, about 7 s" in run.err
-        found += [path.name for path in (tmp_path / "stopped/state").glob("*/?-*")]
-        (tmp_path / "stopped/state").rename(tmp_path / name)
-    assert found == ["0-000000003"] * 2
-    (tmp_path / "SIGINT").rename(tmp_path / "stopped/state")
-    resumed, unbroken = cached(argv, whole)
+    stop_in_a_long_chunk(write_inputs(tmp_path / "in", "a"), tmp_path / "out", cached, "SIGTERM", 143)
+
+
+@pytest.mark.long
+def test_a_run_stopped_in_a_long_chunk_goes_on_to_the_same_bits(tmp_path, cached):
+    inputs, places = write_inputs(tmp_path / "in", "a"), (tmp_path / "stopped", tmp_path / "whole")
+    stop_in_a_long_chunk(inputs, places[0], cached, "SIGINT", 130)
+    resumed, unbroken = cached(*(plain(inputs, place, LONG_CHUNK) for place in places))
     assert (resumed.code, unbroken.code) == (0, 0), (resumed, unbroken)
     assert outputs(places[0]) == outputs(places[1]) and is_tidy(places[0])
 
@@ -186,7 +202,7 @@ def test_a_run_that_differs_is_refused_and_changes_nothing(whole, tmp_path, cach
     workdir = copy(out, tmp_path / "out")
     changed = write_inputs(tmp_path / "in")
     flags = ("--seed=2", "--scale=3", "--config.num_steps=6", "--config.kernel.hidden=8", "--config.boundary=circular")
-    *runs, same = cached(*(words(inputs, workdir, flag) for flag in flags), words(inputs, workdir))
+    *runs, same = cached(*(words(inputs, workdir, flag) for flag in flags), plain(inputs, workdir))
     for flag, run in zip(flags, runs, strict=True):
         name, value = flag.removeprefix("--").split("=")
         sentence = usage_error(run)
@@ -213,8 +229,8 @@ def test_restart_solves_anew_what_differs_and_new_files_are_solved_in_addition(w
     PIL.Image.fromarray(levels(1, seed=99)[..., 0]).save(inputs / "b.png")
     write_inputs(inputs, names="d")
     PIL.Image.fromarray(levels(1, seed=98)[..., 0]).save(inputs / "a.bmp")  # sorts before a.png, whose name it wants
-    argv = [word.replace("*.png", "*.*") for word in words(inputs, workdir, "--restart")]
-    again, other = cached(argv, [*argv, "--seed=5"])
+    pattern = f"--input={inputs}/*.*"
+    again, other = cached(*(plain(inputs, workdir, pattern, "--restart", *more) for more in ([], ["--seed=5"])))
     assert again.code == 0 and again.out.startswith("2 of 5 finished before\n[1/5] a_2: ok"), again
     assert "[3/5] b: ok" in again.out and "[5/5] d: ok" in again.out
     assert other.code == 0 and "finished before" not in other.out, other
@@ -230,8 +246,8 @@ def test_a_full_disk_stops_the_run_and_earlier_results_stay(whole, tmp_path, cac
     size = (workdir / "figures/c.png").stat().st_size
     cases = (size - 1, "--checkpoint_seconds=100"), (4000, "--checkpoint_seconds=0")  # a figure, a state
     *runs, last = cached(
-        *({"argv": words(inputs, workdir, flag), "before": FULL.format(limit=limit)} for limit, flag in cases),
-        words(inputs, workdir),
+        *(plain(inputs, workdir, flag, before=FULL.format(limit=limit)) for limit, flag in cases),
+        plain(inputs, workdir),
     )
     for run in runs:
         stopped(run, 1, str(workdir), "File too large", "the same command goes on")
@@ -241,12 +257,12 @@ def test_a_full_disk_stops_the_run_and_earlier_results_stay(whole, tmp_path, cac
 
 def test_a_file_that_vanishes_is_one_failure(whole, tmp_path, cached):
     inputs = write_inputs(tmp_path / "in")
-    gone = {"argv": words(inputs, tmp_path / "out"), "before": VANISH.format(path=str(inputs / "b.png"))}
+    gone = plain(inputs, tmp_path / "out", before=VANISH.format(path=str(inputs / "b.png")))
     (run,) = cached(gone)
     assert run.code == 1 and run.err.count("\n") == 1 and "b.png': there is no such file" in run.err, run
     assert [record["status"] for record in read_json(tmp_path, "out/results.json")] == ["ok", "failed", "ok"]
     write_inputs(inputs, names="b")
-    (again,) = cached(words(inputs, tmp_path / "out"))
+    (again,) = cached(plain(inputs, tmp_path / "out"))
     assert again.code == 0 and again.out.startswith("2 of 3 finished before\n[2/3] b: ok"), again
     files, records = outputs(tmp_path / "out")
     text = json.dumps(records).replace(str(inputs), str(whole[0]))

@@ -8,8 +8,7 @@ import time
 
 import pytest
 
-from tests.launch.commands import TINY, command
-from tests.launch.test_groups import PLAIN
+from tests.launch.commands import PLAIN, TINY, command
 from tests.launch.test_interrupted import STEPS, is_tidy, outputs, write_inputs
 
 # A pair of two steps, which is cheap and mostly reads and writes; and a DIP with states between its steps.

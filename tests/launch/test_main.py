@@ -5,7 +5,7 @@ import pytest
 
 from blindsr_jax.config import config_folder
 from blindsr_jax.runs.main import commands, expand
-from tests.launch.commands import ENV, ROOT, forked, read_json, usage_error
+from tests.launch.commands import ROOT, environment, forked, read_json, usage_error
 from tests.launch.conftest import levels
 
 SWITCHES = {"restart", "memory_check"}
@@ -38,7 +38,7 @@ def test_words_become_flags(words, expected):
 
 def blindsr(*words, cwd):
     code = "from blindsr_jax.runs.main import main; main()"
-    env = ENV | {"PYTHONPATH": str(ROOT)}
+    env = environment() | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code, *words], cwd=cwd, env=env, capture_output=True, text=True)
     return done.returncode, done.stdout, done.stderr
 

@@ -16,7 +16,7 @@ import pytest
 from blindsr_jax import io
 from blindsr_jax.imaging.problem import Status, make_spec
 from blindsr_jax.runs.records import new_record
-from tests.launch.commands import ENV, ROOT, TINY, command, launch, python, read_json
+from tests.launch.commands import ROOT, TINY, command, environment, launch, python, read_json
 from tests.launch.conftest import BAD, GOOD, KINDS, KINDS_16, H, W
 
 KEYS = (
@@ -124,7 +124,8 @@ def test_page(solved):
 
 def same_bits(solved, workdir, *, name="gray"):
     places = [
-        (folder / "images" / f"{name}.png", folder / "kernels" / f"{name}.npy") for folder in (solved[2], workdir)
+        (folder / f"images/{name}.png", folder / f"kernels/{name}.npy", folder / f"figures/{name}.png")
+        for folder in (solved.workdir, workdir)
     ]
     return [first.read_bytes() == second.read_bytes() for first, second in zip(*places, strict=True)]
 
@@ -135,22 +136,21 @@ def test_same_seed_gives_the_same_bits(solved, tmp_path):
     termios.tcsetwinsize(terminal, (24, 80))
     os.set_blocking(leader, False)
     flags = [TINY, f"--input={solved.inputs}/gray.png", "--scale=2", f"--workdir={tmp_path}"]
-    process = subprocess.Popen(
-        [sys.executable, *command("solve", *flags)], cwd=ROOT, env=ENV, stdout=subprocess.PIPE, stderr=terminal
-    )
+    words, env = [sys.executable, *command("solve", *flags)], environment()
+    process = subprocess.Popen(words, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=terminal)
     out = process.communicate()[0].decode()
     assert process.returncode == 0 and out.startswith("[1/1] gray: ok in ")
     assert b"%|" in os.read(leader, 10**5)
     os.close(leader)
     os.close(terminal)
-    assert same_bits(solved, tmp_path) == [True, True]
+    assert same_bits(solved, tmp_path) == [True] * 3
 
 
 def test_another_seed_differs_and_options_of_a_half_can_be_set(solved, tmp_path):
     flags = ["--seed=1", "--config.image.gradient_weight=2e-4", "--config.kernel.prior_every=5"]  # the defaults
     run = launch("solve", TINY, f"--input={solved.inputs}/gray.png", "--scale=2", f"--workdir={tmp_path}", *flags)
     assert run.code == 0 and run.err == "", run
-    assert same_bits(solved, tmp_path) == [False, False]
+    assert same_bits(solved, tmp_path) == [False] * 3
     assert read_json(tmp_path, "records", "gray.json")["seed"] == 1
 
 
@@ -174,7 +174,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-@pytest.mark.parametrize("verbosity", [0, 1])
+@pytest.mark.parametrize("verbosity", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_any_exception_fails_one_image_but_an_interrupt_passes(tmp_path, verbosity):
     for name in "abcd":
         (tmp_path / f"{name}.png").write_bytes(b"any")

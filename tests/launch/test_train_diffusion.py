@@ -95,6 +95,7 @@ def usage_error_of(answer):
     return usage_error(answer._replace(out=""))
 
 
+@pytest.mark.long
 def test_the_truth_never_reaches_the_solver(run, train, cached):
     """The same LR image beside its truth and alone gives the same files, to the last bit."""
     assert run.code == 0, run

@@ -56,6 +56,7 @@ def test_outputs(run, train):
     ]
 
 
+@pytest.mark.long
 def test_a_stopped_training_goes_on_bit_for_bit(run, train, cached):
     assert run.code == 0, run
     check_going_on(train, cached, lambda folder: evidence.read(folder / "evidence.npz").params, epochs=3)
@@ -83,6 +84,7 @@ def calibrate(train, *flags):
     return command("calibrate", "--scale=2", *words, "--patches=16", "--draws=32", *flags)
 
 
+@pytest.mark.long
 def test_calibration_fits_on_one_half_and_reports_on_the_other(run, train):
     assert run.code == 0, run
     both = f"--input={train.place}/[tv]*/image.png"

@@ -54,6 +54,7 @@ def test_outputs(run, train):
     assert (folder / "kernels.png").stat().st_size > 500
 
 
+@pytest.mark.long
 def test_a_stopped_training_goes_on_bit_for_bit(run, train, cached):
     assert run.code == 0, run
     check_going_on(train, cached, lambda folder: kenet.read(folder / "kenet.npz").params, epochs=3)

@@ -71,7 +71,12 @@ def run(case, dtype, nonlocal_off=False):
         return jnp.sum(out * v), out
 
     # In float32 compiled as in use: the programs of tests, compiled quickly, round sums in another order.
-    options = {"xla_backend_optimization_level": 3} if dtype == jnp.float32 else {}
+    options = {
+        "xla_backend_optimization_level": 3,
+        "xla_cpu_use_fusion_emitters": True,
+        "xla_llvm_disable_expensive_passes": False,
+    }
+    options = options if dtype == jnp.float32 else {}
     grad = jax.jit(jax.grad(weighted, has_aux=True), compiler_options=options)
     grads, out = grad(params)
     flat = jax.tree_util.tree_flatten_with_path(grads)[0]
