@@ -6,7 +6,6 @@ import pytest
 from blindsr_jax.imaging import losses
 from tests import golden
 
-
 ssim = jax.jit(losses.ssim)
 ssim_and_slopes = jax.jit(jax.value_and_grad(losses.ssim))
 
