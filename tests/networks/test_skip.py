@@ -139,8 +139,8 @@ def test_nonlocal_block_is_the_identity_at_first():
     np.testing.assert_array_equal(with_blocks, jax.jit(SkipNet(4, 2, 2, first_nonlocal=2).apply)(plain, noise))
 
 
-def net(**options):
-    return SkipNet(8, 2, 2, first_nonlocal=1, **options)
+def net(levels=2, **options):
+    return SkipNet(8, 2, levels, first_nonlocal=levels - 1, **options)
 
 
 def gradient(network, params, noise):
@@ -170,11 +170,11 @@ def test_a_checkpointed_network_keeps_less_for_its_gradient():
 
 def test_bfloat16_activations_keep_float32_parameters_and_results():
     noise = jax.random.uniform(jax.random.key(0), (16, 16, 3))
-    coarse = net(compute=Compute(precision="bfloat16"))
+    fine, coarse = net(levels=1), net(levels=1, compute=Compute(precision="bfloat16"))
     params = jax.jit(coarse.init)(jax.random.key(1), noise)
     assert {p.dtype for p in jax.tree.leaves(params)} == {jnp.dtype("float32")}
     assert jax.eval_shape(coarse.apply, params, noise).dtype == jnp.float32
-    (value, grads), (value_2, grads_2) = (gradient(n, params, noise) for n in (net(), coarse))
+    (value, grads), (value_2, grads_2) = (gradient(n, params, noise) for n in (fine, coarse))
     assert 1e-7 < abs(value - value_2) / value < 3e-2
     assert {g.dtype for g in jax.tree.leaves(grads_2)} == {jnp.dtype("float32")}
     fine, rough = (jnp.concatenate([g.ravel() for g in jax.tree.leaves(tree)]) for tree in (grads, grads_2))

@@ -78,9 +78,8 @@ def test_at_scale_1_it_is_the_image_itself(tiny):
     spec = make_spec(scale=1, kernel_size=21)
     point = gaussian.gaussian_kernel(jnp.full(2, 0.01), jnp.asarray(0.0), kernel_size=21, center=spec.center)
     lr = problem(52, 60).lr
-    found = solve(
-        jax.random.key(0), Problem(lr, spec), tiles.build(spec, tile=48, overlap=16, weights=tiny), kernel=point
-    )
+    solver = tiles.build(spec, tile=48, overlap=16, weights=tiny)
+    found = solve(jax.random.key(0), Problem(lr, spec), solver, kernel=point)
     np.testing.assert_allclose(found.image, lr, atol=1e-6)
 
 
@@ -88,9 +87,8 @@ def test_it_hears_the_noise_of_the_problem_and_its_own_option_goes_first(tiny):
     quiet, loud = (run(problem(48, 48, noise_std=std), weights=tiny) for std in (0.0, 0.05))
     assert np.abs(np.asarray(quiet.image - loud.image)).mean() > 1e-3
     np.testing.assert_array_equal(run(problem(48, 48, noise_std=0.05), noise_std=0.0, weights=tiny).image, quiet.image)
-    np.testing.assert_array_equal(
-        run(Problem(problem(48, 48).lr, SPEC), weights=tiny).image, quiet.image
-    )  # unknown: none
+    unknown = Problem(problem(48, 48).lr, SPEC)  # counts as none
+    np.testing.assert_array_equal(run(unknown, weights=tiny).image, quiet.image)
 
 
 def test_gray_images_stay_gray(tiny):
