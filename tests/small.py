@@ -7,9 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from blindsr_jax.imaging.degradation import degrade
+from blindsr_jax.imaging.losses import mse
 from blindsr_jax.imaging.problem import Problem, make_spec
 from blindsr_jax.kernels import gaussian
 from blindsr_jax.methods.image_models import dip
+from blindsr_jax.methods.interfaces import ImageInfo, ImageModel
 from blindsr_jax.methods.joint import joint
 from blindsr_jax.methods.kernel_models import dkp
 
@@ -46,6 +48,23 @@ def problem(phase=0.0, boundary="valid", dtype=jnp.float32) -> Problem:
 @functools.cache
 def image_model(boundary="valid"):
     return dip.build(spec(boundary), channels=4, skip_channels=2, levels=2, first_nonlocal=1, learning_rate=1e-2)
+
+
+@functools.cache
+def pixels():
+    """The simplest image model, free pixels: networks are most of the time that a solve takes to compile."""
+
+    def update(key, state, image, residuals, kernel, problem, context):
+        def loss_of(x):
+            return mse(degrade(x, kernel, scale=2, boundary="valid"), problem.lr)
+
+        loss, grad = jax.value_and_grad(loss_of)(image)
+        return image - 50 * grad, ImageInfo(loss, loss)
+
+    def init(key, problem):
+        return jnp.full(problem.canvas_shape, 0.5, problem.lr.dtype)
+
+    return ImageModel(init, lambda x, _: (x, None), update, 2)
 
 
 @functools.cache

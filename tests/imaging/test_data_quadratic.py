@@ -9,7 +9,10 @@ from blindsr_jax.imaging.problem import Problem, make_spec
 from blindsr_jax.kernels.family import sample_kernels
 from blindsr_jax.kernels.gaussian import family as gaussian_family
 
+quadratic, errors = jax.jit(data_quadratic.quadratic), jax.jit(data_quadratic.errors)
 
+
+@jax.jit
 def direct(image, kernels, problem):
     spec = problem.spec
     return jnp.stack(
@@ -32,8 +35,8 @@ def test_errors_equal_the_direct_residuals_in_float64(scale, size, boundary):
     spec = make_spec(scale=scale, kernel_size=size, boundary=boundary)
     with jax.enable_x64(True):
         image, problem, kernels = case(spec, (7, 9, 3), jnp.float64)
-        term = data_quadratic.quadratic(image, kernels[0], problem)
-        np.testing.assert_allclose(data_quadratic.errors(term, kernels), direct(image, kernels, problem), rtol=1e-10)
+        term = quadratic(image, kernels[0], problem)
+        np.testing.assert_allclose(errors(term, kernels), direct(image, kernels, problem), rtol=1e-10)
 
 
 @pytest.mark.parametrize("boundary", ["circular", "valid"])
@@ -43,8 +46,8 @@ def test_blocks_of_rows_change_nothing(boundary, monkeypatch):
         image, problem, kernels = case(spec, (11, 6, 3), jnp.float64)
         # Three rows a block: the last block reaches one row beyond the image.
         monkeypatch.setattr(data_quadratic, "_BLOCK_BYTES", 3 * 8 * 25 * 6 * 3)
-        term = data_quadratic.quadratic(image, kernels[0], problem)
-        np.testing.assert_allclose(data_quadratic.errors(term, kernels), direct(image, kernels, problem), rtol=1e-10)
+        term = quadratic(image, kernels[0], problem)
+        np.testing.assert_allclose(errors(term, kernels), direct(image, kernels, problem), rtol=1e-10)
 
 
 def test_float32_keeps_its_digits_near_the_reference():
@@ -58,8 +61,8 @@ def test_float32_keeps_its_digits_near_the_reference():
         exact = np.asarray(direct(image, near, problem))
         image32, near32 = image.astype(jnp.float32), near.astype(jnp.float32)
         problem32 = Problem(problem.lr.astype(jnp.float32), spec)
-    term = data_quadratic.quadratic(image32, near32[0], problem32)
-    np.testing.assert_allclose(data_quadratic.errors(term, near32), exact, rtol=2e-4)
+    term = quadratic(image32, near32[0], problem32)
+    np.testing.assert_allclose(errors(term, near32), exact, rtol=2e-4)
 
 
 def test_terms_of_two_images_add_up():
@@ -67,7 +70,7 @@ def test_terms_of_two_images_add_up():
     with jax.enable_x64(True):
         image, problem, kernels = case(spec, (6, 6, 1), jnp.float64)
         other = 1 - image**2
-        terms = [data_quadratic.quadratic(x, kernels[0], problem) for x in (image, other)]
+        terms = [quadratic(x, kernels[0], problem) for x in (image, other)]
         total = data_quadratic.Quadratic(kernels[0], *(a + b for a, b in zip(terms[0][1:], terms[1][1:], strict=True)))
         expected = (direct(image, kernels, problem) + direct(other, kernels, problem)) / 2
-        np.testing.assert_allclose(data_quadratic.errors(total, kernels), expected, rtol=1e-10)
+        np.testing.assert_allclose(errors(total, kernels), expected, rtol=1e-10)

@@ -7,7 +7,14 @@ from blindsr_jax.networks.kenet import KENet, autocorrelation, log_spectrum, max
 from blindsr_jax.networks.layers import Compute
 from tests import small
 
+correlated = jax.jit(autocorrelation, static_argnums=1)
+spectrum = jax.jit(log_spectrum, static_argnums=1)
 TINY = {"kernel_size": 5, "channels": 2, "hidden": 6, "categories": 2}
+
+
+@jax.jit
+def said_of(params, x):
+    return KENet(**TINY).apply(params, x)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +58,7 @@ def plain(params, x):
 
 def test_numbers_of_odd_images(params):
     x = jax.random.uniform(jax.random.key(1), (2, 19, 21, 3))
-    said = KENet(**TINY).apply(params, x)
+    said = said_of(params, x)
     for i in range(2):
         kernel, category = plain(params, x[i])
         np.testing.assert_allclose(said.kernel[i].reshape(-1), kernel, rtol=1e-4)
@@ -60,13 +67,13 @@ def test_numbers_of_odd_images(params):
 
 def test_brightness_and_contrast_say_nothing(params):
     x = jax.random.uniform(jax.random.key(4), (1, 8, 8, 3))
-    one, other = (KENet(**TINY).apply(params, y).kernel for y in (x, 0.3 + 0.5 * x))
+    one, other = (said_of(params, y).kernel for y in (x, 0.3 + 0.5 * x))
     np.testing.assert_allclose(one, other, rtol=0.1, atol=1e-2)
 
 
 def test_any_size_from_eight(params):
     for shape in ((8, 8), (9, 15)):
-        kernel = KENet(**TINY).apply(params, jnp.ones((1, *shape, 3))).kernel
+        kernel = said_of(params, jnp.ones((1, *shape, 3))).kernel
         assert kernel.shape == (1, 5, 5) and kernel.min() > 0
         np.testing.assert_allclose(kernel.sum(), 1, rtol=1e-5)
     with pytest.raises(ValueError, match="7 x 9, expected sides of at least 8"):
@@ -78,7 +85,7 @@ def test_bfloat16_keeps_its_parameters_and_its_kernels(params):
     net = KENet(**TINY, compute=Compute(precision="bfloat16"))
     shapes = jax.eval_shape(net.init, jax.random.key(0), x)
     assert {p.dtype for p in jax.tree.leaves(shapes)} == {jnp.dtype(jnp.float32)}
-    half, full = net.apply(params, x).kernel, KENet(**TINY).apply(params, x).kernel
+    half, full = jax.jit(net.apply)(params, x).kernel, said_of(params, x).kernel
     assert half.dtype == jnp.float32
     np.testing.assert_allclose(half, full, rtol=0.05, atol=1e-3)
     assert not np.array_equal(half, full)
@@ -86,10 +93,10 @@ def test_bfloat16_keeps_its_parameters_and_its_kernels(params):
 
 def test_pooling_drops_an_odd_row_and_its_gradient_goes_to_the_maximum():
     x = jax.random.permutation(jax.random.key(3), 5.0 * jnp.arange(25)).reshape(1, 5, 5, 1)
-    pooled, pull = jax.vjp(max_pool, x)
+    pooled, slopes = jax.jit(lambda x: (max_pool(x), jax.grad(lambda x: max_pool(x).sum())(x)))(x)
     blocks = np.asarray(x)[0, :4, :4, 0].reshape(2, 2, 2, 2).transpose(0, 2, 1, 3).reshape(2, 2, 4)
     np.testing.assert_array_equal(pooled[0, :, :, 0], blocks.max(-1))
-    np.testing.assert_array_equal(pull(jnp.ones_like(pooled))[0][0, ..., 0], np.isin(x[0, ..., 0], pooled))
+    np.testing.assert_array_equal(slopes[0, ..., 0], np.isin(x[0, ..., 0], pooled))
 
 
 def test_autocorrelation_by_hand():
@@ -104,15 +111,15 @@ def test_autocorrelation_by_hand():
 
     order = [0, 1, 2, -2, -1]
     by_hand = np.array([[lag(i, j) for j in order] for i in range(3)]) / lag(0, 0)
-    np.testing.assert_allclose(autocorrelation(jnp.asarray(x), 2)[0].reshape(3, 5), by_hand, atol=1e-5)
-    flat = autocorrelation(jnp.full((1, 8, 8, 3), 0.5), 6)
+    np.testing.assert_allclose(correlated(jnp.asarray(x), 2)[0].reshape(3, 5), by_hand, atol=1e-5)
+    flat = correlated(jnp.full((1, 8, 8, 3), 0.5), 6)
     assert np.isfinite(flat).all()
 
 
 def test_log_spectrum_by_hand():
     """The transform of all lags, those of the other half of the plane being the same, under a squared cosine."""
     reach, size = 2, 5
-    lags = autocorrelation(jax.random.normal(jax.random.key(5), (1, 11, 9, 3)), reach)
+    lags = correlated(jax.random.normal(jax.random.key(5), (1, 11, 9, 3)), reach)
     table = np.asarray(lags[0], np.float64).reshape(reach + 1, size)
     span = range(-reach, reach + 1)
     both = {(i, j): table[i, j] if i >= 0 else table[-i, -j] for i in span for j in span}  # Python wraps around as they
@@ -123,7 +130,7 @@ def test_log_spectrum_by_hand():
         return sum(both[i, j] * window[i] * window[j] * waves[i, j] for i in span for j in span)
 
     by_hand = np.array([[power(u, v) for v in (0, 1, 2, -2, -1)] for u in range(reach + 1)])
-    found = log_spectrum(lags, reach)[0].reshape(reach + 1, size)
+    found = spectrum(lags, reach)[0].reshape(reach + 1, size)
     np.testing.assert_allclose(found, np.log(np.maximum(by_hand, 0) + 1e-3) / 2 + 1, atol=1e-5)
 
 
@@ -135,7 +142,7 @@ def test_log_spectrum_of_a_blur():
     padded = jnp.pad(noise, ((0, 0), (6, 6), (0, 0), (0, 0)), mode="wrap")
     blurred = sum(taps[0, i] * padded[:, i : i + 256] for i in range(13))
     reach = 5
-    sharp, soft = (log_spectrum(autocorrelation(x, reach), reach)[0].reshape(reach + 1, -1) for x in (noise, blurred))
+    sharp, soft = (spectrum(correlated(x, reach), reach)[0].reshape(reach + 1, -1) for x in (noise, blurred))
     change = (soft - sharp)[:, 0]
     turns = 2 * np.pi * np.arange(reach + 1) / (2 * reach + 1)
     # Both are in the mean power of all frequencies, so a constant is left.

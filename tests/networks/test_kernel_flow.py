@@ -10,6 +10,7 @@ from blindsr_jax.weights.convert import fkp_flow
 from tests import golden
 
 SCALES = (2, 3, 4)
+decode, encode, log_prob = (jax.jit(f) for f in (kernel_flow.decode, kernel_flow.encode, kernel_flow.log_prob))
 
 
 def released(scale, dtype=jnp.float32):
@@ -24,25 +25,25 @@ def close(actual, expected, rtol=0.0, atol=0.0):
 @pytest.mark.parametrize("scale", SCALES)
 def test_the_released_flow_in_float32(scale):
     flow, known = released(scale), golden.load(f"05_flow_x{scale}")
-    v, log_det = kernel_flow.decode(flow, jnp.asarray(known["z"]))
+    v, log_det = decode(flow, jnp.asarray(known["z"]))
     close(v, known["inv_x"], atol=3e-5)
     close(log_det, known["inv_logdet"], atol=2e-3)
     close(kernel_flow.to_kernel(v, flow.normalization), known["kernel"], atol=5e-7)
-    u, log_det = kernel_flow.encode(flow, jnp.asarray(known["fwd_x"].reshape(8, -1)))
+    u, log_det = encode(flow, jnp.asarray(known["fwd_x"].reshape(8, -1)))
     close(u, known["fwd_u"], atol=1e-3)
     close(log_det, known["fwd_logdet"], atol=2e-3)
-    close(kernel_flow.log_prob(flow, jnp.asarray(known["fwd_x"].reshape(8, -1))), known["fwd_logprob"], atol=5e-3)
+    close(log_prob(flow, jnp.asarray(known["fwd_x"].reshape(8, -1))), known["fwd_logprob"], atol=5e-3)
 
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_the_released_flow_in_float64(scale):
     with jax.enable_x64(True):
         flow, known = released(scale, jnp.float64), golden.load(f"05_flow_x{scale}")
-        v, log_det = kernel_flow.decode(flow, jnp.asarray(known["z"], jnp.float64))
+        v, log_det = decode(flow, jnp.asarray(known["z"], jnp.float64))
         close(v, known["inv_x_f64"], rtol=1e-9, atol=1e-12)
         close(log_det, known["inv_logdet_f64"], rtol=1e-9)
         close(kernel_flow.to_kernel(v, flow.normalization), known["kernel_f64"], rtol=1e-9, atol=1e-14)
-        u, log_det = kernel_flow.encode(flow, jnp.asarray(known["fwd_x"].reshape(8, -1), jnp.float64))
+        u, log_det = encode(flow, jnp.asarray(known["fwd_x"].reshape(8, -1), jnp.float64))
         close(u, known["fwd_u_f64"], rtol=1e-9, atol=1e-12)
         close(log_det, known["fwd_logdet_f64"], rtol=1e-9)
         x = kernel_flow.to_flow_space(jnp.asarray(known["fwd_kernel"]), flow.normalization, known["fwd_dequant_noise"])
@@ -69,21 +70,21 @@ def test_distrax_and_plain_jax_agree():
         z = jnp.asarray(known["z"], jnp.float64)
         chain, density = flow_bijectors.chain(flow), flow_bijectors.distribution(flow)
         for ours, theirs in (
-            (kernel_flow.decode(flow, z), chain.forward_and_log_det(z)),
-            (kernel_flow.encode(flow, z), chain.inverse_and_log_det(z)),
+            (decode(flow, z), jax.jit(chain.forward_and_log_det)(z)),
+            (encode(flow, z), jax.jit(chain.inverse_and_log_det)(z)),
         ):
             for a, b in zip(ours, theirs, strict=True):
                 close(a, b, rtol=1e-10, atol=1e-10)
-        close(kernel_flow.log_prob(flow, z), density.log_prob(z), rtol=1e-10)
-        pixels, v = flow_bijectors.Pixels(flow.normalization), chain.forward(z)
-        entries, log_det = pixels.forward_and_log_det(v)
+        close(log_prob(flow, z), jax.jit(density.log_prob)(z), rtol=1e-10)
+        pixels, v = flow_bijectors.Pixels(flow.normalization), jax.jit(chain.forward)(z)
+        entries, log_det = jax.jit(pixels.forward_and_log_det)(v)
         kernel = entries.reshape(8, 11, 11)
-        slopes = jax.vmap(jax.vmap(jax.grad(lambda x: pixels.forward(x[None])[0])))(v)
+        slopes = jax.jit(jax.vmap(jax.vmap(jax.grad(lambda x: pixels.forward(x[None])[0]))))(v)
         close(log_det, jnp.log(slopes).sum(-1), rtol=1e-10)
-        back = pixels.inverse_and_log_det(entries)
+        back = jax.jit(pixels.inverse_and_log_det)(entries)
         close(back[0], v, atol=1e-7)
         close(back[1], -log_det, atol=1e-6)
-        close(kernel_flow.to_kernel(kernel_flow.decode(flow, z)[0], flow.normalization), kernel, rtol=1e-10, atol=1e-15)
+        close(kernel_flow.to_kernel(decode(flow, z)[0], flow.normalization), kernel, rtol=1e-10, atol=1e-15)
 
 
 def test_a_batch_under_its_own_statistics():
@@ -93,10 +94,10 @@ def test_a_batch_under_its_own_statistics():
     with jax.enable_x64(True):
         params, _ = kernel_flow.init(jax.random.key(0), 9, 4, num_blocks=2)
         v = jax.random.normal(jax.random.key(1), (6, 9), jnp.float64)
-        found, stats = flow_bijectors.train_log_prob(params, v)
+        found, stats = jax.jit(flow_bijectors.train_log_prob)(params, v)
         flow = kernel_flow.Flow(params, stats, jnp.asarray(1.0))
-        close(kernel_flow.log_prob(flow, v), found, rtol=1e-10)
-        u = kernel_flow.encode(flow, v)[0]
+        close(log_prob(flow, v), found, rtol=1e-10)
+        u = encode(flow, v)[0]
         close(u.mean(0), np.zeros(9), atol=1e-10)
         close(u.std(0, ddof=1), np.ones(9), atol=1e-3)  # the epsilon
 
@@ -105,9 +106,9 @@ def test_decode_inverts_encode():
     with jax.enable_x64(True):
         flow = released(3, jnp.float64)
         v = jnp.asarray(golden.load("05_flow_x3")["fwd_x"].reshape(8, -1), jnp.float64)
-        u, there = kernel_flow.encode(flow, v)
-        again, back = kernel_flow.decode(flow, u)
+        u, there = encode(flow, v)
+        again, back = decode(flow, u)
         close(again, v, atol=1e-8)
         close(there, -back, atol=1e-8)
-        jacobian = jax.jacfwd(lambda x: kernel_flow.encode(flow, x)[0])(v[0])
+        jacobian = jax.jit(jax.jacfwd(lambda x: kernel_flow.encode(flow, x)[0]))(v[0])
         close(jnp.linalg.slogdet(jacobian)[1], there[0], rtol=1e-8)

@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,8 @@ from blindsr_jax.imaging.degradation import correlate
 from blindsr_jax.networks import kernelgan
 from tests import golden
 from tests.methods.estimators import released
+
+implied_kernel = jax.jit(kernelgan.implied_kernel)
 
 
 def stacked(weights, x):
@@ -25,7 +29,7 @@ def implied(weights, x):
 def test_one_kernel_equals_the_stack_in_values_and_gradients():
     """The whole point of the implied kernel: nothing about the training differs, in float64 to rounding."""
     with jax.enable_x64(True):
-        weights = kernelgan.init_generator(jax.random.key(0), jnp.float64, channels=6)
+        weights = jax.jit(lambda key: kernelgan.init_generator(key, jnp.float64, channels=6))(jax.random.key(0))
         weights = tuple(10 * w for w in weights)
         x = jax.random.normal(jax.random.key(1), (24, 22, 3), jnp.float64)
         dy = jax.random.normal(jax.random.key(2), (6, 5, 3), jnp.float64)
@@ -42,14 +46,14 @@ def test_one_kernel_equals_the_stack_in_values_and_gradients():
         np.testing.assert_allclose(found_y, y, rtol=1e-11, atol=1e-13)
         for a, b in zip(found_grads, grads, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12 * np.abs(b).max())
-        assert kernelgan.implied_kernel(weights).shape == (13, 13)
+        assert implied_kernel(weights).shape == (13, 13)
 
 
 def test_generator_starts_at_almost_nothing():
-    weights = kernelgan.init_generator(jax.random.key(0), jnp.float32)
+    weights = jax.jit(lambda key: kernelgan.init_generator(key, jnp.float32))(jax.random.key(0))
     assert sum(w.size for w in weights) == 150_656
     np.testing.assert_allclose(weights[1].std(), 0.1 * (2 / (25 * 128)) ** 0.5, rtol=0.02)
-    assert float(jnp.abs(kernelgan.implied_kernel(weights)).max()) < 1e-5
+    assert float(jnp.abs(implied_kernel(weights)).max()) < 1e-5
 
 
 @pytest.mark.parametrize("wide", [True, False])
@@ -58,7 +62,7 @@ def test_generator_and_discriminator_equal_the_vectors(wide):
     with jax.enable_x64(wide):
         dtype = jnp.float64 if wide else jnp.float32
         weights = released.generator(vectors, dtype)
-        kernel = kernelgan.implied_kernel(weights)
+        kernel = implied_kernel(weights)
         np.testing.assert_allclose(kernel, vectors["curr_k_original"], atol=1e-7)
         np.testing.assert_allclose(kernel[::-1, ::-1], vectors["curr_k_fkp"], atol=1e-7)
         g_input = released.image(vectors["g_input"], dtype)
@@ -66,8 +70,8 @@ def test_generator_and_discriminator_equal_the_vectors(wide):
             correlate(g_input, kernel, scale=2), released.image(vectors["g_output"], dtype), atol=1e-5
         )
         variables = released.discriminator(vectors, dtype)
-        judged, moved = kernelgan.Discriminator().apply(
-            variables, released.image(vectors["d_input"], dtype), mutable=["spectral"]
+        judged, moved = jax.jit(partial(kernelgan.Discriminator().apply, mutable=["spectral"]))(
+            variables, released.image(vectors["d_input"], dtype)
         )
         np.testing.assert_allclose(judged, vectors["d_output_train"][0, 0], atol=2e-5)
         after = released.discriminator(vectors, dtype, "D_after")["spectral"]
@@ -85,7 +89,8 @@ def test_networks_have_the_released_sizes():
 def test_spectral_norm_converges_to_the_largest_singular_value():
     w = jax.random.normal(jax.random.key(0), (3, 3, 2, 5))
     u = jnp.ones(5)
+    normalise = jax.jit(kernelgan.spectral_norm)
     for _ in range(100):
-        scaled, u = kernelgan.spectral_norm(w, u)
+        scaled, u = normalise(w, u)
     largest = np.linalg.svd(np.asarray(w).reshape(18, 5))[1][0]
     np.testing.assert_allclose(scaled, w / largest, rtol=1e-5, atol=1e-7)

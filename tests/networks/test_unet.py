@@ -121,7 +121,7 @@ def test_parameter_count_of_the_release():
 
 def test_a_new_network_predicts_zero():
     x, t, labels = inputs()
-    out, _ = UNet(FLAT).init_with_output(jax.random.key(1, impl="rbg"), x, t, labels)
+    out, _ = jax.jit(UNet(FLAT).init_with_output)(jax.random.key(1, impl="rbg"), x, t, labels)
     np.testing.assert_array_equal(out, jnp.zeros_like(x))
 
 

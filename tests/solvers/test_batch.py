@@ -66,21 +66,23 @@ import jax, jax.numpy as jnp, numpy as np
 from blindsr_jax import solve
 from blindsr_jax.methods.image_models import dip
 from blindsr_jax.methods.joint import joint
+from blindsr_jax.methods.kernel_models import softmax
 from blindsr_jax.solvers import batch
 from blindsr_jax.solvers.loop import Attempt
 from tests import small
 
-mesh, solver, module = batch.device_mesh(), small.solver(), sys.modules["blindsr_jax.solvers.loop"]
+mesh, module = batch.device_mesh(), sys.modules["blindsr_jax.solvers.loop"]
 assert mesh.size == 4
 COLLECTIVES = "all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter|collective-broadcast"
 
 
 # Small steps: with large ones rounding errors grow in fifty of them, on some processors beyond 1e-8.
-image_model = dip.build(small.spec(), channels=4, skip_channels=2, levels=2, first_nonlocal=1, learning_rate=1e-3)
-calm = joint(image_model, small.kernel_model(), ssim_steps=4)
+levels, kernel_model = {"one": (1, softmax.build(small.spec())), "two": (2, small.kernel_model())}[sys.argv[1]]
+options = {"levels": levels, "first_nonlocal": levels - 1, "learning_rate": 1e-3}
+solver = joint(dip.build(small.spec(), channels=4, skip_channels=2, **options), kernel_model, ssim_steps=4)
 
 
-def difference(places, dtype, solver, **steps):
+def difference(places, dtype, **steps):
     group = [Attempt(small.keys(4)[i], small.problem(float(i), dtype=dtype)) for i in places]
     alone = {i: solve(*one[:2], solver, **steps).image for i, one in zip(places, group)}
     found = batch.solve_group(group, solver, **steps)
@@ -95,24 +97,25 @@ def program(length):
     return module.run_chunk.lower(keys, state, problems, jnp.int32(0), length=length, **stack).compile().as_text()
 
 
-found = {"float32": difference([0, 1, 2], jnp.float32, solver, num_steps=1, chunk_steps=1)}
+found = {"float32": difference([0, 1, 2], jnp.float32, num_steps=1, chunk_steps=1)}
 found["collectives"] = re.findall(COLLECTIVES, program(1))
 with jax.enable_x64(True):
-    found["float64"] = difference([0, 1, 1, 0, 1], jnp.float64, calm, num_steps=50, chunk_steps=25)
+    found["float64"] = difference([0, 1, 1, 0, 1], jnp.float64, num_steps=50, chunk_steps=25)
 print(json.dumps(found))
 """
 
 
-@pytest.fixture(scope="module")
-def sharded(tmp_path_factory):
-    flags = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
+@pytest.fixture(scope="module", params=["one", pytest.param("two", marks=pytest.mark.long)])
+def sharded(request, tmp_path_factory):
+    """What is found with a network of one level and pixels of a kernel, or with two networks, which compile longer."""
+    flags = f"--xla_force_host_platform_device_count=4 {os.environ['XLA_FLAGS']}"
     # One program is compiled to be run and to be read.
     cache = {
         "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("cache")),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
     env = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", **cache}
-    done = subprocess.run([sys.executable, "-c", SHARDED], env=env, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", SHARDED, request.param], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

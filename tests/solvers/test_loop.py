@@ -15,9 +15,23 @@ from tests import small
 STEPS = {"num_steps": 8, "chunk_steps": 4}
 
 
+IMAGE_MODELS = {"pixels": small.pixels, "dip": small.image_model}
+
+
+@pytest.fixture(scope="module", params=["pixels", pytest.param("dip", marks=pytest.mark.long)])
+def image_model(request):
+    """What a loop does is the same for each; a network takes much longer to compile."""
+    return IMAGE_MODELS[request.param]()
+
+
 @pytest.fixture(scope="module")
-def result():
-    return solve(jax.random.key(0), small.problem(), small.solver(), **STEPS)
+def solver(image_model):
+    return joint(image_model, small.kernel_model(), ssim_steps=4)
+
+
+@pytest.fixture(scope="module")
+def result(solver):
+    return solve(jax.random.key(0), small.problem(), solver, **STEPS)
 
 
 def stack(problems):
@@ -37,20 +51,20 @@ def test_the_loss_falls(result):
     assert result.trace["residual"][-1] < result.trace["residual"][0]
 
 
-def test_same_key_same_bits_and_another_key_another_result(result):
-    again = solve(jax.random.key(0), small.problem(), small.solver(), **STEPS)
+def test_same_key_same_bits_and_another_key_another_result(result, solver):
+    again = solve(jax.random.key(0), small.problem(), solver, **STEPS)
     np.testing.assert_array_equal(result.image, again.image)
     np.testing.assert_array_equal(result.kernel, again.kernel)
-    other = solve(jax.random.key(1), small.problem(), small.solver(), **STEPS)
+    other = solve(jax.random.key(1), small.problem(), solver, **STEPS)
     assert not np.array_equal(result.image, other.image)
 
 
-def test_chunks_do_not_change_the_result(result):
+def test_chunks_do_not_change_the_result(result, solver):
     seen = []
     whole = solve(
         jax.random.key(0),
         small.problem(),
-        small.solver(),
+        solver,
         num_steps=8,
         chunk_steps=4,
         on_chunk=lambda n, t: seen.append(n),
@@ -59,8 +73,8 @@ def test_chunks_do_not_change_the_result(result):
     assert seen == sorted(seen) and {4, 8} <= set(seen)
 
 
-def test_one_program_gives_the_same_bits_whatever_number_of_steps_a_call_runs():
-    solver, problem, key = small.solver(), small.problem(), jax.random.key(0)
+def test_one_program_gives_the_same_bits_whatever_number_of_steps_a_call_runs(solver):
+    problem, key = small.problem(), jax.random.key(0)
     before = jax.device_get(start(key, problem, None, solver=solver))
     found = []
     for counts in ([8], [1, 3, 4], [0, 7, 0, 1]):
@@ -76,9 +90,9 @@ def test_one_program_gives_the_same_bits_whatever_number_of_steps_a_call_runs():
         jax.tree.map(np.testing.assert_array_equal, other, found[0])
 
 
-def test_one_compilation_a_shape():
+def test_one_compilation_a_shape(image_model):
     """Two images, both phases, two chunks each: one program for the start and one for the chunks."""
-    solver = joint(small.image_model(), small.kernel_model(), ssim_steps=2)
+    solver = joint(image_model, small.kernel_model(), ssim_steps=2)
     before = run_chunk._cache_size(), start._cache_size()
     for phase in (0.0, 1.0):
         solve(jax.random.key(0), small.problem(phase), solver, **STEPS)
@@ -86,37 +100,37 @@ def test_one_compilation_a_shape():
 
 
 @pytest.mark.parametrize("vectorize", [False, True])
-def test_batch_equals_stacked_solves_in_float64(vectorize):
+def test_batch_equals_stacked_solves_in_float64(vectorize, solver):
     with jax.enable_x64(True):
         problems = [small.problem(phase, dtype=jnp.float64) for phase in (0.0, 1.0)]
         keys, steps = small.keys(2), {"num_steps": 50, "chunk_steps": 25}
-        batch = solve_batch(keys, stack(problems), small.solver(), vectorize=vectorize, **steps)
+        batch = solve_batch(keys, stack(problems), solver, vectorize=vectorize, **steps)
         for key, problem, found in zip(keys, problems, batch, strict=True):
-            alone = solve(key, problem, small.solver(), **steps)
+            alone = solve(key, problem, solver, **steps)
             np.testing.assert_allclose(found.image, alone.image, atol=1e-8)
             np.testing.assert_allclose(found.kernel, alone.kernel, atol=1e-8)
             np.testing.assert_allclose(found.trace["loss"], alone.trace["loss"], atol=1e-8)
 
 
-def test_batch_equals_stacked_solves_in_float32_after_one_step():
+def test_batch_equals_stacked_solves_in_float32_after_one_step(solver):
     problems = [small.problem(phase) for phase in (0.0, 1.0)]
     steps = {"num_steps": 1, "chunk_steps": 1}
-    batch = solve_batch(small.keys(2), stack(problems), small.solver(), vectorize=True, **steps)
+    batch = solve_batch(small.keys(2), stack(problems), solver, vectorize=True, **steps)
     for key, problem, found in zip(small.keys(2), problems, batch, strict=True):
-        alone = solve(key, problem, small.solver(), **steps)
+        alone = solve(key, problem, solver, **steps)
         np.testing.assert_allclose(found.image, alone.image, atol=1e-4)
         np.testing.assert_allclose(found.kernel, alone.kernel, atol=1e-4)
 
 
-def test_averaging_returns_a_mean_of_the_last_images():
-    solver = joint(small.image_model(), small.kernel_model(), ssim_steps=4, averaging=0.5)
-    plain, mean = (solve(jax.random.key(0), small.problem(), s, **STEPS) for s in (small.solver(), solver))
+def test_averaging_returns_a_mean_of_the_last_images(solver, image_model):
+    averaged = joint(image_model, small.kernel_model(), ssim_steps=4, averaging=0.5)
+    plain, mean = (solve(jax.random.key(0), small.problem(), s, **STEPS) for s in (solver, averaged))
     assert 0 < float(jnp.abs(plain.image - mean.image).max()) < 0.5
     np.testing.assert_allclose(plain.trace["loss"], mean.trace["loss"], rtol=1e-6)
 
 
-def test_a_given_kernel_stays():
-    solver = joint(small.image_model(), given.build(small.spec()), ssim_steps=0)
+def test_a_given_kernel_stays(image_model):
+    solver = joint(image_model, given.build(small.spec()), ssim_steps=0)
     kernel = np.full((7, 7), 1 / 49, np.float32)
     found = solve(jax.random.key(0), small.problem(), solver, kernel=kernel, **STEPS)
     np.testing.assert_array_equal(found.kernel, kernel)
@@ -124,28 +138,28 @@ def test_a_given_kernel_stays():
         solve(jax.random.key(0), small.problem(), solver, **STEPS)
 
 
-def test_a_solve_goes_on_from_any_chunk_bit_for_bit(result):
+def test_a_solve_goes_on_from_any_chunk_bit_for_bit(result, solver):
     seen = []
 
     def save(progress):  # on the host, as the state is donated to the next chunk
         seen.append(jax.device_get(progress))
 
-    solve(jax.random.key(0), small.problem(), small.solver(), save=save, **STEPS)
+    solve(jax.random.key(0), small.problem(), solver, save=save, **STEPS)
     assert {(0, 1), (0, 4)} <= {(progress.attempt, progress.step) for progress in seen}
     for progress in seen:
-        later = solve(jax.random.key(0), small.problem(), small.solver(), progress=progress, **STEPS)
+        later = solve(jax.random.key(0), small.problem(), solver, progress=progress, **STEPS)
         np.testing.assert_array_equal(later.image, result.image)
         np.testing.assert_array_equal(later.kernel, result.kernel)
         for name, values in result.trace.items():
             np.testing.assert_array_equal(later.trace[name], values)
 
 
-def test_an_error_of_save_ends_the_solve():
+def test_an_error_of_save_ends_the_solve(solver):
     def save(progress):
         raise KeyError(progress.step)
 
     with pytest.raises(KeyError, match="1"):
-        solve(jax.random.key(0), small.problem(), small.solver(), save=save, **STEPS)
+        solve(jax.random.key(0), small.problem(), solver, save=save, **STEPS)
 
 
 @pytest.mark.parametrize("steps, wanted, length", [(1000, 50, 50), (405, 50, 45), (7, 3, 1), (4, 50, 4), (10, 0, 1)])

@@ -36,7 +36,7 @@ def test_the_loss_asks_for_each_image_s_own_kernel():
 
 def test_views_are_parts_of_the_patch_in_the_corner():
     patch = jnp.asarray(np.arange(12 * 12 * 3).reshape(12, 12, 3), jnp.float32)
-    found = jax.vmap(lambda key: evidence.view(key, patch, 8))(jax.random.split(jax.random.key(1), 200))
+    found = jax.jit(jax.vmap(lambda key: evidence.view(key, patch, 8)))(jax.random.split(jax.random.key(1), 200))
     sizes = np.asarray(found.sizes)
     assert sizes.min() == 8 and sizes.max() == 12 and 0.4 < np.mean((sizes == 12).all(1)) < 0.7
     for lr, (h, w) in zip(np.asarray(found.lr)[:20], sizes[:20], strict=True):
@@ -47,13 +47,13 @@ def test_views_are_parts_of_the_patch_in_the_corner():
 def test_it_learns_which_kernel_an_image_has(data):
     settings = engine.Settings(3, 60, 24, 5e-3, warmup_steps=10)
     task = evidence.make_task(NET, SETTINGS, others=24, least_side=8)
-    state, seen = engine.init(jax.random.key(2), task, settings), []
+    state, seen = jax.jit(lambda key: engine.init(key, task, settings))(jax.random.key(2)), []
     for _ in range(settings.num_epochs):
         state, found = engine.run_epoch(jax.random.key(3), state, data, task=task, settings=settings)
         seen.append(float(found["information"]))
     assert seen[0] < seen[-1] and seen[-1] > 0.4
     options = {"number": 24, "least_side": 8, "num_prior": 100}
     validation = evidence.Validation(NET, data, SETTINGS, NAMES, **options)
-    found, untrained = (validation.scores(p) for p in (state.average, task.init(jax.random.key(2))))
+    found, untrained = (validation.scores(p) for p in (state.average, jax.jit(task.init)(jax.random.key(2))))
     assert tuple(found) == validation.names
     assert found["log_score"] > 0.3 and abs(untrained["log_score"]) < 1e-4

@@ -36,14 +36,14 @@ def run(file):
     @functools.cache
     def programs(spec, window):
         solver = kenet.build(spec, weights=file, window=window)
-        return solver, jax.jit(solver.step)
+        return solver, jax.jit(solver.init), jax.jit(solver.step)
 
     def call(lr, window=None, **place):
         spec = make_spec(scale=SCALE, **{"kernel_size": SIZE, "kernel_center": "release"} | place)
-        solver, step = programs(spec, window)
+        solver, init, step = programs(spec, window)
         problem = Problem(lr, spec)
         key = jax.random.key(0)
-        state = solver.init(key, problem, None, solver.arrays)
+        state = init(key, problem, None, solver.arrays)
         after, trace = step(key, state, problem, jnp.int32(0), solver.arrays)
         assert jax.tree.structure(after) == jax.tree.structure(state)
         assert set(trace) == {"loss", "residual", "kernel_loss"}
@@ -59,7 +59,7 @@ def image():
 
 def test_it_is_the_network_on_the_whole_image(run, file, image):
     state = run(image)
-    said = NET.apply(kenet_weights.read(file).params, image[None])
+    said = jax.jit(NET.apply)(kenet_weights.read(file).params, image[None])
     np.testing.assert_allclose(state.kernel, said.kernel[0], atol=1e-6)
     np.testing.assert_allclose(state.kernel_state, jax.nn.softmax(said.category_logits[0]), atol=1e-6)
     assert state.image.shape == (2 * 20 + SIZE - 2, 2 * 17 + SIZE - 2, 3) and not state.image.any()
@@ -93,7 +93,7 @@ def test_windows_cover_the_image_and_are_averaged(run, file, image):
         for j in tiling.starts(17, 12):
             seen[i : i + 12, j : j + 12] += 1
     assert seen.min() == 1 and tiling.starts(8, 12) == [0]
-    kernels = NET.apply(kenet_weights.read(file).params, parts).kernel
+    kernels = jax.jit(NET.apply)(kenet_weights.read(file).params, parts).kernel
     np.testing.assert_allclose(run(image, window=12).kernel, kernels.mean(0), atol=1e-6)
 
 

@@ -177,8 +177,11 @@ def test_the_smallest_image_and_wrong_options():
 def test_the_loss_draws_the_kernel_to_the_anchor():
     """Its part of the loss is the squared distance, and the image of the first kernel takes the bicubic one's place."""
     keys = jax.random.split(jax.random.key(0), 2)
-    weights, crop = init_generator(keys[0], jnp.float32), jax.random.uniform(keys[1], (40, 40, 3))
-    kernel = implied_kernel(weights)
+    weights, crop = (
+        jax.jit(lambda key: init_generator(key, jnp.float32))(keys[0]),
+        jax.random.uniform(keys[1], (40, 40, 3)),
+    )
+    kernel = jax.jit(implied_kernel)(weights)
     first, loss_weights = jnp.zeros_like(kernel).at[6, 6].set(1), kernelgan.initial_loss_weights(jnp.float32)
 
     @jax.jit

@@ -7,12 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from blindsr_jax.imaging.degradation import degrade
-from blindsr_jax.imaging.losses import mse
 from blindsr_jax.imaging.problem import Problem, make_spec
 from blindsr_jax.kernels import geometry, placement
 from blindsr_jax.kernels.gaussian import gaussian_kernel
-from blindsr_jax.methods.interfaces import ImageInfo, ImageModel, StepContext
+from blindsr_jax.methods.interfaces import StepContext
 from blindsr_jax.methods.joint import joint
 from blindsr_jax.methods.kernel_models import fcn, flow, gaussian, softmax
 from blindsr_jax.methods.kernel_models.base import round_kernel
@@ -98,22 +96,9 @@ def test_a_batch_and_another_dtype_can_be_traced(name, tiny_flow):
     assert moved.kernel.shape == (3, 7, 7) and trace["kernel_loss"].dtype == jnp.float64
 
 
-def pixels():
-    """The simplest image model, free pixels: networks are most of the time that a solve takes to compile."""
-
-    def update(key, state, image, residuals, kernel, problem, context):
-        def loss_of(x):
-            return mse(degrade(x, kernel, scale=2, boundary="valid"), problem.lr)
-
-        loss, grad = jax.value_and_grad(loss_of)(image)
-        return image - 50 * grad, ImageInfo(loss, loss)
-
-    return ImageModel(lambda key, problem: jnp.full(problem.canvas_shape, 0.5), lambda x, _: (x, None), update, 2)
-
-
 @pytest.mark.parametrize("name", FREEZE)
 def test_a_solve(name, tiny_flow):
-    solver = joint(pixels(), build(name, tiny_flow), ssim_steps=2)
+    solver = joint(small.pixels(), build(name, tiny_flow), ssim_steps=2)
     result = solve(jax.random.key(0), small.problem(), solver, num_steps=6, chunk_steps=6)
     assert result.status == "ok" and result.image.shape == (20, 24, 3)
     assert result.trace["loss"][-1] < result.trace["loss"][0]

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ from blindsr_jax.methods.kernel_models import dkp
 from tests import small
 
 
+@functools.cache
 def image():
     return small.smooth_image(small.problem().canvas_shape)
 

@@ -9,7 +9,9 @@ from blindsr_jax.imaging.degradation import degrade
 from blindsr_jax.imaging.problem import Problem, make_spec
 from blindsr_jax.kernels import gaussian
 from blindsr_jax.methods.restorers import cubic, tiles
+from blindsr_jax.networks.usrnet import USRNet, UsrnetConfig
 from blindsr_jax.solvers.loop import solve
+from blindsr_jax.weights import usrnet as usrnet_weights
 from tests import small
 
 SPEC = make_spec(scale=2, kernel_size=7)
@@ -42,6 +44,16 @@ def test_the_shares_of_tiles_add_up_to_one_at_each_pixel(length, side, overlap):
     assert (ends - found.starts[1:] >= min(overlap, length)).all()
 
 
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The file of a small network with random weights, for what does not depend on what a network has learned."""
+    network = USRNet(UsrnetConfig(widths=(4, 6), blocks=1, hidden=5, iterations=2))
+    inputs = jnp.ones((1, 4, 4, 3)), jnp.ones((1, 7, 7)), jnp.ones(1)
+    path = tmp_path_factory.mktemp("usrnet") / "tiny.npz"
+    path.write_bytes(usrnet_weights.to_bytes(small.random_params(network, *inputs, std=0.5, spec=SPEC)))
+    return path
+
+
 def test_the_number_of_steps_is_that_of_the_tiles_and_no_seam_shows():
     where = problem(60, 75)
     whole, parts = run(where, tile=80), run(where, tile=48, overlap=16)
@@ -54,31 +66,33 @@ def test_the_number_of_steps_is_that_of_the_tiles_and_no_seam_shows():
     assert step.max() < 8 * np.median(step) + 1e-4
 
 
-def test_an_image_without_a_blur_comes_back_enlarged_and_says_so():
+def test_an_image_without_a_blur_comes_back_enlarged_and_says_so(tiny):
     where, point = problem(52, 60), blur(0.02)
-    found = run(where, point, tile=48, overlap=16)
+    found = run(where, point, tile=48, overlap=16, weights=tiny)
     expected = jnp.clip(SPEC.crop(cubic.enlarge(where.lr, SPEC), where.lr.shape), 0, 1)
     np.testing.assert_allclose(found.image, expected, atol=1e-5)
     assert found.status == "ok" and "no blur" in found.message
 
 
-def test_at_scale_1_it_is_the_image_itself():
+def test_at_scale_1_it_is_the_image_itself(tiny):
     spec = make_spec(scale=1, kernel_size=21)
     point = gaussian.gaussian_kernel(jnp.full(2, 0.01), jnp.asarray(0.0), kernel_size=21, center=spec.center)
     lr = problem(52, 60).lr
-    found = solve(jax.random.key(0), Problem(lr, spec), tiles.build(spec, tile=48, overlap=16), kernel=point)
+    solver = tiles.build(spec, tile=48, overlap=16, weights=tiny)
+    found = solve(jax.random.key(0), Problem(lr, spec), solver, kernel=point)
     np.testing.assert_allclose(found.image, lr, atol=1e-6)
 
 
-def test_it_hears_the_noise_of_the_problem_and_its_own_option_goes_first():
-    quiet, loud = run(problem(48, 48)), run(problem(48, 48, noise_std=0.05))
+def test_it_hears_the_noise_of_the_problem_and_its_own_option_goes_first(tiny):
+    quiet, loud = (run(problem(48, 48, noise_std=std), weights=tiny) for std in (0.0, 0.05))
     assert np.abs(np.asarray(quiet.image - loud.image)).mean() > 1e-3
-    np.testing.assert_array_equal(run(problem(48, 48, noise_std=0.05), noise_std=0.0).image, quiet.image)
-    np.testing.assert_array_equal(run(Problem(problem(48, 48).lr, SPEC)).image, quiet.image)  # unknown: none
+    np.testing.assert_array_equal(run(problem(48, 48, noise_std=0.05), noise_std=0.0, weights=tiny).image, quiet.image)
+    unknown = Problem(problem(48, 48).lr, SPEC)  # counts as none
+    np.testing.assert_array_equal(run(unknown, weights=tiny).image, quiet.image)
 
 
-def test_gray_images_stay_gray():
-    assert run(problem(48, 50, c=1)).image.shape == (96, 100, 1)
+def test_gray_images_stay_gray(tiny):
+    assert run(problem(48, 50, c=1), weights=tiny).image.shape == (96, 100, 1)
 
 
 @pytest.mark.parametrize("options, expected", [({"overlap": 48, "tile": 48}, "overlap"), ({"tile": 60}, "boundary")])

@@ -29,7 +29,7 @@ def run(spec, lr, kernel, **options):
     """The state and the trace of the one step."""
     solver = usrnet.build(spec, **options)
     problem = Problem(lr, spec)
-    state = solver.init(jax.random.key(0), problem, kernel, solver.arrays)
+    state = jax.jit(solver.init)(jax.random.key(0), problem, kernel, solver.arrays)
     after, trace = jax.jit(solver.step)(jax.random.key(0), state, problem, jnp.int32(0), solver.arrays)
     assert jax.tree.structure(after) == jax.tree.structure(state)
     assert after.image.shape == problem.canvas_shape and after.image.dtype == lr.dtype
