@@ -50,6 +50,7 @@ def run(train, cached):
     return cached(train("one"))[0]
 
 
+@pytest.mark.long
 def test_outputs(run, train):
     assert run.code == 0, run
     assert "left out: cannot read" in run.out and "broken.png" in run.out

@@ -39,6 +39,7 @@ def run(train, cached):
     return cached(train("one"))[0]
 
 
+@pytest.mark.long
 def test_outputs(run, train):
     assert run.code == 0, run
     folder = train.place / "one"
@@ -99,6 +100,7 @@ def test_calibration_fits_on_one_half_and_reports_on_the_other(run, train):
     assert (train.place / "calibration" / "calibration.png").stat().st_size > 500
 
 
+@pytest.mark.long
 def test_calibration_refuses_what_it_cannot_use(run, train):
     commands = {
         "--input": calibrate(train, f"--input={train.place}/val/*.png"),

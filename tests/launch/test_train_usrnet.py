@@ -41,6 +41,7 @@ def run(train, cached):
     return cached(train("one"))[0]
 
 
+@pytest.mark.long
 def test_outputs(run, train):
     assert run.code == 0, run
     folder = train.place / "one"
@@ -60,6 +61,7 @@ def test_a_stopped_training_goes_on_bit_for_bit(run, train, cached):
     check_going_on(train, cached, lambda folder: usrnet.read(folder / "usrnet.npz").params, epochs=2)
 
 
+@pytest.mark.long
 def test_refusals(run, train):
     start = f"--config.start={train.place}/one/usrnet.npz"
     cases = {
