@@ -80,6 +80,11 @@ def test_steps_of_a_pipeline():
         ({"estimator": "eyes", "restorer": "dip"}, "config.estimator is 'eyes', expected one of .*dkp, given"),
         ({"estimator": "dkp", "restorer": "paint"}, "config.restorer is 'paint', expected one of cubic, dif"),
         ({"kernel_init": "dkp"}, "config.kernel_init is 'dkp', expected an estimator of one step"),
+        ({"kernel_map": "4x3"}, "config.kernel_map is given and config.restorer is None, expected tiles"),
+        (
+            {"kernel_map": "4x3", "estimator": "mean", "restorer": "tiles"},
+            "config.kernel_map is given and the estimator 'mean' gives one kernel, expected kenet",
+        ),
     ],
 )
 def test_what_cannot_be_composed(names, words):

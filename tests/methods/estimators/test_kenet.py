@@ -9,6 +9,7 @@ from blindsr_jax.imaging import tiling
 from blindsr_jax.imaging.problem import Problem, make_spec
 from blindsr_jax.kernels import geometry
 from blindsr_jax.methods.estimators import kenet
+from blindsr_jax.methods.interfaces import State
 from blindsr_jax.networks.kenet import KENet
 from blindsr_jax.weights import kenet as kenet_weights
 from tests import small
@@ -107,3 +108,28 @@ def test_refusals(file):
         kenet.build(spec, weights=file, window=4)
     with pytest.raises(ValueError, match="precision is 'half'"):
         kenet.build(spec, weights=file, precision="half")
+
+
+def test_parts_of_an_image_get_their_own_kernels(file):
+    spec = make_spec(scale=SCALE, kernel_size=SIZE)
+    solver = kenet.build(spec, weights=file, window=12, num_windows=4, kernel_map=(2, 3))
+    lr = jax.random.uniform(jax.random.key(1), (40, 61, 3))
+    problem, key = Problem(lr, spec), jax.random.key(0)
+    state = jax.jit(solver.init)(key, problem, None, solver.arrays)
+    after, _ = jax.jit(solver.step)(key, state, problem, jnp.int32(0), solver.arrays)
+    assert jax.tree.structure(after) == jax.tree.structure(state) and after.kernel_map.shape == (2, 3, SIZE, SIZE)
+    np.testing.assert_allclose(after.kernel_map.sum((2, 3)), 1, rtol=1e-5)
+    part = kenet.build(spec, weights=file, window=12, num_windows=4)
+    last = Problem(lr[20:, 41:], spec)
+    (alone, _) = jax.jit(part.step)(key, part.init(key, last, None, part.arrays), last, jnp.int32(0), part.arrays)
+    np.testing.assert_allclose(after.kernel_map[1, 2], alone.kernel, atol=1e-5)
+
+
+def test_windows_that_disagree_are_told(file):
+    solver = kenet.build(make_spec(scale=SCALE, kernel_size=SIZE), weights=file, window=12)
+    kernel = jnp.full((SIZE, SIZE), 1 / SIZE**2)
+    for unevenness, word in ((0.1, ""), (0.9, "disagree")):
+        belief = kenet.Belief(jnp.array([0.5, 0.5]), jnp.float32(unevenness))
+        assert word in solver.message(State((), belief, (), kernel)) and (word != "") == bool(
+            solver.message(State((), belief, (), kernel))
+        )

@@ -91,6 +91,35 @@ def test_it_hears_the_noise_of_the_problem_and_its_own_option_goes_first(tiny):
     np.testing.assert_array_equal(run(unknown, weights=tiny).image, quiet.image)
 
 
+def test_kernels_of_parts_are_interpolated_between_their_middles():
+    kernels = jnp.arange(1.0, 7.0).reshape(2, 3, 1, 1) * jnp.ones((2, 3, 3, 3))
+
+    def at(down, across):
+        return float(tiles.kernel_at(kernels, (jnp.float32(down), jnp.float32(across)))[0, 0])
+
+    places = [(0.25, 1 / 6), (0.25, 0.5), (0.75, 5 / 6), (0.0, 0.0), (1.0, 1.0), (0.5, 0.5), (0.25, 1 / 3)]
+    np.testing.assert_allclose([at(*place) for place in places], [1, 2, 6, 1, 6, 3.5, 1.5], rtol=1e-5)
+
+
+def test_a_map_of_equal_kernels_is_one_kernel(tiny):
+    where, kernels = problem(52, 60), jnp.broadcast_to(blur(), (2, 3, 7, 7))
+    options = {"tile": 48, "overlap": 16, "weights": tiny}
+    one, many = run(where, **options), run(where, kernels, **options)
+    np.testing.assert_allclose(one.image, many.image, atol=1e-5)
+    np.testing.assert_allclose(many.kernel, one.kernel, atol=1e-6)
+
+
+def test_a_solve_goes_on_from_any_tile_bit_for_bit(tiny):
+    where, solver = problem(60, 75), tiles.build(SPEC, tile=48, overlap=16, weights=tiny)
+    seen = []
+    options = {"kernel": blur(), "chunk_steps": 1}
+    whole = solve(jax.random.key(0), where, solver, save=lambda x: seen.append(jax.device_get(x)), **options)
+    assert [progress.step for progress in seen] == [1, 2, 3]
+    for progress in seen:
+        later = solve(jax.random.key(0), where, solver, progress=progress, **options)
+        np.testing.assert_array_equal(later.image, whole.image)
+
+
 def test_gray_images_stay_gray(tiny):
     assert run(problem(48, 50, c=1), weights=tiny).image.shape == (96, 100, 1)
 
