@@ -9,14 +9,23 @@ which no blur is found comes back enlarged.
 
 from ml_collections import ConfigDict
 
-from blindsr_jax.config import base_config
+from blindsr_jax.config import base_config, read_variant
 
 
-def get_config():
-    """One estimator, one restorer; the sizes of kernels are those that the networks were trained for."""
+def get_config(effort: str = "low"):
+    """One estimator, one restorer; the sizes of kernels are those that the networks were trained for.
+
+    `photo.py:high` finds the kernel by a joint solve of the window that tells most of it, which takes a minute or more.
+    """
     config = base_config()
-    config.estimator, config.restorer = "kenet", "tiles"
+    chosen = read_variant(effort, effort=("low", "high"))["effort"]
+    config.estimator, config.restorer = {"low": "kenet", "high": "dkp"}[chosen], "tiles"
     config.kernel_sizes = (21, 15, 19, 21)
     config.estimators = ConfigDict({"kenet": {"weights": "wide", "window": 96, "num_windows": 32}})
     config.restorers = ConfigDict({"tiles": {}})
+    if chosen == "high":
+        config.estimators.dkp = ConfigDict({"window": 96})
+        config.prior.families = ("gaussian", "trajectory", "line", "disc")
+        config.prior.gaussian.variance_range = "wide"
+        config.prior.trajectory.major_variance_range = "wide"
     return config

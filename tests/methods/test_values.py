@@ -20,7 +20,7 @@ from tests.config_words import build, refusal
 ROOT = pathlib.Path(__file__).parents[2]
 PACKAGES = {"image.name": image_models, "kernel.name": kernel_models, "estimator": estimators, "restorer": restorers}
 FROM_THE_PROBLEM = {"scale", "kernel_size", "kernel_center"}  # arguments of families that are no options
-FROM_THE_CONFIG = {"family", "num_steps"}  # arguments of parts that other values of the config make
+FROM_THE_CONFIG = {"family", "kernel_map", "num_steps"}  # arguments of parts that other values of the config make
 PAIR, DKP = "configs/pipeline.py:mean+cubic+gaussian", "configs/dip_dkp.py"
 TRAININGS = {name: getattr(values, name.upper()) for name in ("flow", "kenet", "usrnet", "diffusion")}
 

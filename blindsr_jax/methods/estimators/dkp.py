@@ -1,12 +1,16 @@
 """The kernel of a joint DIP-DKP solve, with the settings of configs/dip_dkp_fast.py (Yang et al. 2024)."""
 
+import dataclasses
 from typing import Annotated
 
+import jax.numpy as jnp
+
 from blindsr_jax.config import rules
-from blindsr_jax.imaging.problem import Spec
+from blindsr_jax.imaging.problem import Problem, Spec
+from blindsr_jax.inference.windows import best
 from blindsr_jax.kernels.family import KernelFamily
 from blindsr_jax.methods.image_models import dip
-from blindsr_jax.methods.interfaces import Solver
+from blindsr_jax.methods.interfaces import Solver, State
 from blindsr_jax.methods.joint import joint
 from blindsr_jax.methods.kernel_models import dkp
 
@@ -18,6 +22,7 @@ def build(
     num_steps: Annotated[int, rules.STEPS] = 300,
     channels: Annotated[int, rules.whole(2, 4096)] = 32,
     num_samples: Annotated[int, rules.DRAWS] = 1024,
+    window: Annotated[int | None, rules.optional(rules.whole(16, 4096))] = None,
 ) -> Solver:
     """The estimator; its image is dropped.
 
@@ -27,6 +32,8 @@ def build(
       num_steps: of the solve.
       channels: of the image network's maps.
       num_samples: random kernels.
+      window: side in LR pixels of the part of the image that is solved, the one that tells most of its blur; None
+        solves the whole image.
     """
     image = dip.build(spec, channels=channels, skip_channels=min(4, channels), learning_rate=1e-2)
     kernel = dkp.build(
@@ -42,4 +49,22 @@ def build(
         learning_rate=1e-3,
         hidden=200,
     )
-    return joint(image, kernel, ssim_steps=num_steps, averaging=0.95, num_steps=num_steps)
+    solver = joint(image, kernel, ssim_steps=num_steps, averaging=0.95, num_steps=num_steps)
+    return solver if window is None else _on_window(solver, window)
+
+
+def _on_window(solver: Solver, side: int) -> Solver:
+    """A solver of the window of an image that tells most of its blur; the state of the inner solve is `image_state`."""
+
+    def part(problem: Problem) -> Problem:
+        return dataclasses.replace(problem, lr=best(problem.lr, side, 1)[0])
+
+    def init(key, problem, kernel=None):
+        inner = solver.init(key, part(problem), kernel)
+        return State(inner, (), jnp.zeros(problem.canvas_shape, problem.lr.dtype), inner.kernel)
+
+    def step(key, state, problem, i):
+        inner, trace = solver.step(key, state.image_state, part(problem), i)
+        return state._replace(image_state=inner, kernel=inner.kernel), trace
+
+    return solver._replace(init=init, step=step, retry=None)
