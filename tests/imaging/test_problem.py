@@ -41,7 +41,8 @@ def test_bad_values_are_one_sentence(values, message):
 
 def test_the_truth_has_no_place():
     assert set(Problem.__dataclass_fields__) == {"lr", "spec", "noise_std"}  # the last one is measured in the LR image
-    assert set(Result._fields) == {"image", "kernel", "trace", "status", "state", "uncertainty", "message"}
+    known = {"image", "kernel", "trace", "status", "state", "uncertainty", "message", "kernel_map"}
+    assert set(Result._fields) == known
 
 
 def test_a_stack_of_problems_keeps_its_spec():
