@@ -53,11 +53,11 @@ def test_the_files_of_a_solve_have_the_names_that_other_programs_rely_on():
     names = [row.file("a") for row in outputs.OUTPUTS]
     assert names == [
         "images/a.png", "inputs/a.png", "kernels/a.png", "figures/a.png", "kernels/a.npy", "uncertainty/a.png",
-        "uncertainty/a.npy",
+        "uncertainty/a.npy", "kernel_maps/a.png", "kernel_maps/a.npy",
     ]  # fmt: skip
     assert outputs.ALWAYS == ("images", "inputs", "kernels", "figures")
     captions = [caption for caption, _ in outputs.pictures("w", new_record())]
-    assert captions == ["LR image, enlarged by bicubic", "result, x2", "kernel", "uncertainty"]
+    assert captions == ["LR image, enlarged by bicubic", "result, x2", "kernel", "uncertainty", "kernels of the parts"]
 
 
 def test_a_new_file_is_one_row(tmp_path, monkeypatch):

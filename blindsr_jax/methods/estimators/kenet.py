@@ -17,7 +17,7 @@ from blindsr_jax.inference.blur_evidence import UNEVEN, has_blur, unevenness
 from blindsr_jax.inference.windows import best
 from blindsr_jax.kernels import geometry, placement
 from blindsr_jax.methods.interfaces import Solver, State, Weights, silent_trace
-from blindsr_jax.networks.kenet import SMALLEST_SIDE
+from blindsr_jax.networks.kenet import SMALLEST_SIDE, KENet
 from blindsr_jax.networks.layers import PRECISIONS, Compute
 from blindsr_jax.weights import kenet as trained
 
@@ -32,6 +32,17 @@ VARIES = (
     "the windows of the image disagree on its blur; if it varies over the image, kernels of its parts may serve it "
     "better (--config.kernel_map=4x3)"
 )
+
+
+class Settings(NamedTuple):
+    """What stays the same during a solve; see `build`."""
+
+    spec: Spec
+    network: KENet
+    window: int | None
+    num_windows: int | None
+    kernel_map: tuple[int, int] | None  # rows, columns
+    num_families: int
 
 
 class Belief(NamedTuple):
@@ -91,65 +102,78 @@ def build(
     model = trained.load(weights, spec.scale)
     network = model.network(Compute(precision=precision))
 
-    def estimate(lr: jax.Array, params, number: int | None) -> tuple[jax.Array, Belief]:
-        if window is None:
-            shown = lr[None]
-        else:
-            shown = cut(lr, window) if number is None else best(lr, window, number)
-        prediction = _in_parts(partial(network.apply, params), shown)
-        belief = Belief(
-            jnp.mean(jax.nn.softmax(prediction.category_logits), 0).astype(lr.dtype),
-            unevenness(prediction.kernel).astype(lr.dtype),
-        )
-        kernel = placement.convert(
-            jnp.mean(prediction.kernel, 0), spec.scale, "release", spec.kernel_center, spec.kernel_size
-        )
-        return geometry.normalize(kernel).astype(lr.dtype), belief
-
-    def estimate_map(lr: jax.Array, params) -> jax.Array:
-        """The kernels (rows, columns, k, k) of equal parts of an image."""
-        rows, columns = kernel_map
-        side = lr.shape[0] // rows, lr.shape[1] // columns
-        places = [np.linspace(0, n - a, m).round() for n, a, m in zip(lr.shape, side, kernel_map, strict=False)]
-        corners = jnp.asarray(list(itertools.product(*places)), jnp.int32)
-        number = None if num_windows is None else max(LEAST_WINDOWS, num_windows // len(corners))
-
-        def kernel(corner):
-            return estimate(jax.lax.dynamic_slice(lr, (*corner, 0), (*side, lr.shape[-1])), params, number)[0]
-
-        return jax.lax.map(kernel, corners).reshape(rows, columns, spec.kernel_size, spec.kernel_size)
-
-    def init(key, problem: Problem, kernel=None, weights=None):
-        del key, kernel, weights
-        dtype, k, known = problem.lr.dtype, spec.kernel_size, len(model.families)
-        belief = Belief(jnp.full((known,), 1 / known, dtype), jnp.zeros((), dtype))
-        found = None if kernel_map is None else jnp.zeros((*kernel_map, k, k), dtype)
-        canvas = jnp.zeros(problem.canvas_shape, dtype)
-        return State((), belief, canvas, jnp.zeros((k, k), dtype), kernel_map=found)
-
-    def step(key, state, problem: Problem, i, weights):
-        del key, i
-        lr = problem.lr
-        if lr.shape[-1] == 1:
-            lr = jnp.broadcast_to(lr, (*lr.shape[:-1], 3))
-        kernel, belief = estimate(lr, weights, num_windows)
-        found = None if kernel_map is None else estimate_map(lr, weights)
-        return state._replace(kernel_state=belief, kernel=kernel, kernel_map=found), silent_trace(lr.dtype)
-
-    def explain(state: State) -> str:
-        varies = float(state.kernel_state.unevenness) > UNEVEN
-        return VARIES if varies and kernel_map is None and has_blur(state.kernel, spec) else ""
-
+    settings = Settings(spec, network, window, num_windows, kernel_map, len(model.families))
     parts = 1 if kernel_map is None else max(kernel_map)
     # min_lr_side takes the margin off again
     smallest = parts * SMALLEST_SIDE * spec.scale + spec.canvas_shape((0, 0, 1))[0]
     doubts = tuple(DOUBT[family][min(spec.scale, 4) - 1] if family in DOUBT else 0.0 for family in model.families)
     return Solver(
-        init,
-        step,
+        partial(_init, settings),
+        partial(_step, settings),
         smallest,
         weights=Weights(jax.tree.map(jnp.asarray, model.params)),
         num_steps=1,
         restorer_noise=partial(_restorer_noise, doubts),
-        explain=explain,
+        explain=partial(_explain, settings),
     )
+
+
+def _estimate(settings: Settings, lr: jax.Array, params: Any, number: int | None) -> tuple[jax.Array, Belief]:
+    """The kernel (k, k) of an image (h, w, 3), from so many of its windows."""
+    spec, window = settings.spec, settings.window
+    if window is None:
+        shown = lr[None]
+    else:
+        shown = cut(lr, window) if number is None else best(lr, window, number)
+    prediction = _in_parts(partial(settings.network.apply, params), shown)
+    belief = Belief(
+        jnp.mean(jax.nn.softmax(prediction.category_logits), 0).astype(lr.dtype),
+        unevenness(prediction.kernel).astype(lr.dtype),
+    )
+    mean = jnp.mean(prediction.kernel, 0)
+    kernel = placement.convert(mean, spec.scale, "release", spec.kernel_center, spec.kernel_size)
+    return geometry.normalize(kernel).astype(lr.dtype), belief
+
+
+def _estimate_map(settings: Settings, lr: jax.Array, params: Any) -> jax.Array | None:
+    """The kernels (rows, columns, k, k) of equal parts of an image, if they are wanted."""
+    if settings.kernel_map is None:
+        return None
+    (rows, columns), k = settings.kernel_map, settings.spec.kernel_size
+    side = lr.shape[0] // rows, lr.shape[1] // columns
+    places = [np.linspace(0, n - a, m).round() for n, a, m in zip(lr.shape, side, (rows, columns), strict=False)]
+    corners = jnp.asarray(list(itertools.product(*places)), jnp.int32)
+    wanted = settings.num_windows
+    number = None if wanted is None else max(LEAST_WINDOWS, wanted // len(corners))
+
+    def kernel(corner):
+        part = jax.lax.dynamic_slice(lr, (*corner, 0), (*side, lr.shape[-1]))
+        return _estimate(settings, part, params, number)[0]
+
+    return jax.lax.map(kernel, corners).reshape(rows, columns, k, k)
+
+
+def _init(settings: Settings, key: Any, problem: Problem, kernel: Any = None, weights: Any = None) -> State:
+    del key, kernel, weights
+    dtype, k, known = problem.lr.dtype, settings.spec.kernel_size, settings.num_families
+    belief = Belief(jnp.full((known,), 1 / known, dtype), jnp.zeros((), dtype))
+    kernels = None if settings.kernel_map is None else jnp.zeros((*settings.kernel_map, k, k), dtype)
+    canvas = jnp.zeros(problem.canvas_shape, dtype)
+    return State((), belief, canvas, jnp.zeros((k, k), dtype), kernel_map=kernels)
+
+
+def _step(
+    settings: Settings, key: Any, state: State, problem: Problem, i: Any, weights: Any
+) -> tuple[State, dict[str, jax.Array]]:
+    del key, i
+    lr = problem.lr
+    if lr.shape[-1] == 1:
+        lr = jnp.broadcast_to(lr, (*lr.shape[:-1], 3))
+    kernel, belief = _estimate(settings, lr, weights, settings.num_windows)
+    kernels = _estimate_map(settings, lr, weights)
+    return state._replace(kernel_state=belief, kernel=kernel, kernel_map=kernels), silent_trace(lr.dtype)
+
+
+def _explain(settings: Settings, state: State) -> str:
+    varies = settings.kernel_map is None and float(state.kernel_state.unevenness) > UNEVEN
+    return VARIES if varies and has_blur(state.kernel, settings.spec) else ""

@@ -62,7 +62,7 @@ def test_it_is_the_network_on_the_whole_image(run, file, image):
     state = run(image)
     said = jax.jit(NET.apply)(kenet_weights.read(file).params, image[None])
     np.testing.assert_allclose(state.kernel, said.kernel[0], atol=1e-6)
-    np.testing.assert_allclose(state.kernel_state, jax.nn.softmax(said.category_logits[0]), atol=1e-6)
+    np.testing.assert_allclose(state.kernel_state.probabilities, jax.nn.softmax(said.category_logits[0]), atol=1e-6)
     assert state.image.shape == (2 * 20 + SIZE - 2, 2 * 17 + SIZE - 2, 3) and not state.image.any()
 
 
