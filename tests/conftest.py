@@ -7,6 +7,7 @@ and several files and processes need the same ones.
 import gc
 import os
 import shutil
+from pathlib import Path
 
 # Without LLVM's optimisations and XLA's slower way to make code of fused loops: half the time of a compilation.
 QUICK = (
@@ -14,17 +15,17 @@ QUICK = (
     "--xla_cpu_parallel_codegen_split_count=1"
 )
 MOST_BYTES = 2e9  # of kept programs; beyond it all are made anew
+FOLDER = Path(__file__).parents[1] / ".pytest_cache" / "programs"
+
+# Other files import jax, which reads these then. The processes that share the tests (xdist) have them from the first.
+os.environ["XDG_CACHE_HOME"] = str(FOLDER)
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(FOLDER / "tests")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("XLA_FLAGS", QUICK)
 
 
 def pytest_configure(config):
     gc.set_threshold(50_000, 20, 50)  # programs are many objects that live long
-    if hasattr(config, "workerinput"):  # xdist: the workers have the variables of the process that starts them
-        return
-    folder = config.rootpath / ".pytest_cache" / "programs"
-    if sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) > MOST_BYTES:
-        shutil.rmtree(folder)
-    os.environ["XDG_CACHE_HOME"] = str(folder)
-    # jax reads these when it is imported, which is later.
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder / "tests")
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
-    os.environ.setdefault("XLA_FLAGS", QUICK)
+    is_first = not hasattr(config, "workerinput")
+    if is_first and sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) > MOST_BYTES:
+        shutil.rmtree(FOLDER)

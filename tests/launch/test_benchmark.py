@@ -28,29 +28,36 @@ WRONG = {
 
 
 class Answers(NamedTuple):
-    """The folder, and the runs: of a method, of an estimator, and those that are refused."""
+    """The folder, and the runs: of a method, and of an estimator."""
 
     place: object
     run: Run
     rated: Run
-    refused: dict[str, Run]
+
+
+PIPELINE = ("--config=configs/pipeline.py:kenet+cubic", "--scale=2")
 
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
     place = tmp_path_factory.mktemp("benchmark")
-    (place / "file").write_text("")
     flags = ["--batch_sizes=1,2", f"--json={place}/made/records.json"]
+    sizes = "--estimator", "--hr_size=32", "--batch_sizes=2", "--rounds=1"
+    rates = command("benchmark", *PIPELINE, f"--json={place}/rates.json", *sizes)
+    return Answers(place, *forked(command("benchmark", TINY, *SIZE, *flags), rates))
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory):
+    """Runs that are refused, by their flag or name."""
+    place = tmp_path_factory.mktemp("benchmark")
+    (place / "file").write_text("")
     wrong = [command("benchmark", TINY, *SIZE, flag.format(place)) for flag in WRONG]
-    pipeline = ["--config=configs/pipeline.py:kenet+cubic", "--scale=2", f"--json={place}/rates.json"]
-    rates = command("benchmark", *pipeline, "--estimator", "--hr_size=32", "--batch_sizes=2", "--rounds=1")
-    run, rated, joint, *refused = forked(
-        command("benchmark", TINY, *SIZE, *flags), rates, command("benchmark", *pipeline), *wrong
-    )
-    refused = dict(zip(("pipeline", *WRONG), (joint, *refused), strict=True))
-    return Answers(place, run, rated, refused)
+    joint = command("benchmark", *PIPELINE, f"--json={place}/rates.json")
+    return dict(zip(("pipeline", *WRONG), forked(joint, *wrong), strict=True))
 
 
+@pytest.mark.long
 def test_records(answers):
     place, run = answers.place, answers.run
     assert run.code == 0 and run.err == "", run
@@ -71,16 +78,20 @@ def test_records(answers):
     assert run.out.count("\n") == 4 and "| tiny | 2 |" in run.out
 
 
+@pytest.mark.long
 def test_rate_of_an_estimator(answers):
     assert answers.rated.code == 0 and "| kenet x2 | 16 | 2 |" in answers.rated.out, answers.rated
     (record,) = read_json(answers.place, "rates.json")
     assert record["lr_size"] == 16 and record["images_per_second"] > 0 and record["peak_memory_bytes"] > 0
-    assert "an estimator and a restorer" in usage_error(answers.refused["pipeline"])
+
+
+def test_a_pair_has_no_steps_to_be_timed(refused):
+    assert "an estimator and a restorer" in usage_error(refused["pipeline"])
 
 
 @pytest.mark.parametrize("flag", WRONG)
-def test_wrong_flags(answers, flag):
-    sentence = usage_error(answers.refused[flag])
+def test_wrong_flags(refused, flag):
+    sentence = usage_error(refused[flag])
     assert [word for word in WRONG[flag] if word not in sentence] == [], sentence
 
 

@@ -66,6 +66,7 @@ def outputs(workdir):
     return {path.name: path.read_bytes() for kind in ("images", "kernels") for path in (workdir / kind).iterdir()}
 
 
+@pytest.mark.long
 def test_damaged_records_notes_and_lists_count_as_missing(place, tmp_path, cached):
     workdir = place.copy("solve", tmp_path / "out")
     one = read_json(workdir, "records/a.json")

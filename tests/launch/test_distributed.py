@@ -72,11 +72,13 @@ def names_of_states(workdir):
     return sorted(note["name"] for note in map(read_json, (workdir / "state").glob("*/input.json")))
 
 
+@pytest.mark.long
 def test_all_are_told_that_the_folder_is_refused(runs):
     for run in runs[1][1:3]:
         stopped(run, 2, "--workdir=", "process 7 on another works there")
 
 
+@pytest.mark.long
 def test_all_stop_when_process_0_is_stopped(runs):
     _, (alone, _, _, *both), states, *_ = runs
     assert alone.code == 0, alone
@@ -85,6 +87,7 @@ def test_all_stop_when_process_0_is_stopped(runs):
     assert states == ["a", "b"]
 
 
+@pytest.mark.long
 def test_a_lost_process_does_not_take_the_other_with_it(runs):
     *_, (first, second), records, listed, _ = runs
     assert (first.code, second.code) == (1, -9), (first, second)
@@ -93,6 +96,7 @@ def test_a_lost_process_does_not_take_the_other_with_it(runs):
     assert all(line.startswith("process 0: [") for line in first.out.splitlines()[:-1])
 
 
+@pytest.mark.long
 def test_the_same_command_finishes_with_the_bits_of_one_process(runs):
     place, *_, third = runs
     assert [run.code for run in third] == [0, 0] and not any(run.err for run in third), third
@@ -173,6 +177,7 @@ def test_processes_that_were_told_different_things_refuse(place, refused, name, 
     assert_nothing_mixed(place, place / name, refused[name], word)
 
 
+@pytest.mark.long
 def test_the_results_of_before_stay_where_processes_differ_even_with_restart(runs, cached):
     place = runs[0]
     before = outputs(place / "two")

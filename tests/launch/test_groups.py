@@ -11,6 +11,8 @@ from tests.launch.test_interrupted import is_tidy, outputs, words, write_inputs
 KILLED = """
 import os, signal
 from blindsr_jax.runs import checkpoints
+
+pytestmark = pytest.mark.long  # the cheap tests of the same laws: those of the functions themselves
 save, calls = checkpoints.save, []
 def killed(*args, **options):
     calls.append(args)

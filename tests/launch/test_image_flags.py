@@ -11,6 +11,8 @@ from blindsr_jax.kernels import geometry
 from tests.launch.commands import command, forked, read_json, usage_error
 from tests.launch.conftest import levels
 
+pytestmark = pytest.mark.long  # the cheap tests of the same laws: those of the functions themselves
+
 CUBIC = ("--config=configs/pipeline.py:mean+cubic", "--config.estimators.mean.num_samples=16")
 GIVEN = ("--config=configs/pipeline.py:given+cubic",)
 

@@ -239,6 +239,7 @@ def test_restart_solves_anew_what_differs_and_new_files_are_solved_in_addition(w
     assert after["images/c.png"] != before
 
 
+@pytest.mark.long
 def test_a_full_disk_stops_the_run_and_earlier_results_stay(whole, tmp_path, cached):
     inputs, out, _ = whole
     workdir = copy(out, tmp_path / "out")
@@ -255,6 +256,7 @@ def test_a_full_disk_stops_the_run_and_earlier_results_stay(whole, tmp_path, cac
     assert outputs(workdir) == outputs(out) and is_tidy(workdir)
 
 
+@pytest.mark.long
 def test_a_file_that_vanishes_is_one_failure(whole, tmp_path, cached):
     inputs = write_inputs(tmp_path / "in")
     gone = plain(inputs, tmp_path / "out", before=VANISH.format(path=str(inputs / "b.png")))

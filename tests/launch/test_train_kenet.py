@@ -7,6 +7,8 @@ from blindsr_jax.weights import kenet
 from tests.launch.commands import forked, read_json
 from tests.launch.trainings import Training, check_going_on, images, metrics
 
+pytestmark = pytest.mark.long  # the cheap tests of the same laws: those of the functions themselves
+
 CONFIG = (
     "--config=configs/kenet.py",
     "--config.scale=2",

@@ -147,6 +147,7 @@ def gradient(network, params, noise):
     return jax.jit(jax.value_and_grad(lambda p: jnp.mean(network.apply(p, noise)[::2] ** 2)))(params)
 
 
+@pytest.mark.long
 def test_a_checkpointed_network_has_the_same_parameters_and_gradients():
     with jax.enable_x64(True):
         noise = jax.random.uniform(jax.random.key(0), (12, 9, 3))

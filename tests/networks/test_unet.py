@@ -136,6 +136,7 @@ def test_patches_come_back_and_widen_the_multiple():
     assert out.shape == (1, 12, 8, 3)
 
 
+@pytest.mark.long
 def test_gradients_and_checkpointing_in_float64():
     with jax.enable_x64(True):
         x, t, labels = inputs(dtype=jnp.float64)

@@ -86,6 +86,7 @@ def runs(tmp_path_factory):
     return place, answers
 
 
+@pytest.mark.long
 def test_runs_are_the_same_with_and_without(runs):
     place, answers = runs
     for name, run in answers.items():
@@ -94,6 +95,7 @@ def test_runs_are_the_same_with_and_without(runs):
             assert (place / name / output).read_bytes() == (place / "first" / output).read_bytes()
 
 
+@pytest.mark.long
 def test_programs_are_kept_once_and_where_they_belong(runs):
     place, _ = runs
     after_first, after_second = ((place / f"{name}.txt").read_text() for name in ("one", "two"))

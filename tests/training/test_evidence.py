@@ -44,6 +44,7 @@ def test_views_are_parts_of_the_patch_in_the_corner():
         np.testing.assert_array_equal(lr[:h, :w], patch[i : i + h, j : j + w])
 
 
+@pytest.mark.long
 def test_it_learns_which_kernel_an_image_has(data):
     settings = engine.Settings(3, 60, 24, 5e-3, warmup_steps=10)
     task = evidence.make_task(NET, SETTINGS, others=24, least_side=8)

@@ -108,6 +108,7 @@ def photograph(height, width):
     return jnp.asarray(image, jnp.float32)
 
 
+@pytest.mark.long
 def test_a_photograph_is_as_good_at_its_border(tmp_path):
     (tmp_path / "tiny.npz").write_bytes(usrnet_weights.tensors_to_bytes(golden.load("USRNet_tiny")))
     spec = make_spec(scale=2)

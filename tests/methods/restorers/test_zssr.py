@@ -122,6 +122,7 @@ def test_back_projection_brings_the_error_down():
         assert errors[2] < 0.3 * errors[0]
 
 
+@pytest.mark.long
 def test_a_batch_equals_its_images_in_float64():
     with jax.enable_x64(True):
         problem, kernel, _ = make_case(dtype=jnp.float64, lr_side=10)
