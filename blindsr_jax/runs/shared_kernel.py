@@ -12,6 +12,7 @@ import numpy as np
 from blindsr_jax import io
 from blindsr_jax.imaging.problem import Problem, Spec
 from blindsr_jax.io import documents
+from blindsr_jax.kernels import geometry
 from blindsr_jax.methods import build
 from blindsr_jax.methods.interfaces import Solver, min_lr_side
 from blindsr_jax.runs import schemas
@@ -63,7 +64,7 @@ def pool(kernels: jax.Array) -> jax.Array:
     It is narrower than the arithmetic mean, which is a smear of estimates that differ.
     """
     pooled = jnp.exp(jnp.mean(jnp.log(jnp.maximum(kernels, 0) + _LEAST_ENTRY), 0)) - _LEAST_ENTRY
-    return pooled / jnp.sum(pooled)
+    return geometry.normalize(pooled, clip=True)
 
 
 def estimate(paths: Sequence[os.PathLike], config: Any, spec: Spec, *, white_level: float | None = None) -> np.ndarray:

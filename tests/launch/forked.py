@@ -32,9 +32,10 @@ for module in pkgutil.walk_packages(blindsr_jax.__path__, "blindsr_jax."):
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
-def main(path):
+def main(path, before):
     code = 1
     try:
+        exec(before, {})
         runpy.run_path(path, run_name="__main__")
     except SystemExit as exit_:
         code = exit_.code
@@ -70,8 +71,9 @@ def run(command):
                 signal.signal(number, lambda number, frame: os._exit(128 + number))
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
             sys.argv = command["argv"]
-            exec(command.get("before", ""), {})
-            os._exit(main(sys.argv[0]))  # taking jax down in order would cost more than the run
+            os._exit(
+                main(sys.argv[0], command.get("before", ""))
+            )  # taking jax down in order would cost more than the run
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         number = getattr(signal, command.get("signal", "SIGKILL"))
         code = wait(child, command.get("kill_after"), number)

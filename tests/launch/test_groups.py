@@ -7,12 +7,12 @@ from blindsr_jax import io
 from tests.launch.commands import PLAIN, read_json
 from tests.launch.test_interrupted import is_tidy, outputs, words, write_inputs
 
+pytestmark = pytest.mark.long  # the cheap tests of the same laws: those of the functions themselves
+
 # Killed in the first group, after the state of its first image and before that of its second.
 KILLED = """
 import os, signal
 from blindsr_jax.runs import checkpoints
-
-pytestmark = pytest.mark.long  # the cheap tests of the same laws: those of the functions themselves
 save, calls = checkpoints.save, []
 def killed(*args, **options):
     calls.append(args)

@@ -105,7 +105,7 @@ print(json.dumps(found))
 """
 
 
-@pytest.fixture(scope="module", params=["one", pytest.param("two", marks=pytest.mark.long)])
+@pytest.fixture(scope="module", params=[pytest.param(size, marks=pytest.mark.long) for size in ("one", "two")])
 def sharded(request, tmp_path_factory):
     """What is found with a network of one level and pixels of a kernel, or with two networks, which compile longer."""
     flags = f"--xla_force_host_platform_device_count=4 {os.environ['XLA_FLAGS']}"
