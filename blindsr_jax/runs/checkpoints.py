@@ -46,8 +46,13 @@ def _plain(leaf: Any) -> np.ndarray:
 def _pack(leaves: list[np.ndarray], seconds: float, description: str) -> np.ndarray:
     """All leaves behind a header as one array of bytes: one file in place of hundreds, seven times faster to write."""
     values = [np.asarray([seconds]), *leaves]
-    data = np.concatenate([np.ascontiguousarray(value).reshape(-1).view(np.uint8) for value in values])
-    return np.concatenate([_digest(data, description), data])
+    packed = np.empty(_HEADER - 8 + sum(value.nbytes for value in values), np.uint8)
+    place = _HEADER - 8
+    for value in values:  # one copy of each: a state may be large
+        packed[place : place + value.nbytes] = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+        place += value.nbytes
+    packed[: _HEADER - 8] = _digest(packed[_HEADER - 8 :], description)
+    return packed
 
 
 def _unpack(data: np.ndarray, like: list[Any]) -> tuple[list[np.ndarray], float]:

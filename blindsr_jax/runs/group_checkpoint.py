@@ -56,7 +56,7 @@ class GroupCheckpointer:
         self._is_noted, self._due = False, time.perf_counter() + every
 
     def compile_seconds(self) -> float:
-        """Seconds of compiling of this process, an image of the group."""
+        """Seconds of compiling of this process, per image of the group."""
         return (self._compiled() - self._compiled_before) / len(self._tasks)
 
     def seconds(self, i: int) -> float:
