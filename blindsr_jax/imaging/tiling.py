@@ -1,5 +1,6 @@
 """Tiles: where they begin so that they cover an image, and the eight symmetries of a square one."""
 
+import itertools
 import math
 from typing import Any
 
@@ -22,12 +23,24 @@ def starts(length: int, size: int, *, overlap: int = 0, rest: float = 0.0) -> li
     return np.linspace(0, max(length - size, 0), number).round().astype(int).tolist()
 
 
+def take(image: jax.Array, corner: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """The part (a, b, ...) of an image (h, w, ...) whose first pixel is at a traced corner (2,) int32."""
+    rest = image.shape[2:]
+    return jax.lax.dynamic_slice(image, (*corner, *(0,) * len(rest)), (*size, *rest))
+
+
+def corners(rows: Any, columns: Any) -> jax.Array:
+    """The first pixels (n, 2) int32 of parts that begin in some rows and columns."""
+    return jnp.asarray(list(itertools.product(rows, columns)), jnp.int32)
+
+
 def cut(image: Any, size: int) -> Any:
     """Tiles (n, min(h, size), min(w, size), c) that cover an image (h, w, c) of NumPy or JAX; some overlap others."""
     h, w, _ = image.shape
-    rows, columns = min(h, size), min(w, size)
-    stack = np.stack if isinstance(image, np.ndarray) else jnp.stack
-    return stack([image[i : i + rows, j : j + columns] for i in starts(h, size) for j in starts(w, size)])
+    sides, places = (min(h, size), min(w, size)), (starts(h, size), starts(w, size))
+    if isinstance(image, np.ndarray):
+        return np.stack([image[i : i + sides[0], j : j + sides[1]] for i, j in itertools.product(*places)])
+    return jax.vmap(lambda corner: take(image, corner, sides))(corners(*places))  # does not grow with their number
 
 
 def turn(x: jax.Array, index: jax.Array) -> jax.Array:

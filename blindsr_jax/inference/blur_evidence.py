@@ -16,8 +16,6 @@ NO_BLUR = {0: 0.27, 1: 0.12}  # by the parity of the scale
 FAINT = 0.02
 IMPOSSIBLE = 0.3
 FLAT = 1e-4  # root mean square of the differences of neighbours, below which an image shows nothing
-
-
 UNEVEN = 0.35  # see `unevenness`: above it the windows of an image disagree on its blur
 
 
@@ -69,15 +67,20 @@ def _suppressed(lr: jax.Array, kernel: jax.Array, scale: int, size: int = 32) ->
     return jnp.sum(jnp.where(is_faint, power, 0)) / jnp.maximum(jnp.sum(power), 1e-20)
 
 
+def axis_variance(kernel: jax.Array) -> jax.Array:
+    """Variance of a kernel (k, k) along an axis, the mean of both axes, in pixels squared, ()."""
+    return jnp.trace(geometry.covariance(kernel)) / 2
+
+
 def unevenness(kernels: jax.Array) -> jax.Array:
     """Relative standard deviation of the widths of the kernels (n, k, k) of windows of one image, ()."""
-    widths = jnp.sqrt(jnp.maximum(jnp.trace(jax.vmap(geometry.covariance)(kernels), axis1=-2, axis2=-1) / 2, 0))
+    widths = jnp.sqrt(jnp.maximum(jax.vmap(axis_variance)(kernels), 0))
     return jnp.std(widths) / jnp.maximum(jnp.mean(widths), 1e-6)
 
 
-def has_blur(kernel: jax.Array, spec: Spec) -> bool:
-    """Whether a kernel (k, k) is wider than what sampling alone does."""
-    return bool(jnp.trace(geometry.covariance(kernel)) / 2 >= NO_BLUR[spec.scale % 2])
+def is_sampling(variance: jax.Array, spec: Spec) -> jax.Array:
+    """Whether a variance along an axis is no more than what sampling alone does, bool ()."""
+    return variance < NO_BLUR[spec.scale % 2]
 
 
 def judge(lr: jax.Array, kernel: jax.Array, spec: Spec) -> Judgement:
@@ -88,13 +91,12 @@ def judge(lr: jax.Array, kernel: jax.Array, spec: Spec) -> Judgement:
       kernel: (k, k), sum 1.
       spec: the problem's static part.
     """
-    covariance = geometry.covariance(kernel)
-    variance = jnp.trace(covariance) / 2
+    variance = axis_variance(kernel)
     suppressed = _suppressed(lr, kernel, spec.scale)
     gray = jnp.mean(lr, -1)
     differences = [jnp.mean(jnp.square(jnp.diff(gray, axis=axis))) for axis in (0, 1)]
     is_flat = sum(differences) < 2 * FLAT**2
     verdict = jnp.where(suppressed > IMPOSSIBLE, Blur.IMPOSSIBLE, Blur.FOUND)
-    verdict = jnp.where(variance < NO_BLUR[spec.scale % 2], Blur.NONE, verdict)
+    verdict = jnp.where(is_sampling(variance, spec), Blur.NONE, verdict)
     verdict = jnp.where(is_flat, Blur.UNSEEN, verdict)
     return Judgement(verdict.astype(jnp.int32), variance, suppressed)

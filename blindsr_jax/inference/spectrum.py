@@ -10,12 +10,11 @@ kernel favours "no blur" (Levin et al. 2011); this one does not, but it sees |K|
 fields, so it can start a solver, not end it.
 """
 
-import itertools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from blindsr_jax.imaging import tiling
 from blindsr_jax.imaging.problem import Problem
 
 # Rounding to 8 bits, as the variance of a uniform error: no photograph has less noise.
@@ -49,8 +48,8 @@ def mean_power(lr: jax.Array, size: int) -> jax.Array:
     window = np.hanning(size + 2)[1:-1]
     window = np.outer(window, window)
     window = jnp.asarray(window / np.sqrt(np.mean(window**2)), lr.dtype)
-    corners = jnp.asarray(list(itertools.product(*starts)), jnp.int32)  # gathered: the program does not grow with them
-    blocks = jax.vmap(lambda corner: jax.lax.dynamic_slice(gray, corner, (size, size)))(corners)
+    corners = tiling.corners(*starts)  # gathered: the program does not grow with them
+    blocks = jax.vmap(lambda corner: tiling.take(gray, corner, (size, size)))(corners)
     blocks = (blocks - jnp.sum(blocks * window, (1, 2), keepdims=True) / jnp.sum(window)) * window
     return jnp.mean(jnp.abs(jnp.fft.fft2(blocks)) ** 2, 0) / size**2
 

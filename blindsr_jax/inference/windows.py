@@ -1,11 +1,9 @@
 """Windows of an image that tell most of its blur."""
 
-import itertools
-
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.imaging.tiling import starts
+from blindsr_jax.imaging import tiling
 
 _AT_ONCE = 16  # windows that are looked at together
 
@@ -35,13 +33,13 @@ def best(image: jax.Array, side: int, number: int) -> jax.Array:
     Returns:
       (n, min(h, side), min(w, side), c): all windows that cover the image, in their order, or `number` of them.
     """
-    h, w, c = image.shape
-    corners = jnp.asarray(list(itertools.product(starts(h, side), starts(w, side))), jnp.int32)
+    h, w, _ = image.shape
+    corners = tiling.corners(tiling.starts(h, side), tiling.starts(w, side))
+    if len(corners) <= number:
+        return tiling.cut(image, side)
 
     def window(corner):
-        return jax.lax.dynamic_slice(image, (*corner, 0), (min(h, side), min(w, side), c))
+        return tiling.take(image, corner, (min(h, side), min(w, side)))
 
-    if len(corners) > number:
-        told = jax.lax.map(lambda corner: information(window(corner)[None])[0], corners, batch_size=_AT_ONCE)
-        corners = corners[jax.lax.top_k(told, number)[1]]
-    return jax.vmap(window)(corners)
+    told = jax.lax.map(lambda corner: information(window(corner)[None])[0], corners, batch_size=_AT_ONCE)
+    return jax.vmap(window)(corners[jax.lax.top_k(told, number)[1]])

@@ -71,9 +71,8 @@ def run(command):
                 signal.signal(number, lambda number, frame: os._exit(128 + number))
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
             sys.argv = command["argv"]
-            os._exit(
-                main(sys.argv[0], command.get("before", ""))
-            )  # taking jax down in order would cost more than the run
+            code = main(sys.argv[0], command.get("before", ""))
+            os._exit(code)  # taking jax down in order would cost more than the run
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         number = getattr(signal, command.get("signal", "SIGKILL"))
         code = wait(child, command.get("kill_after"), number)

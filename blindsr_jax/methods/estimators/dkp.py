@@ -54,17 +54,19 @@ def build(
 
 
 def _on_window(solver: Solver, side: int) -> Solver:
-    """A solver of the window of an image that tells most of its blur; the state of the inner solve is `image_state`."""
+    """A solver of the window of an image that tells most of its blur, which is chosen once.
 
-    def part(problem: Problem) -> Problem:
-        return dataclasses.replace(problem, lr=best(problem.lr, side, 1)[0])
+    `State.image_state` is the state of the inner solve, `State.kernel_state` the window.
+    """
 
-    def init(key, problem, kernel=None):
-        inner = solver.init(key, part(problem), kernel)
-        return State(inner, (), jnp.zeros(problem.canvas_shape, problem.lr.dtype), inner.kernel)
+    def init(key, problem: Problem, kernel=None):
+        window = best(problem.lr, side, 1)[0]
+        inner = solver.init(key, dataclasses.replace(problem, lr=window), kernel)
+        return State(inner, window, jnp.zeros(problem.canvas_shape, problem.lr.dtype), inner.kernel)
 
-    def step(key, state, problem, i):
-        inner, trace = solver.step(key, state.image_state, part(problem), i)
+    def step(key, state, problem: Problem, i):
+        part = dataclasses.replace(problem, lr=state.kernel_state)
+        inner, trace = solver.step(key, state.image_state, part, i)
         return state._replace(image_state=inner, kernel=inner.kernel), trace
 
     return solver._replace(init=init, step=step, retry=None)

@@ -1,6 +1,5 @@
 """KENet: the blur kernel in one pass of a network that was trained on many images and kernels (networks.kenet)."""
 
-import itertools
 import os
 from collections.abc import Callable
 from functools import partial
@@ -11,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from blindsr_jax.config import rules
+from blindsr_jax.imaging import tiling
 from blindsr_jax.imaging.problem import Problem, Spec
-from blindsr_jax.imaging.tiling import cut
-from blindsr_jax.inference.blur_evidence import UNEVEN, has_blur, unevenness
+from blindsr_jax.inference.blur_evidence import UNEVEN, axis_variance, is_sampling, unevenness
 from blindsr_jax.inference.windows import best
 from blindsr_jax.kernels import geometry, placement
 from blindsr_jax.methods.interfaces import Solver, State, Weights, silent_trace
@@ -24,8 +23,6 @@ from blindsr_jax.weights import kenet as trained
 # What a restorer is told beside the noise, in 1/255, where the shape of such kernels is seldom found exactly,
 # per scale: what served best on images made for it (docs/photographs.md).
 DOUBT = {"trajectory": (6.0, 3.0, 3.0, 3.0), "line": (1.5, 1.0, 1.0, 1.0)}
-
-
 AT_ONCE = 8  # windows that the network sees together
 LEAST_WINDOWS = 4  # of a part of an image with a kernel of its own
 VARIES = (
@@ -124,7 +121,7 @@ def _estimate(settings: Settings, lr: jax.Array, params: Any, number: int | None
     if window is None:
         shown = lr[None]
     else:
-        shown = cut(lr, window) if number is None else best(lr, window, number)
+        shown = tiling.cut(lr, window) if number is None else best(lr, window, number)
     prediction = _in_parts(partial(settings.network.apply, params), shown)
     belief = Belief(
         jnp.mean(jax.nn.softmax(prediction.category_logits), 0).astype(lr.dtype),
@@ -142,13 +139,12 @@ def _estimate_map(settings: Settings, lr: jax.Array, params: Any) -> jax.Array |
     (rows, columns), k = settings.kernel_map, settings.spec.kernel_size
     side = lr.shape[0] // rows, lr.shape[1] // columns
     places = [np.linspace(0, n - a, m).round() for n, a, m in zip(lr.shape, side, (rows, columns), strict=False)]
-    corners = jnp.asarray(list(itertools.product(*places)), jnp.int32)
+    corners = tiling.corners(*places)
     wanted = settings.num_windows
     number = None if wanted is None else max(LEAST_WINDOWS, wanted // len(corners))
 
     def kernel(corner):
-        part = jax.lax.dynamic_slice(lr, (*corner, 0), (*side, lr.shape[-1]))
-        return _estimate(settings, part, params, number)[0]
+        return _estimate(settings, tiling.take(lr, corner, side), params, number)[0]
 
     return jax.lax.map(kernel, corners).reshape(rows, columns, k, k)
 
@@ -176,4 +172,4 @@ def _step(
 
 def _explain(settings: Settings, state: State) -> str:
     varies = settings.kernel_map is None and float(state.kernel_state.unevenness) > UNEVEN
-    return VARIES if varies and has_blur(state.kernel, settings.spec) else ""
+    return VARIES if varies and not is_sampling(axis_variance(state.kernel), settings.spec) else ""

@@ -50,7 +50,7 @@ def plan(length: int, side: int, overlap: int, scale: int) -> Tiles:
 
     Neighbours fade into each other in the middle half of what they share: a tile knows too little near its own border.
     """
-    number = max(1, -(-(length - overlap) // (side - overlap)))
+    number = len(tiling.starts(length, side, overlap=overlap))
     side = -(-(length + (number - 1) * overlap) // number)
     starts = np.asarray(tiling.starts(length, side, overlap=overlap), np.int32)
     place, unknown = np.arange(scale * side) + 0.5, scale * overlap / 4
@@ -106,7 +106,7 @@ def _init(
         raise ValueError("the restorer 'tiles' needs a kernel: pass --kernel=FILE, or an estimator before it")
     kernel = jnp.asarray(kernel, problem.lr.dtype)
     kernels = kernel if kernel.ndim == 4 else kernel[None, None]
-    mean = jnp.mean(kernels, (0, 1)) if kernel.ndim == 4 else kernel
+    mean = jnp.mean(kernels, (0, 1))
     image = jnp.zeros(problem.canvas_shape, problem.lr.dtype)
     return State(TilesState(judge(problem.lr, mean, settings.spec), kernels), (), image, mean)
 
