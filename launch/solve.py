@@ -145,14 +145,14 @@ def fit_kernel(known: io.KnownKernel, spec) -> tuple[np.ndarray, tuple[str, ...]
     return kernel, notes
 
 
-def shared(config, spec, paths) -> tuple[np.ndarray, tuple[str, ...]]:
+def shared(config, spec) -> tuple[np.ndarray, tuple[str, ...]]:
     """The kernel of --shared_kernel, of an earlier run or from the images, and a note on it; the config gets it."""
     if _KERNEL.value is not None or _DISTRIBUTED.value:
         other = "kernel" if _KERNEL.value is not None else "distributed"
         raise ValueError(f"--shared_kernel and --{other} are both given, expected one of them")
     kernel = None if _RESTART.value else shared_kernel.earlier(_WORKDIR.value, spec)
     if kernel is None:
-        kernel = shared_kernel.estimate(paths, config, spec, white_level=_WHITE_LEVEL.value)
+        kernel = shared_kernel.estimate(io.find_inputs(_INPUT.value), config, spec, white_level=_WHITE_LEVEL.value)
     build.give_kernel(config)
     config.num_steps = build.num_steps(config)
     return kernel, ("its kernel was found from all images together",)
@@ -167,11 +167,10 @@ def prepare(config):
         known = known_kernel(config)
         config.num_steps = build.num_steps(config)
         spec = build.build_spec(config, _SCALE.value)
+        kernel, notes = shared(config, spec) if _SHARED_KERNEL.value else (None, ())
         solver, paths = build.build_solver(config, spec), io.find_inputs(_INPUT.value)
-        kernel, notes = (None, ()) if known is None else fit_kernel(known, spec)
-        if _SHARED_KERNEL.value:
-            kernel, notes = shared(config, spec, paths)
-            solver = build.build_solver(config, spec)
+        if known is not None:
+            kernel, notes = fit_kernel(known, spec)
         return spec, solver, paths, kernel, notes
     except (ValueError, TypeError) as error:
         raise cli.UsageError(cli.one_line(error)) from error

@@ -181,9 +181,7 @@ def _build_stage(config: Mapping[str, Any], where: str, spec: Spec, num_steps: i
         options["num_steps"] = num_steps
     if "family" in parameters:
         options["family"] = build_family(config["prior"], spec)
-    if where == "estimator" and config.get("kernel_map"):
-        if "kernel_map" not in parameters:
-            raise ValueError(f"config.kernel_map is given and the estimator {name!r} gives one kernel, expected kenet")
+    if "kernel_map" in parameters and config.get("kernel_map"):
         columns, rows = map(int, config["kernel_map"].split("x"))
         options["kernel_map"] = rows, columns
     return build(spec, **options)
@@ -247,11 +245,13 @@ def num_steps(config: Mapping[str, Any]) -> int:
 
 def _check_map(config: Mapping[str, Any]) -> None:
     """Refuses `kernel_map` where the method has no use for it."""
-    restorer = config.get("restorer")
+    estimator, restorer = config.get("estimator"), config.get("restorer")
     if restorer is None or not getattr(_load("restorer", restorer), "TAKES_MAPS", False):
         raise ValueError(
             f"config.kernel_map is given and config.restorer is {restorer!r}, expected tiles: configs/photo.py has it"
         )
+    if estimator != "given" and "kernel_map" not in part_rules("estimator", estimator):
+        raise ValueError(f"config.kernel_map is given and the estimator {estimator!r} gives one kernel, expected kenet")
 
 
 def build_solver(config: Mapping[str, Any], spec: Spec) -> Solver:

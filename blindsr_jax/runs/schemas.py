@@ -26,7 +26,12 @@ BOUNDARY, CENTER = one_of("circular", "valid"), one_of("release", "aligned")
 SHARED_KERNEL = "shared_kernel"  # key of the kernel that all images of a solve have
 # WORKDIR/config.json of a solve; beside these keys stand the values of the config.
 RUN = object_of(
-    {"config": Key(text), "flags": Key(mapping_of(anything)), "kernel_sha256": Key(nullable(text), is_required=False)}
+    {
+        "config": Key(text),
+        "flags": Key(mapping_of(anything)),
+        "kernel_sha256": Key(nullable(text), is_required=False),
+        SHARED_KERNEL: Key(list_of(list_of(number)), is_required=False),
+    }
 )
 TRAINING = mapping_of(anything)  # WORKDIR/config.json of a training: the values of the config
 

@@ -27,10 +27,10 @@ MOST_IMAGES = 32  # that are looked at, evenly spaced in the list
 def earlier(folder: str, spec: Spec) -> np.ndarray | None:
     """The kernel (k, k) of the earlier run in a folder: new images are solved with it too. None: there is none."""
     document = documents.read(os.path.join(folder, "config.json"), schemas.RUN)
-    values = np.asarray((document or {}).get(schemas.SHARED_KERNEL) or [])
-    if values.dtype.kind != "f" or values.shape != (spec.kernel_size,) * 2 or not np.isfinite(values).all():
+    rows = (document or {}).get(schemas.SHARED_KERNEL, [])
+    if [len(row) for row in rows] != [spec.kernel_size] * spec.kernel_size or not np.isfinite(rows).all():
         return None
-    return values.astype(np.float32)
+    return np.asarray(rows, np.float32)
 
 
 def as_document(kernel: np.ndarray) -> dict[str, Any]:

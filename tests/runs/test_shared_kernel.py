@@ -37,7 +37,7 @@ def test_a_folder_gives_back_the_very_kernel_and_nothing_where_there_is_none(tmp
     np.testing.assert_array_equal(found, wanted)
     assert shared_kernel.as_document(found)["kernel_sha256"] == document["kernel_sha256"]
     assert shared_kernel.earlier(str(tmp_path), make_spec(scale=2, kernel_size=11)) is None
-    for damage in ("text", [[1.0]], [[None] * 9] * 9, [[float("nan")] * 9] * 9, None):
+    for damage in ("text", [[1.0]], [[None] * 9] * 9, [[float("nan")] * 9] * 9, [[1.0], [1.0, 2.0]], None):
         (tmp_path / "config.json").write_text(json.dumps(document | {"shared_kernel": damage}))
         assert shared_kernel.earlier(str(tmp_path), SPEC) is None
     assert shared_kernel.earlier(str(tmp_path / "none"), SPEC) is None
