@@ -1,8 +1,9 @@
 # Everything runs from a virtual environment that these targets make themselves.
 VENV ?= .venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-# Two workers: most of the time goes into compiling, which uses one core. A file's tests share their programs.
-PYTEST := -m pytest -n 2 --dist loadfile
+# Two workers: most of the time goes into compiling, which uses one core. A file's tests share their programs; in the
+# order of their names the last files are short ones, so that no worker waits long for the other.
+PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 # A GPU build of jax only where a GPU answers.
 EXTRA := $(shell nvidia-smi >/dev/null 2>&1 && echo ,cuda12)
 RUN := $(VENV)/bin/python
@@ -14,7 +15,7 @@ setup: $(VENV)/.installed
 $(VENV)/.installed: setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "blindsr_jax needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[dev$(EXTRA)]'
+	$(VENV)/bin/pip install --quiet --no-compile --disable-pip-version-check -e '.[dev$(EXTRA)]'
 	touch $@
 
 demo: setup

@@ -52,8 +52,13 @@ def _passed(kernel: jax.Array, scale: int, size: int) -> jax.Array:
     return jnp.max(response.reshape(scale, size, scale, size), (0, 2))
 
 
-def _suppressed(lr: jax.Array, kernel: jax.Array, scale: int, size: int = 32) -> jax.Array:
-    """Share of the power of the differences of an LR image (h, w, c) at frequencies that the kernel suppresses."""
+def _suppressed(
+    lr: jax.Array, kernel: jax.Array, scale: int, noise_std: jax.Array | float, size: int = 32
+) -> jax.Array:
+    """Share of the power of the differences of an LR image (h, w, c) at frequencies that the kernel suppresses.
+
+    The power of white noise, which no kernel suppresses, is taken off, as if that of all colours were the same.
+    """
     gray = jnp.mean(lr, -1)
     side = min(size, *gray.shape)
     rows, columns = (n // side for n in gray.shape)
@@ -61,6 +66,7 @@ def _suppressed(lr: jax.Array, kernel: jax.Array, scale: int, size: int = 32) ->
     taper = jnp.hanning(side + 2)[1:-1].astype(lr.dtype)
     blocks = blocks - jnp.mean(blocks, (-2, -1), keepdims=True)
     power = jnp.mean(jnp.square(jnp.abs(jnp.fft.fft2(blocks * taper[:, None] * taper))), (0, 1))
+    power = jnp.maximum(power - jnp.square(noise_std * jnp.sum(jnp.square(taper))), 0)
     frequency = 2 * jnp.sin(jnp.pi * jnp.fft.fftfreq(side)).astype(lr.dtype)
     power = power * (jnp.square(frequency)[:, None] + jnp.square(frequency))  # of the differences
     is_faint = _passed(kernel, scale, side) < FAINT
@@ -83,16 +89,17 @@ def is_sampling(variance: jax.Array, spec: Spec) -> jax.Array:
     return variance < NO_BLUR[spec.scale % 2]
 
 
-def judge(lr: jax.Array, kernel: jax.Array, spec: Spec) -> Judgement:
+def judge(lr: jax.Array, kernel: jax.Array, spec: Spec, noise_std: jax.Array | float | None = None) -> Judgement:
     """Whether an image should be restored under a kernel.
 
     Args:
       lr: (h, w, c) in [0, 1].
       kernel: (k, k), sum 1.
       spec: the problem's static part.
+      noise_std: (), of the noise in `lr`, see `Problem`; None counts as none.
     """
     variance = axis_variance(kernel)
-    suppressed = _suppressed(lr, kernel, spec.scale)
+    suppressed = _suppressed(lr, kernel, spec.scale, 0.0 if noise_std is None else noise_std)
     gray = jnp.mean(lr, -1)
     differences = [jnp.mean(jnp.square(jnp.diff(gray, axis=axis))) for axis in (0, 1)]
     is_flat = sum(differences) < 2 * FLAT**2

@@ -1,7 +1,15 @@
 """Reading and writing files: images, kernels, text, JSON and CSV. One place to import them from."""
 
 from blindsr_jax.io.files import InputError, write_array, write_bytes, write_csv, write_json, write_text
-from blindsr_jax.io.images import Image, bicubic_enlarge, decode_image, read_image, write_image
+from blindsr_jax.io.images import (
+    Image,
+    bicubic_enlarge,
+    decode_image,
+    read_image,
+    to_floats,
+    to_levels,
+    write_image,
+)
 from blindsr_jax.io.kernels import (
     KnownKernel,
     kernel_png,
@@ -27,6 +35,8 @@ __all__ = [
     "load_kernel",
     "read_image",
     "read_kernel",
+    "to_floats",
+    "to_levels",
     "unique_stems",
     "write_array",
     "write_bytes",

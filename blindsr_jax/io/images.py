@@ -102,7 +102,8 @@ def write_image(path, image):
 
     Args:
       path: file to write.
-      image: Image (any float dtype); values are clipped to [0, 1] and rounded to the nearest level, half to even.
+      image: Image (any float dtype; values are clipped to [0, 1] and rounded to the nearest level, half to even), or
+        one whose pixels and transparency are levels (uint8 or uint16, as its bits say).
 
     Raises:
       ValueError: shapes do not fit together, or there are NaNs.
@@ -113,23 +114,38 @@ def write_image(path, image):
         raise ValueError(f"pixels (H, W, 1 or 3) with 8 or 16 bits are needed, got {pixels.shape}, {image.bits} bits")
     if image.alpha is not None:
         pixels = np.concatenate([pixels, np.asarray(image.alpha)[..., None]], -1)
-    if np.isnan(pixels).any():
-        raise ValueError("an image with NaNs cannot be written")
-    levels = _levels(pixels, np.uint16 if image.bits == 16 else np.uint8)
+    levels = to_levels(pixels, image.bits)
     if image.bits == 16:
         write_bytes(path, png16.encode(levels))
         return
     write_bytes(path, png_bytes(levels[..., 0] if levels.shape[-1] == 1 else levels))
 
 
-def _levels(pixels: np.ndarray, dtype: type) -> np.ndarray:
-    """The levels of an image (H, W, C) in [0, 1], a strip of rows at a time: images may be large."""
+def to_levels(pixels: np.ndarray, bits: int) -> np.ndarray:
+    """The levels (H, W, C) of an image in [0, 1], uint8 or uint16, a strip of rows at a time: images may be large.
+
+    Levels stay as they are.
+
+    Raises:
+      ValueError: there are NaNs.
+    """
+    dtype = np.uint16 if bits == 16 else np.uint8
+    if pixels.dtype == dtype:
+        return pixels
     # In the precision of the array, like `metrics.quantize`: a score in memory is then the score of the file.
     wide, white = np.promote_types(pixels.dtype, np.float32), np.iinfo(dtype).max
     levels = np.empty(pixels.shape, dtype)
     for i in range(0, len(pixels), _STRIP):
-        levels[i : i + _STRIP] = np.rint(white * np.clip(pixels[i : i + _STRIP].astype(wide), 0, 1))
+        strip = pixels[i : i + _STRIP].astype(wide)
+        if np.isnan(strip).any():
+            raise ValueError("an image with NaNs cannot be written")
+        levels[i : i + _STRIP] = np.rint(white * np.clip(strip, 0, 1))
     return levels
+
+
+def to_floats(pixels: np.ndarray) -> np.ndarray:
+    """Levels (uint8 or uint16) or floats as floats in [0, 1]."""
+    return np.clip(pixels / (np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1), 0, 1)
 
 
 def png_bytes(levels):
@@ -144,22 +160,30 @@ def png_bytes(levels):
     return imageio.v3.imwrite("<bytes>", levels, extension=".png", plugin="pillow")
 
 
-def bicubic_enlarge(pixels, scale):
+def bicubic_enlarge(pixels: np.ndarray, scale: int, *, bits: int | None = None) -> np.ndarray:
     """Bicubic enlargement on the aligned grid: the image exactly covers the same area.
 
     Args:
       pixels: float array (H, W, C) or (H, W), values in [0, 1].
       scale: factor, positive int.
+      bits: 8 or 16 for the levels of the enlargement, None for floats.
 
     Returns:
-      float32 array (scale * H, scale * W, C) or (scale * H, scale * W), clipped to [0, 1].
+      Array (scale * H, scale * W, C) or (scale * H, scale * W): float32 clipped to [0, 1], or levels, see `to_levels`.
     """
     pixels = np.asarray(pixels, np.float32)
-    h, w = (scale * n for n in pixels.shape[:2])
-    if pixels.ndim == 3:
-        enlarged = np.empty((h, w, pixels.shape[-1]), np.float32)
-        for c in range(pixels.shape[-1]):
-            enlarged[..., c] = bicubic_enlarge(pixels[..., c], scale)
-        return enlarged
-    enlarged = np.asarray(PIL.Image.fromarray(pixels).resize((w, h), PIL.Image.Resampling.BICUBIC))
-    return np.clip(enlarged, 0, 1)
+    h, w = pixels.shape[:2]
+    kind = np.float32 if bits is None else np.uint16 if bits == 16 else np.uint8
+    enlarged = np.empty((scale * h, scale * w, *pixels.shape[2:]), kind)
+    planes = (
+        np.moveaxis(pixels.reshape(h, w, -1), -1, 0),
+        np.moveaxis(enlarged.reshape(scale * h, scale * w, -1), -1, 0),
+    )
+    for plane, target in zip(*planes, strict=True):
+        image = PIL.Image.fromarray(np.ascontiguousarray(plane))
+        for i in range(0, h, _STRIP):
+            last = min(i + _STRIP, h)
+            size, box = (scale * w, scale * (last - i)), (0, i, w, last)
+            strip = np.clip(np.asarray(image.resize(size, PIL.Image.Resampling.BICUBIC, box)), 0, 1)
+            target[scale * i : scale * last] = strip if bits is None else to_levels(strip, bits)
+    return enlarged

@@ -6,8 +6,9 @@ Who extends the package meets all of them here.
   (`methods/kernel_models/NAME.py`) for the blur kernel. `methods.joint.joint` composes the two into a solver.
 - An **estimator** (`methods/estimators/NAME.py`) is a solver from an LR image to `State.kernel`; it ignores the kernel
   that `init` gets. One with an option `kernel_map` can give `State.kernel_map` too. A **restorer**
-  (`methods/restorers/NAME.py`) is a solver from an LR image and a kernel, which its `init` gets, to `State.image`; one
-  with `TAKES_MAPS` takes a map of kernels as well. `methods.sequence.sequence` composes the two.
+  (`methods/restorers/NAME.py`) is a solver from an LR image and a kernel, which its `init` gets, to `State.image`,
+  whose start does not depend on the kernel; one with `TAKES_MAPS` takes a map of kernels as well.
+  `methods.sequence.sequence` composes the two.
 
 Each file defines `build(spec, *, OPTIONS)`, which returns the interface; a config names the file and its options. An
 estimator or a restorer of several steps has an option `num_steps`; without it, one step does all the work.

@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.methods.interfaces import Solver, State, Weights, weights_args
+from blindsr_jax.methods.interfaces import Solver, State, Weights, silent_trace, weights_args
 
 _SECOND = 2**30  # folded into the key of the second solver; no step has that number
 
@@ -39,7 +39,7 @@ def sequence(estimator: Solver, restorer: Solver, *, estimator_steps: int, num_s
 
     Args:
       estimator: its `State.kernel` is the kernel.
-      restorer: its `init` takes the kernel.
+      restorer: its `init` takes the kernel; the image that it starts from does not depend on it.
       estimator_steps: how many steps are the estimator's; all later ones are the restorer's, which counts from 0.
       num_steps: of both together, for callers that name none; a restorer that is made for some has these.
     """
@@ -47,8 +47,8 @@ def sequence(estimator: Solver, restorer: Solver, *, estimator_steps: int, num_s
     def init(key, problem, kernel=None, weights=None):
         ours, theirs = _split(weights)
         first = estimator.init(key, problem, kernel, *ours)
-        shapes = jax.eval_shape(restorer.init, key, problem, _kernels(first), *theirs)
-        second = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        start = restorer.init(jax.random.fold_in(key, _SECOND), problem, _kernels(first), *theirs)
+        second = jax.tree.map(jnp.zeros_like, start)._replace(image=start.image)
         return State(_bare(second), _bare(first), second.image, first.kernel, second.image_std, first.kernel_map)
 
     def step(key, state, problem, i, weights=None):
@@ -57,9 +57,13 @@ def sequence(estimator: Solver, restorer: Solver, *, estimator_steps: int, num_s
         def estimate():
             first = state.kernel_state._replace(image=jnp.zeros(problem.canvas_shape, problem.lr.dtype))
             first, trace = estimator.step(key, first, problem, i, *ours)
-            return state._replace(kernel_state=_bare(first), kernel=first.kernel, kernel_map=first.kernel_map), trace
+            return _bare(first), trace
 
-        def restore():
+        def wait():
+            return state.kernel_state, silent_trace(problem.lr.dtype)
+
+        def restore(carried):
+            _, state, _ = carried
             own = jax.random.fold_in(key, _SECOND)
             with_noise = problem
             if estimator.restorer_noise is not None and problem.noise_std is not None:
@@ -67,14 +71,19 @@ def sequence(estimator: Solver, restorer: Solver, *, estimator_steps: int, num_s
                 with_noise = dataclasses.replace(problem, noise_std=noise)
             second = jax.lax.cond(
                 i == estimator_steps,
-                lambda: restorer.init(own, with_noise, _kernels(state), *theirs),
-                lambda: state.image_state._replace(image=state.image),
+                lambda: _bare(restorer.init(own, with_noise, _kernels(state), *theirs)),
+                lambda: state.image_state,
             )
+            second = second._replace(image=state.image)
             second, trace = restorer.step(own, second, with_noise, i - estimator_steps, *theirs)
-            return state._replace(image_state=_bare(second), image=second.image, image_std=second.image_std), trace
+            state = state._replace(image_state=_bare(second), image=second.image, image_std=second.image_std)
+            return jnp.array(True), state, trace
 
-        # The same for all images of a batch, so vmap keeps the branches.
-        return jax.lax.cond(i < estimator_steps, estimate, restore)
+        # The same for all images of a batch, so vmap keeps the choice. The image, which may be large, takes no part in
+        # one, which would copy it: it has been there from the start, and a loop of one turn or none leaves it in place.
+        first, trace = jax.lax.cond(i < estimator_steps, estimate, wait)
+        state = state._replace(kernel_state=first, kernel=first.kernel, kernel_map=first.kernel_map)
+        return jax.lax.while_loop(lambda carried: ~carried[0], restore, (i < estimator_steps, state, trace))[1:]
 
     side = max(estimator.smallest_side, restorer.smallest_side)
     later = (0, *restorer.turns)

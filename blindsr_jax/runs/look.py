@@ -102,7 +102,7 @@ def look(name: str, image: io.Image) -> Look:
         kernels, probabilities = jax.device_get(_see(trained.params, _windows(pixels)))
         mean = kernels.mean(0) / kernels.mean(0).sum()
         spec = make_spec(scale=1, kernel_size=len(mean))
-        blur = Blur(int(judge(jnp.asarray(pixels), jnp.asarray(mean), spec).verdict))
+        blur = Blur(int(judge(jnp.asarray(pixels), jnp.asarray(mean), spec, measured.noise_std).verdict))
         if blur is Blur.FOUND:
             seen["blur_width"], seen["direction"] = _width(mean), _direction(mean)
             seen["varies"] = bool(unevenness(jnp.asarray(kernels)) > UNEVEN)

@@ -30,16 +30,22 @@ class Solved:
 
     @functools.cached_property
     def enlarged(self) -> np.ndarray:
-        """The LR image, enlarged by bicubic: (s h, s w, c) in [0, 1]."""
-        return io.bicubic_enlarge(self.source.pixels, self.scale)
+        """The levels of the LR image, enlarged by bicubic: (s h, s w, c)."""
+        return io.bicubic_enlarge(self.source.pixels, self.scale, bits=self.source.bits)
 
-    def as_input(self, pixels: np.ndarray) -> io.Image:
-        """Pixels (s h, s w, c) as an image with the transparency and the bit depth of the input."""
-        return io.Image(pixels, self._alpha, self.source.bits)
+    @functools.cached_property
+    def image(self) -> np.ndarray:
+        """The levels of the result: (s h, s w, c)."""
+        return io.to_levels(self.result.image, self.source.bits)
+
+    def as_input(self, levels: np.ndarray) -> io.Image:
+        """Levels (s h, s w, c) as an image with the transparency and the bit depth of the input."""
+        return io.Image(levels, self._alpha, self.source.bits)
 
     @functools.cached_property
     def _alpha(self) -> np.ndarray | None:
-        return None if self.source.alpha is None else io.bicubic_enlarge(self.source.alpha, self.scale)
+        alpha, bits = self.source.alpha, self.source.bits
+        return None if alpha is None else io.bicubic_enlarge(alpha, self.scale, bits=bits)
 
 
 class Output(NamedTuple):
@@ -62,7 +68,7 @@ class Output(NamedTuple):
 
 
 def _image(path: str, solved: Solved) -> None:
-    io.write_image(path, solved.as_input(solved.result.image))
+    io.write_image(path, solved.as_input(solved.image))
 
 
 def _input(path: str, solved: Solved) -> None:
@@ -78,8 +84,9 @@ def _kernel(path: str, solved: Solved) -> None:
 
 
 def _figure(path: str, solved: Solved) -> None:
-    image, kernel, trace = solved.result[:3]
-    report.write_figure(path, enlarged=solved.enlarged, image=image, kernel=kernel, trace=trace, name=solved.name)
+    kernel, trace = solved.result.kernel, solved.result.trace
+    images = {"enlarged": solved.enlarged, "image": solved.image}
+    report.write_figure(path, **images, kernel=kernel, trace=trace, name=solved.name)
 
 
 def _uncertainty_picture(path: str, solved: Solved) -> None:

@@ -34,6 +34,7 @@ FLIPPED = (
     "convolution, a cross-correlation kernel was expected (--flip_kernel turns it; if it is given, leave it out)"
 )
 MOST_WAITING = 512  # images that are read and wait for others of their shape
+LARGE = 2**27  # bytes of an image that is written before the next one is begun: writing takes as much memory again
 
 
 def check_size(source: io.Image, run: Run, path: os.PathLike) -> None:
@@ -198,6 +199,8 @@ class Pipeline:
         task = task._replace(record=dataclasses.replace(task.record, **known))
         image, kernel = jax.device_get((result.image, result.kernel))
         self._background.submit(self._write_result, task, result._replace(image=image, kernel=kernel, state=None))
+        if image.nbytes > LARGE:
+            self._background.wait()
 
     def _write_result(self, task: ImageTask, result: Result) -> None:
         """In the background: all files of an image, and its line."""

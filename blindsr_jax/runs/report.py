@@ -30,7 +30,7 @@ _MOST_PIXELS = 700  # of a side of an image in a figure, at least; of a larger o
 
 def _show(axes, pixels: np.ndarray, title: str) -> None:
     step = max(1, max(pixels.shape) // _MOST_PIXELS)
-    pixels = np.clip(pixels[::step, ::step], 0, 1)
+    pixels = io.to_floats(pixels[::step, ::step])
     axes.imshow(pixels[..., 0] if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=1)
     axes.set_title(title, fontsize=9)
     axes.set_axis_off()
@@ -49,8 +49,8 @@ def write_figure(
 
     Args:
       path: file to write.
-      enlarged: (H, W, C) in [0, 1].
-      image: (H, W, C) in [0, 1].
+      enlarged: (H, W, C) in [0, 1], or levels (uint8 or uint16).
+      image: likewise.
       kernel: (k, k).
       trace: one (steps,) array per quantity, all positive.
       name: the title.

@@ -82,7 +82,7 @@ def solve_group(
       on_chunk: called on the host as `on_chunk(steps_done, trace_of_these_steps)`, (steps,) or (steps, n) a quantity.
       save: called between two of these calls with a `Progress` for `unstack`, whose state lives until it returns.
       pace, before_call: see `solve.advance`.
-      keep_state: whether the results hold the last states.
+      keep_state: whether the results hold the last states; else None.
 
     Returns:
       One result an image; one that is 'diverged' may have another try.
@@ -111,7 +111,7 @@ def solve_group(
         to_result(attempt.problem, progress, bool(bad), solver.message(progress.state))
         for attempt, progress, bad in zip(attempts, unstack(last, n), np.atleast_1d(bad)[:n], strict=True)
     ]
-    return results if keep_state else [result._replace(state=_estimates(result.state)) for result in results]
+    return results if keep_state else [result._replace(state=None) for result in results]
 
 
 class _Item(NamedTuple):

@@ -48,7 +48,9 @@ def plant_mine(place):
         ("solve", [solve, lambda p: solve(p, "--seed=3", "--restart"), evaluate, evaluate]),
         ("degrade", [degrade, lambda p: degrade(p, "--seed=3")]),
         pytest.param("cases_", [cases, lambda p: cases(p, "--seed=3")], marks=pytest.mark.long),
-        ("train", [train, lambda p: train(p, "--config.num_epochs=2", "--restart")]),
+        pytest.param(
+            "train", [train, lambda p: train(p, "--config.num_epochs=2", "--restart")], marks=pytest.mark.long
+        ),
     ],
 )
 def test_what_is_the_users_in_a_folder_of_ours_stays(ours, tmp_path, cached, name, calls):

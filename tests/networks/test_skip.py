@@ -83,10 +83,8 @@ def run(case, dtype, nonlocal_off=False):
     return data, out, {torch_name(tuple(p.key for p in path if p.key != "params"), levels): g for path, g in flat}
 
 
-LONG = [pytest.param(case, marks=pytest.mark.long) for case in ("3s_odd", "5s", "5s_odd")]
-
-
-@pytest.mark.parametrize("case", ["3s", *LONG])  # the depths and odd sides of the others are those in float64 below
+@pytest.mark.long  # in float64 below, and without the nonlocal blocks, always
+@pytest.mark.parametrize("case", CASES)
 def test_golden_output_and_gradients_in_float32(case):
     data, out, grads = run(case, jnp.float32)
     np.testing.assert_allclose(out, np.moveaxis(data["out"][0], 0, -1), atol=5e-5)

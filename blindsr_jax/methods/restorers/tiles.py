@@ -108,7 +108,7 @@ def _init(
     kernels = kernel if kernel.ndim == 4 else kernel[None, None]
     mean = jnp.mean(kernels, (0, 1))
     image = jnp.zeros(problem.canvas_shape, problem.lr.dtype)
-    return State(TilesState(judge(problem.lr, mean, settings.spec), kernels), (), image, mean)
+    return State(TilesState(judge(problem.lr, mean, settings.spec, problem.noise_std), kernels), (), image, mean)
 
 
 def _step(
