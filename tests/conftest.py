@@ -22,6 +22,8 @@ os.environ["XDG_CACHE_HOME"] = str(FOLDER)
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(FOLDER / "tests")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("XLA_FLAGS", QUICK)
+os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 
 
 def pytest_configure(config):

@@ -68,8 +68,8 @@ def _judge(evidence, truth: Shapes, prior: Prior, temperature, *, num_families: 
         return (
             posteriors.covariance_errors(found.kernel_mean, truth.covariance[None])[0],
             posteriors.confidence(found.kernel_mean, found.weights, prior),
-            jnp.sum(found.weights * (prior.shapes.width < truth.width)),
-            jnp.sum(found.weights * (distance(prior.shapes.direction) < distance(truth.direction))),
+            posteriors.probability(found.weights, prior.shapes.width < truth.width),
+            posteriors.probability(found.weights, distance(prior.shapes.direction) < distance(truth.direction)),
             found.families,
             posteriors.effective_size(found.weights),
         )

@@ -32,7 +32,7 @@ class Quadratic(NamedTuple):
 def _tap_rows(padded: jax.Array, rows: int, width: int, spec) -> jax.Array:
     """All taps of some LR rows: padded (s (rows - 1) + k, W, C) -> (k * k, rows * width * C)."""
     taps = jnp.arange(spec.kernel_size)[:, None]
-    row, column = taps + spec.scale * jnp.arange(rows), taps + spec.scale * jnp.arange(width)
+    row, column = (taps + spec.scale * jnp.arange(n)[None] for n in (rows, width))
     # One gather: as k * k slices this would take seconds to compile.
     return padded[row[:, None, :, None], column[None, :, None, :]].reshape(spec.kernel_size**2, -1)
 
@@ -65,7 +65,7 @@ def quadratic(image: jax.Array, kernel: jax.Array, problem: Problem) -> Quadrati
         part = jax.lax.dynamic_slice_in_dim(image, s * start, s * (rows - 1) + k, 0)
         x = _tap_rows(part, rows, w, spec)
         if missing:
-            x = x * jax.lax.dynamic_slice_in_dim(valid, start, rows, 0).reshape(-1).astype(x.dtype)
+            x = x * jax.lax.dynamic_slice_in_dim(valid, start, rows, 0).reshape(1, -1).astype(x.dtype)
         r = jax.lax.dynamic_slice_in_dim(lr_residual, start, rows, 0).reshape(-1)
         gram = jnp.matmul(x, x.T, precision="highest")
         return (carry[0] + jnp.matmul(x, r, precision="highest"), carry[1] + gram), None
@@ -86,7 +86,7 @@ def errors(term: Quadratic, kernels: jax.Array) -> jax.Array:
     Returns:
       (L,), not negative.
     """
-    d = (kernels - term.reference).reshape(kernels.shape[0], -1)
+    d = (kernels - term.reference[None]).reshape(kernels.shape[0], -1)
     curvature = jnp.sum(jnp.matmul(d, term.gram, precision="highest") * d, -1)
     slope = jnp.matmul(d, term.linear, precision="highest")
     return jnp.maximum(term.constant + 2 * slope + curvature, 0) / term.count

@@ -44,7 +44,7 @@ def _code(planes: jax.Array, steps: jax.Array) -> jax.Array:
     dct = jnp.asarray(_DCT, planes.dtype)
     blocks = planes.reshape(planes.shape[0] // 8, 8, planes.shape[1] // 8, 8, planes.shape[2])
     coefficients = jnp.einsum("ui,aibjc,vj->abcuv", dct, blocks, dct, precision="highest")
-    coefficients = jnp.round(coefficients / steps) * steps
+    coefficients = jnp.round(coefficients / steps[None, None]) * steps[None, None]
     planes = jnp.einsum("ui,abcuv,vj->aibjc", dct, coefficients, dct, precision="highest").reshape(planes.shape)
     return jnp.clip(jnp.round(planes), -128, 127)
 
@@ -68,7 +68,7 @@ def compress(image: jax.Array, quality: jax.Array, *, subsample: jax.Array | boo
     """
     h, w, _ = image.shape
     dtype = image.dtype
-    ycc, offset = jnp.asarray(_YCC, dtype), jnp.asarray([128, 0, 0], dtype)
+    ycc, offset = jnp.asarray(_YCC, dtype), jnp.asarray([[[128, 0, 0]]], dtype)
     x = 255 * jnp.pad(image, ((0, -h % 16), (0, -w % 16), (0, 0)), mode="edge")
     x = jnp.round(jnp.matmul(x, ycc.T, precision="highest")) - offset  # codecs pass whole numbers on
     steps = tables(quality).astype(dtype)

@@ -8,7 +8,6 @@ correlations on the LR grid, one for each sub-grid of the image, so that only re
 needed, and A A^T is the sum of their squares. Nothing here runs in less than float32.
 """
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -69,12 +68,12 @@ def _forward(blur: _Blur, image: jax.Array) -> jax.Array:
 
 def _transpose(blur: _Blur, lr: jax.Array) -> jax.Array:
     """A^T of an LR image given as the transform of each colour: (s h, s w, C)."""
-    return _join(jnp.fft.irfft2(blur.spectra[:, :, None] * lr, blur.grid))
+    return _join(jnp.fft.irfft2(blur.spectra[:, :, None] * lr[None, None], blur.grid))
 
 
 def _wide(*arrays: jax.Array) -> tuple[jax.Array, ...]:
     """All in one precision, float32 at least."""
-    dtype = functools.reduce(jnp.promote_types, (jnp.result_type(x) for x in arrays), jnp.float32)
+    dtype = jnp.float64 if any(jnp.result_type(x) == jnp.float64 for x in arrays) else jnp.float32
     return tuple(jnp.asarray(x, dtype) for x in arrays)
 
 
@@ -96,7 +95,7 @@ def closed_form(
     prior, lr, kernel, weight = _wide(prior, lr, kernel, weight)
     blur = _blur(kernel, scale, lr.shape[:2], (kernel.shape[0] - 1) // 2)
     residual = jnp.fft.rfft2(lr.transpose(2, 0, 1)) - _forward(blur, prior)
-    return prior + _transpose(blur, residual / (blur.gram + weight))
+    return prior + _transpose(blur, residual / (blur.gram + weight)[None].astype(residual.dtype))
 
 
 def conjugate_gradients(
@@ -132,7 +131,8 @@ def conjugate_gradients(
     blur = near if spec.boundary == "circular" else _blur(kernel, spec.scale, grid, 0)
 
     def filtered(u, response, shape):
-        return jnp.fft.irfft2(response * jnp.fft.rfft2(u, shape), shape)[:, :h, :w]
+        spectrum = jnp.fft.rfft2(u, shape)
+        return jnp.fft.irfft2(response[None].astype(spectrum.dtype) * spectrum, shape)[:, :h, :w]
 
     def system(u):
         return filtered(u, blur.gram, blur.grid) + weight * u

@@ -65,10 +65,11 @@ def _suppressed(
     blocks = gray[: rows * side, : columns * side].reshape(rows, side, columns, side).swapaxes(1, 2)
     taper = jnp.hanning(side + 2)[1:-1].astype(lr.dtype)
     blocks = blocks - jnp.mean(blocks, (-2, -1), keepdims=True)
-    power = jnp.mean(jnp.square(jnp.abs(jnp.fft.fft2(blocks * taper[:, None] * taper))), (0, 1))
+    down, across = taper[None, None, :, None], taper[None, None, None]
+    power = jnp.mean(jnp.square(jnp.abs(jnp.fft.fft2(blocks * down * across))), (0, 1))
     power = jnp.maximum(power - jnp.square(noise_std * jnp.sum(jnp.square(taper))), 0)
     frequency = 2 * jnp.sin(jnp.pi * jnp.fft.fftfreq(side)).astype(lr.dtype)
-    power = power * (jnp.square(frequency)[:, None] + jnp.square(frequency))  # of the differences
+    power = power * (jnp.square(frequency)[:, None] + jnp.square(frequency)[None])  # of the differences
     is_faint = _passed(kernel, scale, side) < FAINT
     return jnp.sum(jnp.where(is_faint, power, 0)) / jnp.maximum(jnp.sum(power), 1e-20)
 

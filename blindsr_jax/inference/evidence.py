@@ -175,7 +175,7 @@ def posterior(
     """
     weights = weigh(evidence, temperature)
     mean = jnp.tensordot(weights, prior.kernels, 1, precision="highest")
-    variance = jnp.tensordot(weights, (prior.kernels - mean) ** 2, 1, precision="highest")
+    variance = jnp.tensordot(weights, (prior.kernels - mean[None]) ** 2, 1, precision="highest")
     return Posterior(
         weights,
         mean,
@@ -188,8 +188,13 @@ def posterior(
 
 def covariance_errors(kernel: jax.Array, truths: jax.Array) -> jax.Array:
     """Relative errors (n,) of the covariance of a kernel (k, k) if the true ones were (n, 2, 2); see `metrics`."""
-    error = jnp.linalg.norm(geometry.covariance(kernel) - truths, axis=(-2, -1))
+    error = jnp.linalg.norm(geometry.covariance(kernel)[None] - truths, axis=(-2, -1))
     return error / jnp.maximum(jnp.linalg.norm(truths, axis=(-2, -1)), _LEAST_NORM)
+
+
+def probability(weights: jax.Array, is_true: jax.Array) -> jax.Array:
+    """The probability () of what is true of some draws (n,), which have weights (n,), sum 1."""
+    return jnp.sum(weights * is_true.astype(weights.dtype))
 
 
 def confidence(kernel: jax.Array, weights: jax.Array, prior: Prior, *, tolerance: float = TOLERANCE) -> jax.Array:
@@ -201,7 +206,7 @@ def confidence(kernel: jax.Array, weights: jax.Array, prior: Prior, *, tolerance
       prior: its n draws.
       tolerance: of the relative error.
     """
-    return jnp.sum(weights * (covariance_errors(kernel, prior.shapes.covariance) < tolerance))
+    return probability(weights, covariance_errors(kernel, prior.shapes.covariance) < tolerance)
 
 
 def effective_size(weights: jax.Array) -> jax.Array:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from blindsr_jax.config import rules
+from blindsr_jax.inference.optimizers import promoting
 
 FORMS = ("sequential", "summed")
 
@@ -70,7 +71,7 @@ def noisy_adam(
       temperature: in units of the loss; 0 is Adam alone.
       cooling_steps: the temperature falls linearly to 0 over so many updates; None keeps it.
     """
-    adam = optax.with_extra_args_support(optax.adam(learning_rate))
+    adam = promoting(optax.adam(learning_rate))
     if not temperature:
         return adam
     schedule = temperature if cooling_steps is None else optax.linear_schedule(temperature, 0.0, cooling_steps)

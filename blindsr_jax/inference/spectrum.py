@@ -47,7 +47,7 @@ def mean_power(lr: jax.Array, size: int) -> jax.Array:
     ]
     window = np.hanning(size + 2)[1:-1]
     window = np.outer(window, window)
-    window = jnp.asarray(window / np.sqrt(np.mean(window**2)), lr.dtype)
+    window = jnp.asarray(window / np.sqrt(np.mean(window**2)), lr.dtype)[None]
     corners = tiling.corners(*starts)  # gathered: the program does not grow with them
     blocks = jax.vmap(lambda corner: tiling.take(gray, corner, (size, size)))(corners)
     blocks = (blocks - jnp.sum(blocks * window, (1, 2), keepdims=True) / jnp.sum(window)) * window
@@ -83,8 +83,8 @@ def _evidence_by_slope(kernels, problem):
             seen = power[used]
             guess = jnp.mean(seen) / jnp.mean(shape)
             amplitudes = guess * jnp.logspace(-2, 2, _AMPLITUDES, dtype=lr.dtype)
-            model = amplitudes[:, None] * shape + noise
-            return jnp.max(-jnp.sum(jnp.log(model) + seen / model, -1))
+            model = amplitudes[:, None] * shape[None] + noise
+            return jnp.max(-jnp.sum(jnp.log(model) + seen[None] / model, -1))
 
         return jax.vmap(of_slope)(fields)
 

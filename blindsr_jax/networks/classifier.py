@@ -64,7 +64,7 @@ class AttentionPool(nn.Module):
         x = x.reshape(n, h * w, c)
         x = jnp.concatenate([x.mean(1, keepdims=True), x], 1)
         init = nn.initializers.normal(c**-0.5)
-        x = x + self.param("positional_embedding", init, (c, h * w + 1), wide(x.dtype)).T.astype(x.dtype)
+        x = x + self.param("positional_embedding", init, (c, h * w + 1), wide(x.dtype)).T.astype(x.dtype)[None]
         qkv = Linear(3 * c, name="qkv_proj")(x)
         heads = num_heads(c, self.head_channels)
         q, k, v = jnp.split(qkv.reshape(n, -1, 3 * heads, c // heads), 3, 2)

@@ -29,7 +29,7 @@ def default_reach(scale: int, kernel_size: int) -> int:
 
 def _inside(shape: tuple[int, ...], sizes: jax.Array, dtype) -> jax.Array:
     """(N, H, W, 1): 1 in the first rows and columns that `sizes` (N, 2) counts, 0 elsewhere."""
-    rows, columns = (jnp.arange(n) < sizes[:, axis, None] for axis, n in enumerate(shape[1:3]))
+    rows, columns = (jnp.arange(n, dtype=sizes.dtype)[None] < sizes[:, axis, None] for axis, n in enumerate(shape[1:3]))
     return (rows[:, :, None] & columns[:, None, :])[..., None].astype(dtype)
 
 
@@ -190,4 +190,6 @@ def score(image: jax.Array, kernel: jax.Array, bias: jax.Array, strength: jax.Ar
       strength: (...) how many images the embedding stands for.
     """
     found = jnp.matmul(image, kernel.T, precision="highest") / kernel.shape[-1] ** 0.5
-    return found + jnp.asarray(strength, found.dtype)[..., None] * bias
+    strength = jnp.asarray(strength, found.dtype)[..., None]
+    strength, bias = (jax.lax.broadcast_to_rank(x, found.ndim) for x in (strength, bias))
+    return found + strength * bias

@@ -9,7 +9,7 @@ import numpy as np
 from flax import linen as nn
 
 from blindsr_jax.imaging.conv import conv2d
-from blindsr_jax.networks.layers import Compute
+from blindsr_jax.networks.layers import Compute, affine
 
 SMALLEST_SIDE = 8  # three halvings
 LARGEST_REACH = 6  # of the lags: what the smallest image holds
@@ -47,7 +47,7 @@ class Conv3(nn.Module):
         b = self.param("bias", nn.initializers.zeros, (self.features,), dtype)
         x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
         w, b = w.astype(x.dtype), b.astype(x.dtype)
-        return conv2d(x, w, method=self.compute.conv, precision=self.compute.products) + b
+        return conv2d(x, w, method=self.compute.conv, precision=self.compute.products) + b[None, None, None]
 
 
 class ResidualBlock(nn.Module):
@@ -82,7 +82,7 @@ class Affine(nn.Module):
         first = nn.initializers.zeros if self.zero_init else nn.initializers.he_normal()
         w = self.param("kernel", first, (x.shape[-1], self.features), x.dtype)
         b = self.param("bias", nn.initializers.zeros, (self.features,), x.dtype)
-        return jnp.matmul(x, w.astype(x.dtype), precision="highest") + b.astype(x.dtype)
+        return affine(x, w.astype(x.dtype), b.astype(x.dtype))
 
 
 def standardize(x: jax.Array) -> jax.Array:

@@ -95,7 +95,7 @@ def apply_mlp(mlp: Mlp, x: jax.Array, activation) -> jax.Array:
     """The network of one block, no leading axis on its weights: (..., D) -> (..., D)."""
 
     def affine(x, w, b):
-        return jnp.matmul(x, w, precision="highest") + b
+        return jnp.matmul(x, w, precision="highest") + jax.lax.broadcast_to_rank(b, x.ndim)
 
     x = activation(affine(x, mlp.w0, mlp.b0))
     return affine(activation(affine(x, mlp.w1, mlp.b1)), mlp.w2, mlp.b2)
@@ -106,9 +106,12 @@ def conditioner(params: FlowParams, x: jax.Array) -> tuple[jax.Array, jax.Array]
     return apply_mlp(params.log_scale, x, jnp.tanh), apply_mlp(params.shift, x, jax.nn.relu)
 
 
-def _blocks(flow: Flow, dtype):
+def _blocks(flow: Flow, like: jax.Array):
+    """Parameters, statistics and masks of all blocks, the vectors among them with the axes of `like` (..., D)."""
     mask = jnp.asarray(masks(*flow.stats.mean.shape))
-    return jax.tree.map(lambda x: x.astype(dtype), (flow.params, flow.stats)) + (mask,)
+    blocks = jax.tree.map(lambda x: x.astype(like.dtype), (flow.params, flow.stats)) + (mask,)
+    axes = tuple(range(1, like.ndim))
+    return jax.tree.map(lambda x: jnp.expand_dims(x, axes) if x.ndim == 2 else x, blocks)
 
 
 def encode(flow: Flow, v: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -132,7 +135,7 @@ def encode(flow: Flow, v: jax.Array) -> tuple[jax.Array, jax.Array]:
         v = jnp.exp(params.log_gamma) * (v - stats.mean) / jnp.sqrt(variance) + params.beta
         return (v, log_det + jnp.sum(params.log_gamma - 0.5 * jnp.log(variance))), None
 
-    return jax.lax.scan(step, (v, jnp.zeros_like(v[..., 0])), _blocks(flow, v.dtype))[0]
+    return jax.lax.scan(step, (v, jnp.zeros_like(v[..., 0])), _blocks(flow, v))[0]
 
 
 def decode(flow: Flow, u: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -148,7 +151,7 @@ def decode(flow: Flow, u: jax.Array) -> tuple[jax.Array, jax.Array]:
         u = jnp.where(mask, u, u * jnp.exp(log_scale) + shift)
         return (u, log_det + jnp.sum(jnp.where(mask, 0, log_scale), -1)), None
 
-    return jax.lax.scan(step, (u, jnp.zeros_like(u[..., 0])), _blocks(flow, u.dtype), reverse=True)[0]
+    return jax.lax.scan(step, (u, jnp.zeros_like(u[..., 0])), _blocks(flow, u), reverse=True)[0]
 
 
 def log_prob(flow: Flow, v: jax.Array) -> jax.Array:

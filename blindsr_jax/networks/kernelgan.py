@@ -106,7 +106,7 @@ class SpectralConv(nn.Module):
         # The release's own start has no effect: its norm keeps the default weights, whose scale it divides out.
         init = uniform_fan_in(x.shape[-1] * self.size**2)
         w = self.param("kernel", init, (self.size, self.size, x.shape[-1], self.features), x.dtype)
-        b = self.param("bias", nn.initializers.zeros, (self.features,), x.dtype)
+        b = self.param("bias", nn.initializers.zeros, (self.features,), x.dtype)[None, None]
         u = self.variable(
             "spectral",
             "u",
@@ -167,4 +167,4 @@ class PatchCritic(nn.Module):
     def _conv(self, x, features, i):
         w = self.param(f"kernel{i}", _normal, (3, 3, x.shape[-1], features), x.dtype)
         b = self.param(f"bias{i}", nn.initializers.zeros, (features,), x.dtype)
-        return conv2d(x, w, method=self.method) + b
+        return conv2d(x, w, method=self.method) + b[None, None, None]

@@ -38,6 +38,11 @@ def uniform_fan_in(fan_in: int):
     return lambda key, shape, dtype: jax.random.uniform(key, shape, dtype, -bound, bound)
 
 
+def affine(x: jax.Array, w: jax.Array, b: jax.Array) -> jax.Array:
+    """The last axis times a matrix, plus a bias: (..., Ci), (Ci, Co), (Co,) -> (..., Co)."""
+    return jnp.matmul(x, w, precision="highest") + lax.broadcast_to_rank(b, x.ndim)
+
+
 class Dense(nn.Module):
     """Affine map of the last axis."""
 
@@ -49,7 +54,7 @@ class Dense(nn.Module):
         init = uniform_fan_in(x.shape[-1])
         w = self.param("kernel", init, (x.shape[-1], self.features), x.dtype)
         b = self.param("bias", init, (self.features,), x.dtype)
-        return jnp.matmul(x, w, precision="highest") + b
+        return affine(x, w, b)
 
 
 class Conv(nn.Module):
@@ -68,7 +73,7 @@ class Conv(nn.Module):
         dtype = self.compute.param_dtype(x)
         w = self.param("kernel", init, (self.size, self.size, x.shape[-1], self.features), dtype)
         b = self.param("bias", init, (self.features,), dtype)
-        w, b = w.astype(x.dtype), b.astype(x.dtype)
+        w, b = w.astype(x.dtype), b.astype(x.dtype)[None, None]
         if self.size == 1 and self.stride == 1:
             return jnp.matmul(x, w[0, 0], precision=self.compute.products) + b
         x = jnp.pad(x, ((pad, pad), (pad, pad), (0, 0)), mode="reflect")
@@ -82,7 +87,7 @@ def _channel_mean(x: jax.Array) -> jax.Array:
 
 def wide(dtype: jnp.dtype) -> jnp.dtype:
     """The precision of parameters, statistics and embeddings: float32 at least."""
-    return jnp.promote_types(dtype, jnp.float32)
+    return jnp.dtype(jnp.float64 if dtype == jnp.float64 else jnp.float32)
 
 
 def batch_norm(x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float) -> jax.Array:
@@ -98,9 +103,9 @@ def batch_norm(x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float) 
       (H, W, C) of the dtype of `x`; statistics are float32 at least.
     """
     wider = x.astype(wide(x.dtype))
-    centred = wider - _channel_mean(wider)
+    centred = wider - _channel_mean(wider)[None, None]
     variance = _channel_mean(centred**2)
-    return (centred * (lax.rsqrt(variance + epsilon) * scale) + bias).astype(x.dtype)
+    return (centred * (lax.rsqrt(variance + epsilon) * scale)[None, None] + bias[None, None]).astype(x.dtype)
 
 
 class BatchNorm(nn.Module):

@@ -14,7 +14,7 @@ from flax import linen as nn
 from jax import lax
 
 from blindsr_jax.imaging.conv import conv2d
-from blindsr_jax.networks.layers import uniform_fan_in, wide
+from blindsr_jax.networks.layers import affine, uniform_fan_in, wide
 
 PRECISIONS = ("float32", "bfloat16")
 _GROUPS = 32
@@ -83,7 +83,7 @@ def time_embedding(t: jax.Array, dim: int) -> jax.Array:
     """
     half = dim // 2
     exponents = np.float32(-math.log(_LONGEST_PERIOD)) * np.arange(half, dtype=np.float32) / np.float32(half)
-    angles = t[:, None] * jnp.asarray(np.exp(exponents), t.dtype)
+    angles = t[:, None] * jnp.asarray(np.exp(exponents), t.dtype)[None]
     return jnp.pad(jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], 1), ((0, 0), (0, dim % 2)))
 
 
@@ -99,7 +99,7 @@ class Linear(nn.Module):
         init = nn.initializers.zeros if self.zero else uniform_fan_in(x.shape[-1])
         w = self.param("kernel", init, (x.shape[-1], self.features), wide(x.dtype)).astype(x.dtype)
         b = self.param("bias", init, (self.features,), wide(x.dtype)).astype(x.dtype)
-        return jnp.matmul(x, w, precision="highest") + b
+        return affine(x, w, b)
 
 
 class Conv(nn.Module):
@@ -118,8 +118,8 @@ class Conv(nn.Module):
         w = self.param("kernel", init, shape, wide(x.dtype)).astype(x.dtype)
         b = self.param("bias", init, (self.features,), wide(x.dtype)).astype(x.dtype)
         if self.size == 1:
-            return jnp.matmul(x, w[0, 0], precision="highest") + b
-        return conv2d(jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0))), w) + b
+            return affine(x, w[0, 0], b)
+        return conv2d(jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0))), w) + b[None, None, None]
 
 
 class GroupNorm(nn.Module):
@@ -135,10 +135,10 @@ class GroupNorm(nn.Module):
         """(N, H, W, C) -> the same, float32 at least."""
         n, h, w, c = x.shape
         dtype = wide(x.dtype)
-        scale = self.param("scale", nn.initializers.ones, (c,), dtype)
-        bias = self.param("bias", nn.initializers.zeros, (c,), dtype)
+        scale = self.param("scale", nn.initializers.ones, (c,), dtype)[None, None, None]
+        bias = self.param("bias", nn.initializers.zeros, (c,), dtype)[None, None, None]
         if not self.active:
-            return x * scale + bias
+            return x.astype(dtype) * scale + bias
         groups = max(g for g in range(1, _GROUPS + 1) if c % g == 0)
         x = x.astype(dtype).reshape(n, h, w, groups, c // groups)
 

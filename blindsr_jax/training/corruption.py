@@ -79,7 +79,7 @@ def corrupt(key: jax.Array, lr: jax.Array, gray: jax.Array, settings: Corruption
     clean_lr, std = lr, jnp.zeros((), lr.dtype)
     if settings.noise_max:
         noisy = jax.random.bernoulli(noisy_key, settings.noisy) & jnp.logical_not(clean)
-        std = noisy * settings.noise_max * jax.random.uniform(level_key, (), lr.dtype) ** 2
+        std = noisy.astype(lr.dtype) * settings.noise_max * jax.random.uniform(level_key, (), lr.dtype) ** 2
         noise = jax.random.normal(noise_key, lr.shape, lr.dtype)
         mixing = _mixing(mix_key, gray, settings, lr.dtype)
         lr = lr + std * jnp.matmul(noise, mixing.T, precision="highest")

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, PartitionSpec
 
+from blindsr_jax.inference.optimizers import promoting
 from blindsr_jax.solvers.loop import IMAGES
 
 SCHEDULES = ("cosine", "constant", "clock")
@@ -77,7 +78,7 @@ def optimizer(settings: Settings) -> optax.GradientTransformation:
 
 
 def _descent(settings: Settings, learning_rate: Any) -> optax.GradientTransformation:
-    adam = optax.adamw(learning_rate, weight_decay=settings.weight_decay)
+    adam = promoting(optax.adamw(learning_rate, weight_decay=settings.weight_decay))
     return optax.chain(optax.clip_by_global_norm(settings.clip), adam)
 
 
@@ -144,8 +145,11 @@ def run_epoch(
         updates, opt = move.update(grads, state.opt, state.params)
         params = optax.apply_updates(state.params, updates)
         # Early means would be of little but the start.
-        keep = jnp.minimum(settings.averaging, (1.0 + state.step) / (10.0 + state.step))
-        average = jax.tree.map(lambda old, new: keep * old + (1 - keep) * new, state.average, params)
+        done = state.step.astype(float)
+        keep = jnp.minimum(settings.averaging, (1.0 + done) / (10.0 + done))
+        average = jax.tree.map(
+            lambda old, new: keep.astype(old.dtype) * old + (1 - keep).astype(new.dtype) * new, state.average, params
+        )
         return TrainState(params, average, opt, state.step + 1), {"loss": loss, **metrics}
 
     state, found = jax.lax.scan(step, state, None, settings.steps_per_epoch)

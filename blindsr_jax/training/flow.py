@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from blindsr_jax.inference.optimizers import promoting
 from blindsr_jax.networks import kernel_flow
 from blindsr_jax.networks.kernel_flow import Flow, FlowParams, FlowStats
 from blindsr_jax.training import flow_bijectors
@@ -50,7 +51,7 @@ def optimizer(settings: Settings) -> optax.GradientTransformation:
     total = settings.num_epochs * settings.steps_per_epoch
     drops = {round(share * total): settings.decay for share in settings.decay_at}
     rate = optax.piecewise_constant_schedule(settings.learning_rate, drops)
-    return optax.chain(optax.add_decayed_weights(settings.weight_decay), optax.adam(rate))
+    return optax.chain(optax.add_decayed_weights(settings.weight_decay), promoting(optax.adam(rate)))
 
 
 def init(key: jax.Array, settings: Settings, *, size: int, hidden: int, num_blocks: int) -> TrainState:

@@ -17,21 +17,21 @@ class BatchNorm(distrax.Bijector):
 
     def __init__(self, log_gamma: jax.Array, beta: jax.Array, mean: jax.Array, variance: jax.Array):
         super().__init__(event_ndims_in=1, is_constant_jacobian=True)
-        self._affine = log_gamma, beta
-        self._mean, self._variance = mean, variance + kernel_flow.EPSILON
+        self._vectors = log_gamma, beta, mean, variance + kernel_flow.EPSILON
 
     def _log_det(self, x: jax.Array) -> jax.Array:
-        return jnp.broadcast_to(jnp.sum(self._affine[0] - 0.5 * jnp.log(self._variance)), x.shape[:-1])
+        log_gamma, _, _, variance = self._vectors
+        return jnp.broadcast_to(jnp.sum(log_gamma - 0.5 * jnp.log(variance)), x.shape[:-1])
 
     def forward_and_log_det(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Code side to data side: (..., D) -> (..., D), (...)."""
-        log_gamma, beta = self._affine
-        return (x - beta) * jnp.exp(-log_gamma) * jnp.sqrt(self._variance) + self._mean, -self._log_det(x)
+        log_gamma, beta, mean, variance = (jax.lax.broadcast_to_rank(y, x.ndim) for y in self._vectors)
+        return (x - beta) * jnp.exp(-log_gamma) * jnp.sqrt(variance) + mean, -self._log_det(x)
 
     def inverse_and_log_det(self, y: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Data side to code side: (..., D) -> (..., D), (...)."""
-        log_gamma, beta = self._affine
-        return jnp.exp(log_gamma) * (y - self._mean) / jnp.sqrt(self._variance) + beta, self._log_det(y)
+        log_gamma, beta, mean, variance = (jax.lax.broadcast_to_rank(x, y.ndim) for x in self._vectors)
+        return jnp.exp(log_gamma) * (y - mean) / jnp.sqrt(variance) + beta, self._log_det(y)
 
 
 def coupling(params: FlowParams, mask: jax.Array) -> distrax.Bijector:
@@ -108,5 +108,5 @@ def train_log_prob(params: FlowParams, v: jax.Array) -> tuple[jax.Array, FlowSta
         v, norm_log_det = BatchNorm(part.log_gamma, part.beta, *stats).inverse_and_log_det(v)
         total = total + log_det + norm_log_det
         found.append(stats)
-    base = distrax.MultivariateNormalDiag(jnp.zeros_like(v[0]), jnp.ones_like(v[0]))
+    base = distrax.MultivariateNormalDiag(jnp.zeros_like(v), jnp.ones_like(v))
     return base.log_prob(v) + total, jax.tree.map(lambda *rows: jnp.stack(rows), *found)

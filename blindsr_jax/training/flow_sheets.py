@@ -35,6 +35,6 @@ def samples(key: jax.Array, flow: Flow, real: jax.Array) -> jax.Array:
 def interpolations(key: jax.Array, flow: Flow) -> jax.Array:
     """Kernels along the arc between two random codes, one pair a row: (ROWS, 16, k, k)."""
     ends = jax.random.normal(key, (2, ROWS, 1, flow.stats.mean.shape[-1]), flow.stats.mean.dtype)
-    turn = jnp.linspace(0, jnp.pi / 2, _STEPS, dtype=ends.dtype)[:, None]
+    turn = jnp.linspace(0, jnp.pi / 2, _STEPS, dtype=ends.dtype)[None, :, None]
     # Random codes are nearly orthogonal, so this is nearly the great circle.
     return _kernels(flow, ends[0] * jnp.cos(turn) + ends[1] * jnp.sin(turn))

@@ -38,7 +38,7 @@ def attention(
     """
     peak = jnp.max(truth, (-2, -1), keepdims=True)
     weight = rates[0] + sum(
-        rate * (truth > threshold * peak) for rate, threshold in zip(rates[1:], thresholds, strict=True)
+        rate * (truth > threshold * peak).astype(float) for rate, threshold in zip(rates[1:], thresholds, strict=True)
     )
     return jnp.sum(jnp.asarray(weight, truth.dtype) * jnp.abs(estimate - truth), (-2, -1))
 

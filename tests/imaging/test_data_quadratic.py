@@ -57,7 +57,7 @@ def test_float32_keeps_its_digits_near_the_reference():
         image, problem, kernels = case(spec, (20, 20, 3), jnp.float64)
         lr = degrade(image, kernels[0], scale=4, boundary="circular")
         problem = Problem(lr + 1e-3 * jax.random.normal(jax.random.key(0), lr.shape), spec)
-        near = kernels[0] + 0.01 * (kernels - kernels[0])
+        near = kernels[:1] + 0.01 * (kernels - kernels[:1])
         exact = np.asarray(direct(image, near, problem))
         image32, near32 = image.astype(jnp.float32), near.astype(jnp.float32)
         problem32 = Problem(problem.lr.astype(jnp.float32), spec)

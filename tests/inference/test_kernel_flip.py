@@ -21,8 +21,7 @@ def blocks(shape):
 def lopsided(spec):
     """A streak that grows fainter along its way."""
     points = jnp.linspace(-1, 1, 40)[:, None] ** 2 * jnp.asarray([[1.5, 3.0]])
-    kernel = geometry.splat(points - points.mean(0) + spec.center, spec.kernel_size)
-    return kernel
+    return geometry.splat(points - points.mean(0, keepdims=True) + spec.center, spec.kernel_size)
 
 
 def make_problem(center="aligned", boundary="valid"):

@@ -5,6 +5,7 @@ import optax
 import pytest
 
 from blindsr_jax.inference import langevin
+from blindsr_jax.inference.optimizers import promoting
 
 PARAMS = {"a": jnp.asarray([1.0, -2.0]), "b": jnp.asarray(0.5)}
 DATA = {"a": jnp.asarray([0.3, 0.1]), "b": jnp.asarray(-0.2)}
@@ -16,7 +17,7 @@ def close(left, right):
 
 
 def test_sequential_is_the_inner_transform_twice_with_one_state():
-    inner = optax.adam(1e-2)
+    inner = promoting(optax.adam(1e-2))
     move = langevin.network_langevin(inner)
     updates, state = move.update(DATA, move.init(PARAMS), PARAMS, prior_grads=PRIOR)
     first, inner_state = inner.update(PRIOR, inner.init(PARAMS))
@@ -26,7 +27,7 @@ def test_sequential_is_the_inner_transform_twice_with_one_state():
 
 
 def test_two_calls_equal_one():
-    move = langevin.network_langevin(optax.adam(1e-2))
+    move = langevin.network_langevin(promoting(optax.adam(1e-2)))
     together, state_together = move.update(DATA, move.init(PARAMS), PARAMS, prior_grads=PRIOR)
     first, state = move.update(None, move.init(PARAMS), PARAMS, prior_grads=PRIOR)
     second, state = move.update(DATA, state, PARAMS)
@@ -35,7 +36,7 @@ def test_two_calls_equal_one():
 
 
 def test_summed_is_one_step_along_the_weighted_sum():
-    inner = optax.adam(1e-2)
+    inner = promoting(optax.adam(1e-2))
     move = langevin.network_langevin(inner, form="summed", data_weight=2.0, prior_weight=0.5)
     updates, state = move.update(DATA, move.init(PARAMS), PARAMS, prior_grads=PRIOR)
     gradient = jax.tree.map(lambda d, r: 2 * d + 0.5 * r, DATA, PRIOR)
@@ -46,7 +47,7 @@ def test_summed_is_one_step_along_the_weighted_sum():
 
 def test_unknown_form_is_refused():
     with pytest.raises(ValueError, match="sequential, summed"):
-        langevin.network_langevin(optax.adam(1e-2), form="both")
+        langevin.network_langevin(promoting(optax.adam(1e-2)), form="both")
 
 
 def test_noise_has_the_law_of_langevin_dynamics():

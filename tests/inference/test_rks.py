@@ -26,7 +26,7 @@ def test_the_target_has_the_gradient_of_the_weighted_sum():
     target = rks.combine(weights, kernels)
 
     def of_sum(k):
-        return jnp.sum(weights * jnp.mean((kernels - k) ** 2, (1, 2)))
+        return jnp.sum(weights * jnp.mean((kernels - k[None]) ** 2, (1, 2)))
 
     def of_target(k):
         return target.weight * jnp.mean((target.kernel - k) ** 2)

@@ -21,7 +21,8 @@ def natural_field(key, size, slope=2.0):
     """A Gaussian field with the spectrum 1 / |f|^slope, scaled into [0, 1]."""
     f = np.fft.fftfreq(size)
     radius = np.maximum(np.hypot(*np.meshgrid(f, f)), 1 / size)
-    field = jnp.fft.ifft2(jnp.fft.fft2(jax.random.normal(key, (size, size))) / radius ** (slope / 2)).real
+    decay = jnp.asarray(radius ** (slope / 2), jnp.complex64)
+    field = jnp.fft.ifft2(jnp.fft.fft2(jax.random.normal(key, (size, size))) / decay).real
     return ((field - field.min()) / (field.max() - field.min())).astype(jnp.float32)[..., None]
 
 

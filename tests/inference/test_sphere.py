@@ -5,6 +5,7 @@ import optax
 import pytest
 
 from blindsr_jax.inference import sphere
+from blindsr_jax.inference.optimizers import promoting
 from tests import golden
 
 
@@ -30,14 +31,14 @@ def trajectory(transform, start, gradients):
 def test_spherical_adam_of_the_release(name):
     known = golden.load("13_spherical_adam")
     radius, rate, b1, b2, eps = known[f"{name}_hyper"].tolist()
-    transform = sphere.on_sphere(optax.adam(rate, b1, b2, eps), radius)
+    transform = sphere.on_sphere(promoting(optax.adam(rate, b1, b2, eps)), radius)
     found = trajectory(transform, known[f"{name}_init"], known[f"{name}_grads"])
     np.testing.assert_allclose(found, known[f"{name}_traj"], atol=5e-6)
 
 
 def test_a_delayed_start_projects_and_does_not_advance_the_moments():
     known = golden.load("13_spherical_adam")
-    transform = sphere.on_sphere(optax.adam(0.5), 10.0, delay=2)
+    transform = sphere.on_sphere(promoting(optax.adam(0.5)), 10.0, delay=2)
     gradients = [known["dipfkp_grads"][5], known["dipfkp_grads"][6], *known["dipfkp_grads"][:4]]
     found = trajectory(transform, known["dipfkp_init"], gradients)
     np.testing.assert_allclose(found[0], known["no_grad_step"], atol=5e-6)

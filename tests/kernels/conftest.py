@@ -2,12 +2,6 @@ import jax
 import pytest
 
 
-@pytest.fixture(autouse=True)
-def strict():
-    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        yield
-
-
 @pytest.fixture(params=["float64", "float32"])
 def precision(request):
     """(dtype, tolerance) of the comparison with parity vectors, under the matching x64 setting."""

@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from blindsr_jax.inference import langevin
+from blindsr_jax.inference.optimizers import promoting
 from blindsr_jax.methods.image_models import dip
 from blindsr_jax.methods.interfaces import StepContext
 from blindsr_jax.methods.kernel_models import dkp, fcn, flow, gaussian, softmax
@@ -58,7 +59,7 @@ def test_noise_is_added_when_a_temperature_is_given(name):
 
 def test_without_a_temperature_it_is_adam():
     params = {"a": jnp.asarray([1.0, -2.0])}
-    noisy, adam = langevin.noisy_adam(1e-2), optax.adam(1e-2)
+    noisy, adam = langevin.noisy_adam(1e-2), promoting(optax.adam(1e-2))
     assert jax.tree.structure(noisy.init(params)) == jax.tree.structure(adam.init(params))
     found, _ = noisy.update(params, noisy.init(params), params, key=jax.random.key(0))
     np.testing.assert_array_equal(found["a"], adam.update(params, adam.init(params), params)[0]["a"])

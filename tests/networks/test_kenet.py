@@ -92,7 +92,7 @@ def test_bfloat16_keeps_its_parameters_and_its_kernels(params):
 
 
 def test_pooling_drops_an_odd_row_and_its_gradient_goes_to_the_maximum():
-    x = jax.random.permutation(jax.random.key(3), 5.0 * jnp.arange(25)).reshape(1, 5, 5, 1)
+    x = jax.random.permutation(jax.random.key(3), 5 * jnp.arange(25.0)).reshape(1, 5, 5, 1)
     pooled, slopes = jax.jit(lambda x: (max_pool(x), jax.grad(lambda x: max_pool(x).sum())(x)))(x)
     blocks = np.asarray(x)[0, :4, :4, 0].reshape(2, 2, 2, 2).transpose(0, 2, 1, 3).reshape(2, 2, 4)
     np.testing.assert_array_equal(pooled[0, :, :, 0], blocks.max(-1))
@@ -137,10 +137,10 @@ def test_log_spectrum_by_hand():
 def test_log_spectrum_of_a_blur():
     """A Gaussian blur lowers the logarithm by a quadratic form in the frequency."""
     noise = jax.random.normal(jax.random.key(6), (1, 256, 256, 1))
-    taps = jnp.exp(-0.5 * jnp.arange(-6, 7) ** 2 / 0.8)[None, :, None, None]  # variance 0.8, down the rows
+    taps = jnp.exp(-0.5 * jnp.arange(-6.0, 7) ** 2 / 0.8)[None, :, None, None]  # variance 0.8, down the rows
     taps = taps / taps.sum()
     padded = jnp.pad(noise, ((0, 0), (6, 6), (0, 0), (0, 0)), mode="wrap")
-    blurred = sum(taps[0, i] * padded[:, i : i + 256] for i in range(13))
+    blurred = sum(taps[:, i : i + 1] * padded[:, i : i + 256] for i in range(13))
     reach = 5
     sharp, soft = (spectrum(correlated(x, reach), reach)[0].reshape(reach + 1, -1) for x in (noise, blurred))
     change = (soft - sharp)[:, 0]

@@ -75,7 +75,7 @@ def test_distrax_and_plain_jax_agree():
         ):
             for a, b in zip(ours, theirs, strict=True):
                 close(a, b, rtol=1e-10, atol=1e-10)
-        close(log_prob(flow, z), jax.jit(density.log_prob)(z), rtol=1e-10)
+        close(log_prob(flow, z), jax.jit(jax.vmap(density.log_prob))(z), rtol=1e-10)
         pixels, v = flow_bijectors.Pixels(flow.normalization), jax.jit(chain.forward)(z)
         entries, log_det = jax.jit(pixels.forward_and_log_det)(v)
         kernel = entries.reshape(8, 11, 11)

@@ -18,7 +18,7 @@ def quadratic():
 
     def loss(params, keys, data):
         noise = jax.vmap(lambda key: jax.random.normal(key, (2,)))(keys)
-        return jnp.mean((params - data - 0.1 * noise) ** 2), {"first": params[0]}
+        return jnp.mean(((params - data)[None] - 0.1 * noise) ** 2), {"first": params[0]}
 
     return engine.Task(lambda key: 0 * jax.random.normal(key, (2,)), loss)
 

@@ -29,7 +29,7 @@ def test_a_kernel_comes_with_its_category():
     kernels, categories = jax.vmap(lambda key: kernel_pool.pick(key, pool))(jax.random.split(jax.random.key(2), 64))
     assert set(np.unique(categories)) == {0, 1, 2}
     for kernel, category in zip(kernels, categories, strict=True):
-        place = np.flatnonzero((np.asarray(pool.kernels) == kernel).all((1, 2)))
+        place = np.flatnonzero((np.asarray(pool.kernels) == np.asarray(kernel)).all((1, 2)))
         assert category in np.asarray(pool.categories)[place]
 
 

@@ -16,6 +16,7 @@ from blindsr_jax.config import rules
 from blindsr_jax.imaging.degradation import correlate
 from blindsr_jax.imaging.losses import mse
 from blindsr_jax.imaging.problem import Problem, Spec
+from blindsr_jax.inference.optimizers import promoting
 from blindsr_jax.inference.self_similarity import Candidates, mean_kernels
 from blindsr_jax.kernels.family import KernelFamily
 from blindsr_jax.kernels.placement import soft_threshold
@@ -28,7 +29,7 @@ from blindsr_jax.networks.kernelgan import Discriminator, implied_kernel, init_g
 CENTER = 6.5  # (k + s) / 2 - 1: what comes out lies over what went in
 _STEADY = 3  # steps near the bicubic image before its weight falls
 _DISCRIMINATOR = Discriminator()
-_ADAM = optax.scale_by_adam(b1=0.5, b2=0.999)  # for both
+_ADAM = promoting(optax.scale_by_adam(b1=0.5, b2=0.999))  # for both
 
 
 class LossWeights(NamedTuple):
@@ -230,7 +231,7 @@ def _judge(params: Any, spectral: Any, x: jax.Array) -> tuple[jax.Array, Any]:
 
 def _descend(settings: Settings, params: Any, grads: Any, opt: optax.OptState, i: jax.Array) -> tuple[Any, Any]:
     """One step of Adam, whose rate falls as `build` says."""
-    rate = settings.learning_rate * 0.1 ** jnp.minimum(i // settings.decay_every, 3)
+    rate = settings.learning_rate * 0.1 ** jnp.minimum(i // settings.decay_every, 3).astype(float)
     updates, opt = _ADAM.update(grads, opt)
     return jax.tree.map(lambda p, u: p - rate.astype(u.dtype) * u, params, updates), opt
 

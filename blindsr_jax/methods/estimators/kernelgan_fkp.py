@@ -15,6 +15,7 @@ from blindsr_jax.config import rules
 from blindsr_jax.imaging.degradation import correlate
 from blindsr_jax.imaging.problem import Problem, Spec
 from blindsr_jax.inference import sphere
+from blindsr_jax.inference.optimizers import promoting
 from blindsr_jax.inference.self_similarity import Candidates, mean_kernels
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.family import KernelFamily
@@ -173,8 +174,8 @@ def build(
         batch=batch,
         moves=moves,
         crop=crop,
-        code_adam=sphere.on_sphere(optax.adam(code_rate, b1=0.5, b2=0.999), radius),
-        critic_adam=optax.adam(critic_rate, b1=0.5, b2=0.999),
+        code_adam=sphere.on_sphere(promoting(optax.adam(code_rate, b1=0.5, b2=0.999)), radius),
+        critic_adam=promoting(optax.adam(critic_rate, b1=0.5, b2=0.999)),
         radius=radius,
         per_pixel=per_pixel,
         normalize=normalize,

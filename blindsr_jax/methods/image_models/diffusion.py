@@ -87,7 +87,7 @@ def _first_guess(lr: jax.Array, spec: Spec, shape: tuple[int, ...]) -> jax.Array
     )
     # Far from all samples of a canvas the weights vanish: there it is the mean colour.
     floor = 1e-3 / spec.scale**2
-    return (enlarged(lr) + floor * lr.mean((0, 1))) / (enlarged(jnp.ones_like(lr)) + floor)
+    return (enlarged(lr) + floor * lr.mean((0, 1), keepdims=True)) / (enlarged(jnp.ones_like(lr)) + floor)
 
 
 def build(
@@ -228,7 +228,7 @@ def _init(settings: Settings, key: jax.Array, problem: Problem) -> DiffusionStat
     guess = denoiser.to_network(_first_guess(lr, settings.spec, problem.canvas_shape))
     noise = jax.random.normal(key, (settings.samples, h, w, 3), lr.dtype)
     top = jnp.int32(settings.chain.num_steps - 1)
-    return DiffusionState(steps.q_sample(settings.chain, top, guess, noise), jnp.int32(len(settings.levels) - 1))
+    return DiffusionState(steps.q_sample(settings.chain, top, guess[None], noise), jnp.int32(len(settings.levels) - 1))
 
 
 def _predict(settings: Settings, state: DiffusionState, problem: Problem, params: Any) -> tuple[jax.Array, Prediction]:

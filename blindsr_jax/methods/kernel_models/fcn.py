@@ -61,7 +61,7 @@ def build(
         return network.apply(params.network, jax.lax.stop_gradient(params.code))
 
     def warm_up(params, kernel):
-        move = optax.adam(_WARMUP_RATE)
+        move = langevin.noisy_adam(_WARMUP_RATE)
 
         def step(carry, _):
             params, opt = carry

@@ -108,7 +108,7 @@ def _choose(settings: Settings, key: jax.Array, problem: Problem) -> jax.Array:
     kernels = jax.lax.map(lambda code: geometry.normalize(_render(settings, code)), codes, batch_size=32)
     if start == "spectrum":
         return codes[jnp.argmax(spectrum.log_prior(kernels, problem))]
-    return codes[jnp.argmin(jnp.sum((kernels - jnp.mean(kernels, 0)) ** 2, (1, 2)))]
+    return codes[jnp.argmin(jnp.sum((kernels - jnp.mean(kernels, 0, keepdims=True)) ** 2, (1, 2)))]
 
 
 def _encode(settings: Settings, kernel: jax.Array) -> jax.Array:

@@ -82,7 +82,7 @@ def kernel_at(kernels: jax.Array, place: tuple[jax.Array, jax.Array]) -> jax.Arr
         n = kernels.shape[0]
         position = jnp.clip(share * n - 0.5, 0, n - 1)
         first = jnp.minimum(position.astype(jnp.int32), max(n - 2, 0))
-        rest = (position - first).astype(kernels.dtype)
+        rest = (position - first.astype(position.dtype)).astype(kernels.dtype)
         kernels = (1 - rest) * kernels[first] + rest * kernels[jnp.minimum(first + 1, n - 1)]
     return kernels
 
@@ -127,7 +127,7 @@ def _step(
     def restored():
         std = problem.noise_std if settings.noise_std is None else settings.noise_std
         noise = 0.0 if std is None else std
-        middle = tuple((x + side / 2) / n for x, side, n in zip(corner, sides, lr.shape, strict=False))
+        middle = tuple((x.astype(float) + side / 2) / n for x, side, n in zip(corner, sides, lr.shape, strict=False))
         kernel = kernel_at(state.image_state.kernels, middle)
         canvas, residual = usrnet.restore(settings.network, weights, window, kernel, noise, spec)
         return spec.crop(canvas, window.shape), residual
@@ -143,7 +143,7 @@ def _step(
     margin = (spec.kernel_size - 1) // 2  # of the canvas, see `Spec.crop`
     place = (*(spec.scale * x + margin for x in corner), 0)
     old = jax.lax.dynamic_slice(state.image, place, image.shape)
-    new = old + jnp.where(is_left, down[:, None, None] * across[:, None] * image, 0)
+    new = old + jnp.where(is_left, down[:, None, None] * across[None, :, None] * image, 0)
     trace = {"loss": residual, "residual": residual, "kernel_loss": jnp.zeros((), lr.dtype)}
     return state._replace(image=jax.lax.dynamic_update_slice(state.image, new, place)), trace
 

@@ -18,6 +18,7 @@ from blindsr_jax.imaging.degradation import add_noise, correlate, degrade
 from blindsr_jax.imaging.losses import mse
 from blindsr_jax.imaging.problem import Problem, Spec
 from blindsr_jax.imaging.resize import imresize
+from blindsr_jax.inference.optimizers import promoting
 from blindsr_jax.methods.interfaces import Solver, State
 from blindsr_jax.methods.restorers.cubic import enlarge, offset
 from blindsr_jax.networks.zssr import ZssrNet, in_strips
@@ -25,7 +26,7 @@ from blindsr_jax.networks.zssr import ZssrNet, in_strips
 _RECORD_EVERY, _RECORDS = 50, 5  # the reconstruction error, and how many of them the line is fitted to
 _CHECK_EVERY, _REST, _SMALLEST_RATE = 60, 256, 9e-6
 _STRIP = 2**18  # pixels of an image that the network takes at once
-_ADAM = optax.scale_by_adam()
+_ADAM = promoting(optax.scale_by_adam())
 
 
 class Rate(NamedTuple):
@@ -69,7 +70,7 @@ def importance(lr: jax.Array) -> jax.Array:
       (h, w), mean 1, zero in a frame of 3 pixels (fewer in an image below 8 x 8); all 1 for a flat image.
     """
     luma = jnp.asarray((0.299, 0.587, 0.114) if lr.shape[-1] == 3 else (1 / lr.shape[-1],) * lr.shape[-1], lr.dtype)
-    down, right = jnp.gradient(jnp.sum(lr * luma, -1))
+    down, right = jnp.gradient(jnp.sum(lr * luma[None, None], -1))
     # The root has no finite slope at zero; no gradient goes through here.
     size = jnp.pad(jnp.sqrt(down**2 + right**2), 2)
     h, w = lr.shape[:2]

@@ -75,7 +75,7 @@ def test_gradient_of_the_code_equals_the_vectors(vectors):
 def test_penalty_is_zero_where_every_slope_is_one():
     with jax.enable_x64(True):
         x = jax.random.normal(jax.random.key(0), (2, 3, 3, 2), jnp.float64)
-        steep = jnp.asarray([0.6, 0.8])
+        steep = jnp.asarray([[[[0.6, 0.8]]]])
         assert float(gan_losses.gradient_penalty(lambda x: x * steep, x)) == pytest.approx(0, abs=1e-15)
         assert float(gan_losses.gradient_penalty(lambda x: x * steep, x, axis=None)) == pytest.approx(4)
         assert float(gan_losses.gradient_penalty(jnp.zeros_like, x)) == 1
