@@ -27,6 +27,9 @@ def base_config() -> ConfigDict:
             "chunk_steps": 50,  # steps between two reports
             "kernel_steps": 1,  # steps of the kernel model for each step of the image model
             "averaging": 0.0,  # decay of the running mean that is returned; 0 returns the last step
+            # An image stays as it is once its squared LR residual is that share of the measured noise's; 0: never.
+            "noise_share": 0.0,
+            "uses_mask": False,  # whether values that are clipped, stuck or of a frame are left out
             "image": {"name": "dip"},
             "kernel": {"name": "dkp"},
             # One step of this estimator names the kernel that the kernel model starts from: a file of `estimators`.
@@ -161,6 +164,8 @@ RULES = {
     "chunk_steps": rules.STEPS,
     "kernel_steps": rules.whole(1, 1000),
     "averaging": rules.below(0, 1),
+    "noise_share": rules.number(0, 10),
+    "uses_mask": rules.FLAG,
     "image.name": rules.NAME,
     "kernel.name": rules.NAME,
     **dict.fromkeys(("kernel_init", "estimator", "restorer"), rules.optional(rules.NAME)),

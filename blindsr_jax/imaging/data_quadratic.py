@@ -49,7 +49,8 @@ def quadratic(image: jax.Array, kernel: jax.Array, problem: Problem) -> Quadrati
     """
     spec, (h, w, c) = problem.spec, problem.lr.shape
     s, k = spec.scale, spec.kernel_size
-    residual = degrade(image, kernel, scale=s, boundary=spec.boundary) - problem.lr
+    prediction = degrade(image, kernel, scale=s, boundary=spec.boundary)
+    residual = prediction - problem.seen(prediction)
     if spec.boundary == "circular":
         p = (k - 1) // 2
         image = jnp.pad(image, ((p, p), (p, p), (0, 0)), mode="wrap")
@@ -59,12 +60,13 @@ def quadratic(image: jax.Array, kernel: jax.Array, problem: Problem) -> Quadrati
     missing = blocks * rows - h
     image = jnp.pad(image[: s * (h - 1) + k], ((0, s * missing), (0, 0), (0, 0)))
     lr_residual = jnp.pad(residual, ((0, missing), (0, 0), (0, 0)))
-    valid = jnp.pad(jnp.ones((h, w, c), bool), ((0, missing), (0, 0), (0, 0)))
+    counts = jnp.ones((h, w, c), bool) if problem.mask is None else problem.mask
+    valid = jnp.pad(counts, ((0, missing), (0, 0), (0, 0)))
 
     def add_block(carry, start):
         part = jax.lax.dynamic_slice_in_dim(image, s * start, s * (rows - 1) + k, 0)
         x = _tap_rows(part, rows, w, spec)
-        if missing:
+        if missing or problem.mask is not None:
             x = x * jax.lax.dynamic_slice_in_dim(valid, start, rows, 0).reshape(1, -1).astype(x.dtype)
         r = jax.lax.dynamic_slice_in_dim(lr_residual, start, rows, 0).reshape(-1)
         gram = jnp.matmul(x, x.T, precision="highest")
@@ -72,7 +74,7 @@ def quadratic(image: jax.Array, kernel: jax.Array, problem: Problem) -> Quadrati
 
     zeros = jnp.zeros((k * k,), image.dtype), jnp.zeros((k * k, k * k), image.dtype)
     (linear, gram), _ = jax.lax.scan(add_block, zeros, rows * jnp.arange(blocks))
-    count = jnp.asarray(h * w * c, image.dtype)
+    count = jnp.asarray(h * w * c, image.dtype) if problem.mask is None else jnp.sum(counts.astype(image.dtype))
     return Quadratic(kernel, jnp.sum(residual**2), linear, (gram + gram.T) / 2, count)
 
 

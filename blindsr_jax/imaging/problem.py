@@ -5,6 +5,7 @@ import enum
 from typing import Any, NamedTuple, Self
 
 import jax
+import jax.numpy as jnp
 
 from blindsr_jax.kernels import geometry
 
@@ -71,6 +72,11 @@ class Problem:
     spec: Spec = dataclasses.field(metadata={"static": True})
     # (), the standard deviation of the noise in `lr` on the same scale, compression told as noise; None: not known
     noise_std: jax.Array | None = None
+    mask: jax.Array | None = None  # (h, w, c) bool, whether a value of `lr` tells of the scene; None: all do
+
+    def seen(self, prediction: jax.Array) -> jax.Array:
+        """The LR image, with a prediction of it (h, w, c) where it tells nothing: no error and no gradient there."""
+        return self.lr if self.mask is None else jnp.where(self.mask, self.lr, jax.lax.stop_gradient(prediction))
 
     @property
     def canvas_shape(self) -> tuple[int, int, int]:

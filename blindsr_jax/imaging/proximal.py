@@ -106,6 +106,7 @@ def conjugate_gradients(
     *,
     spec: Spec,
     num_iterations: int = NUM_ITERATIONS,
+    mask: jax.Array | None = None,
 ) -> jax.Array:
     """The same minimiser for either boundary, by conjugate gradients.
 
@@ -119,6 +120,7 @@ def conjugate_gradients(
       weight: (), above 0.
       spec: the problem's static part.
       num_iterations: of conjugate gradients, each four transforms of an LR image.
+      mask: (h, w, C) bool, where `lr` counts; None: everywhere.
 
     Returns:
       (H, W, C), float32 or the wider precision of the arguments.
@@ -130,11 +132,14 @@ def conjugate_gradients(
     grid = (-(-height // spec.scale), -(-width // spec.scale))
     blur = near if spec.boundary == "circular" else _blur(kernel, spec.scale, grid, 0)
 
+    def hide(u):
+        return u if mask is None else jnp.where(mask.transpose(2, 0, 1), u, 0)
+
     def filtered(u, response, shape):
         spectrum = jnp.fft.rfft2(u, shape)
-        return jnp.fft.irfft2(response[None].astype(spectrum.dtype) * spectrum, shape)[:, :h, :w]
+        return hide(jnp.fft.irfft2(response[None].astype(spectrum.dtype) * spectrum, shape)[:, :h, :w])
 
-    def system(u):
+    def system(u):  # on what is not hidden; so is all that is made from it
         return filtered(u, blur.gram, blur.grid) + weight * u
 
     def precondition(r):
@@ -163,7 +168,7 @@ def conjugate_gradients(
 
     blurred = jnp.fft.irfft2(_forward(blur, prior), blur.grid)[:, :h, :w]
     # Its gradients are solutions too; through the iterations they would lose all digits.
-    u = jax.lax.custom_linear_solve(system, lr.transpose(2, 0, 1) - blurred, solve, symmetric=True)
+    u = jax.lax.custom_linear_solve(system, hide(lr.transpose(2, 0, 1) - blurred), solve, symmetric=True)
     return prior + _transpose(blur, jnp.fft.rfft2(u, blur.grid))[:height, :width]
 
 
@@ -197,8 +202,10 @@ def solve_data(
     *,
     spec: Spec,
     num_iterations: int = NUM_ITERATIONS,
+    mask: jax.Array | None = None,
 ) -> jax.Array:
-    """The minimiser for the boundary of `spec`: `closed_form` for 'circular', `conjugate_gradients` for 'valid'."""
-    if spec.boundary == "circular":
+    """The minimiser for the boundary of `spec`: `closed_form` for 'circular', else or under a mask by iterations."""
+    if spec.boundary == "circular" and mask is None:
         return closed_form(prior, lr, kernel, weight, scale=spec.scale)
-    return conjugate_gradients(prior, lr, kernel, weight, spec=spec, num_iterations=num_iterations)
+    options = {"spec": spec, "num_iterations": num_iterations, "mask": mask}
+    return conjugate_gradients(prior, lr, kernel, weight, **options)

@@ -9,6 +9,7 @@ import uuid
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from blindsr_jax.io import durable
 MAX_MEGAPIXELS = 120.0  # of an image; a small file can claim to hold a huge one
 LIMIT_VARIABLE = "BLINDSR_MAX_MEGAPIXELS"
 _BYTES_PER_PIXEL = 16  # of the largest layout that is read: four float32 channels without compression
+_PIECE = 2**22  # bytes that are read at once
 _FORMULA = ("=", "+", "-", "@", "\t", "\n")  # what a cell begins with that a spreadsheet would run
 
 
@@ -61,6 +63,15 @@ def _open_without_waiting(path, flags):
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
+def _read(file: BinaryIO, most: int) -> bytes:
+    """At most so many bytes, in pieces: `read` takes as much memory as it is asked for, whatever there is to read."""
+    parts = []
+    while most and (part := file.read(min(most, _PIECE))):
+        parts.append(part)
+        most -= len(part)
+    return b"".join(parts)
+
+
 def read_bytes(path, *, limit=None):
     """Reads a regular file.
 
@@ -85,7 +96,7 @@ def read_bytes(path, *, limit=None):
         with open(path, "rb", opener=_open_without_waiting) as file:
             size = os.fstat(file.fileno()).st_size
             # Not more than asked for: a file can grow, and some system files have no size.
-            data = (file.read(limit + 1) if size <= limit else None) or b""
+            data = _read(file, limit + 1) if size <= limit else b""
     except FileNotFoundError as error:
         raise refuse(path, "there is no such file") from error
     except OSError as error:

@@ -284,6 +284,8 @@ def build_solver(config: Mapping[str, Any], spec: Spec) -> Solver:
             build_kernel_model(config, spec, rate_factor=factor),
             ssim_steps=config["ssim_steps"],
             averaging=config["averaging"],
+            noise_share=config["noise_share"],
+            uses_mask=config["uses_mask"],
             kernel_steps=config["kernel_steps"],
             num_steps=config["num_steps"],
             retry=retry,

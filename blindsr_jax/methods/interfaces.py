@@ -104,6 +104,13 @@ class KernelModel(NamedTuple):
     step: Callable
 
 
+class Stop(NamedTuple):
+    """Whether an image has reached the noise of its LR image, and the trace of the step that did."""
+
+    is_reached: jax.Array  # () bool
+    trace: dict[str, jax.Array]
+
+
 class State(NamedTuple):
     """What the next step of a solver needs, and its estimates so far.
 
@@ -117,6 +124,7 @@ class State(NamedTuple):
     kernel: jax.Array  # (k, k), the kernel of the last step, or a running mean
     image_std: jax.Array | None = None  # (H, W), standard deviation of the image where the method knows one
     kernel_map: jax.Array | None = None  # (rows, columns, k, k), kernels of parts of the image where they differ
+    stop: Stop | None = None  # of a joint solver that stops at the noise
 
 
 class Solver(NamedTuple):
@@ -133,6 +141,7 @@ class Solver(NamedTuple):
     turns: first steps of later stages, whose steps take another time than those before.
     steps_of: the number of steps for an LR image of a shape, where it depends on that.
     uses_noise: the solver looks at `Problem.noise_std`; for others nobody need measure it.
+    uses_mask: likewise `Problem.mask`.
     explain: what a person should know of a last state, a sentence or nothing; `message` calls it.
     restorer_noise: of an estimator: `(state, problem) -> ()`, the noise that a restorer with its kernel should be told,
       which is more than the image has where the kernel is not sure.
@@ -148,6 +157,7 @@ class Solver(NamedTuple):
     turns: tuple[int, ...] = ()
     steps_of: Callable[[tuple[int, ...]], int] | None = None
     uses_noise: bool = False
+    uses_mask: bool = False
     explain: Callable[[State], str] | None = None
     restorer_noise: Callable[[State, Problem], jax.Array] | None = None
 

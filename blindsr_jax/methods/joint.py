@@ -3,7 +3,16 @@
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.methods.interfaces import ImageModel, KernelModel, Solver, State, StepContext, weights_args
+from blindsr_jax.methods.interfaces import (
+    ImageModel,
+    KernelModel,
+    Solver,
+    State,
+    StepContext,
+    Stop,
+    silent_trace,
+    weights_args,
+)
 
 
 def joint(
@@ -14,6 +23,8 @@ def joint(
     averaging: float = 0.0,
     kernel_steps: int = 1,
     num_steps: int | None = None,
+    noise_share: float = 0.0,
+    uses_mask: bool = False,
     retry: Solver | None = None,
 ) -> Solver:
     """Composes an image model and a kernel model.
@@ -28,6 +39,10 @@ def joint(
       averaging: decay of the running mean of images and kernels that is returned; 0 returns the last ones.
       kernel_steps: steps of the kernel model, which counts its own, for each step of the image model.
       num_steps: of a whole solve, for callers that name none; an image model that is made for some has these.
+      noise_share: an image stays as it is once its mean squared LR residual is at most so many times the variance of
+        the noise (the discrepancy principle; Morozov 1966): what a deep image prior would fit from there on is noise.
+        It looks at `Problem.noise_std`; 0 never stops.
+      uses_mask: whether `Problem.mask` is to be measured.
       retry: the same method with smaller steps, for the second try of an image whose numbers are lost.
     """
 
@@ -41,6 +56,7 @@ def joint(
             jnp.zeros(problem.canvas_shape, dtype),
             jnp.zeros((k, k), dtype),
             jnp.zeros(problem.canvas_shape[:2], dtype) if image_model.has_std else None,
+            stop=Stop(jnp.array(False), silent_trace(dtype)) if noise_share else None,
         )
 
     def move_kernel(key, state, canvas, problem, context):
@@ -55,7 +71,7 @@ def joint(
         state, found = jax.lax.scan(body, state, jnp.arange(kernel_steps, dtype=jnp.int32))
         return state, *jax.tree.map(lambda x: x[-1], found)
 
-    def step(key, state, problem, i, weights=None):
+    def move(key, state, problem, i, weights=None):
         context = StepContext(i, i < ssim_steps)
         image_key, kernel_key = jax.random.split(jax.random.fold_in(key, i))
         canvas, residuals = image_model.predict(state.image_state, problem, *weights_args(weights))
@@ -73,6 +89,28 @@ def joint(
         trace = {"loss": info.loss, "residual": info.residual, "kernel_loss": kernel_info.loss}
         return State(image_state, kernel_state, canvas, kernel, info.image_std), trace
 
+    def step(key, state, problem, i, weights=None):
+        if not noise_share:
+            return move(key, state, problem, i, weights)
+
+        def go_on():
+            new, trace = move(key, state, problem, i, weights)
+            noise = jnp.zeros((), problem.lr.dtype) if problem.noise_std is None else problem.noise_std
+            is_reached = trace["residual"] <= noise_share * jnp.square(noise).astype(problem.lr.dtype)
+            return new._replace(stop=Stop(is_reached, trace)), trace
+
+        return jax.lax.cond(state.stop.is_reached, lambda: (state, state.stop.trace), go_on)
+
     is_fixed = image_model.num_steps is not None
     num_steps = image_model.num_steps if is_fixed else num_steps
-    return Solver(init, step, image_model.smallest_side, retry, image_model.weights, num_steps, is_fixed)
+    return Solver(
+        init,
+        step,
+        image_model.smallest_side,
+        retry,
+        image_model.weights,
+        num_steps,
+        is_fixed,
+        uses_noise=noise_share > 0,
+        uses_mask=uses_mask,
+    )

@@ -104,7 +104,8 @@ def sequence(estimator: Solver, restorer: Solver, *, estimator_steps: int, num_s
         has_fixed_steps=is_fixed,
         turns=turns,
         steps_of=None if of is None else lambda lr_shape: estimator_steps + of(lr_shape),
-        uses_noise=restorer.uses_noise,
+        uses_noise=estimator.uses_noise or restorer.uses_noise,
+        uses_mask=estimator.uses_mask or restorer.uses_mask,
         explain=explain,
     )
 

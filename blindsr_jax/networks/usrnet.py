@@ -4,7 +4,6 @@ A parameter's path joined by dots is its key in the released state dict.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -162,7 +161,9 @@ class USRNet(nn.Module):
     compute: Compute = Compute()  # of the denoiser; data steps take float32 at least
     data_iterations: int = 10  # of conjugate gradients in a data step for 'valid'
 
-    def __call__(self, lr: jax.Array, kernel: jax.Array, noise_std: jax.Array, *, spec: Spec) -> jax.Array:
+    def __call__(
+        self, lr: jax.Array, kernel: jax.Array, noise_std: jax.Array, *, spec: Spec, mask: jax.Array | None = None
+    ) -> jax.Array:
         """Restores N images.
 
         Args:
@@ -170,14 +171,19 @@ class USRNet(nn.Module):
           kernel: (N, k, k), cross-correlation convention (the released network wants it turned by 180 degrees).
           noise_std: (N,), of the noise in `lr`, on the [0, 1] scale.
           spec: the problem's static part.
+          mask: (N, h, w, 3) bool, where `lr` counts; None: everywhere.
 
         Returns:
           (N, H, W, 3), images or canvases, see `Spec.canvas_shape`; not clipped.
         """
-        solve = jax.vmap(partial(solve_data, spec=spec, num_iterations=self.data_iterations))
-        return self.refine(
-            first_image(lr, spec), lambda image, weight: solve(image, lr, kernel, weight), noise_std, spec.scale
-        )
+
+        def step(image, lr, kernel, weight, mask):
+            return solve_data(image, lr, kernel, weight, spec=spec, num_iterations=self.data_iterations, mask=mask)
+
+        def data_step(image, weight):
+            return jax.vmap(step)(image, lr, kernel, weight, mask)
+
+        return self.refine(first_image(lr, spec), data_step, noise_std, spec.scale)
 
     @nn.compact
     def refine(self, image: jax.Array, data_step: Callable, noise_std: jax.Array, scale: jax.Array | int) -> jax.Array:

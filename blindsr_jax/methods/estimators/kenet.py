@@ -115,13 +115,15 @@ def build(
     )
 
 
-def _estimate(settings: Settings, lr: jax.Array, params: Any, number: int | None) -> tuple[jax.Array, Belief]:
+def _estimate(
+    settings: Settings, lr: jax.Array, mask: jax.Array | None, params: Any, number: int | None
+) -> tuple[jax.Array, Belief]:
     """The kernel (k, k) of an image (h, w, 3), from so many of its windows."""
     spec, window = settings.spec, settings.window
     if window is None:
         shown = lr[None]
     else:
-        shown = tiling.cut(lr, window) if number is None else best(lr, window, number)
+        shown = tiling.cut(lr, window) if number is None else best(lr, window, number, mask)
     prediction = _in_parts(partial(settings.network.apply, params), shown)
     belief = Belief(
         jnp.mean(jax.nn.softmax(prediction.category_logits), 0).astype(lr.dtype),
@@ -132,7 +134,7 @@ def _estimate(settings: Settings, lr: jax.Array, params: Any, number: int | None
     return geometry.normalize(kernel).astype(lr.dtype), belief
 
 
-def _estimate_map(settings: Settings, lr: jax.Array, params: Any) -> jax.Array | None:
+def _estimate_map(settings: Settings, lr: jax.Array, mask: jax.Array | None, params: Any) -> jax.Array | None:
     """The kernels (rows, columns, k, k) of equal parts of an image, if they are wanted."""
     if settings.kernel_map is None:
         return None
@@ -144,7 +146,8 @@ def _estimate_map(settings: Settings, lr: jax.Array, params: Any) -> jax.Array |
     number = None if wanted is None else max(LEAST_WINDOWS, wanted // len(corners))
 
     def kernel(corner):
-        return _estimate(settings, tiling.take(lr, corner, side), params, number)[0]
+        parts = (None if x is None else tiling.take(x, corner, side) for x in (lr, mask))
+        return _estimate(settings, *parts, params, number)[0]
 
     return jax.lax.map(kernel, corners).reshape(rows, columns, k, k)
 
@@ -162,11 +165,9 @@ def _step(
     settings: Settings, key: Any, state: State, problem: Problem, i: Any, weights: Any
 ) -> tuple[State, dict[str, jax.Array]]:
     del key, i
-    lr = problem.lr
-    if lr.shape[-1] == 1:
-        lr = jnp.broadcast_to(lr, (*lr.shape[:-1], 3))
-    kernel, belief = _estimate(settings, lr, weights, settings.num_windows)
-    kernels = _estimate_map(settings, lr, weights)
+    lr, mask = jax.tree.map(lambda x: jnp.broadcast_to(x, (*x.shape[:-1], 3)), (problem.lr, problem.mask))
+    kernel, belief = _estimate(settings, lr, mask, weights, settings.num_windows)
+    kernels = _estimate_map(settings, lr, mask, weights)
     return state._replace(kernel_state=belief, kernel=kernel, kernel_map=kernels), silent_trace(lr.dtype)
 
 

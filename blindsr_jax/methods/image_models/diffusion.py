@@ -263,14 +263,16 @@ def _gradient(settings: Settings, params: Any, x: jax.Array, t: jax.Array) -> ja
     return settings.guidance_scale * denoiser.tiled(of_tile, x, tile=size, overlap=size // 4)
 
 
-def _refine(settings: Settings, clean: jax.Array, lr: jax.Array, kernel: jax.Array, index: jax.Array) -> jax.Array:
-    """A sharp image (H, W, 3) held to the LR image, at a step of the chain."""
-    spec, weight = settings.spec, settings.weight
+def _refine(settings: Settings, clean: jax.Array, problem: Problem, kernel: jax.Array, index: jax.Array) -> jax.Array:
+    """A sharp image (H, W, 3) held to the LR image (h, w, 3), at a step of the chain."""
+    spec, weight, lr = settings.spec, settings.weight, problem.lr
     if settings.data == "gradient":
+        lr = problem.seen(degrade(clean, kernel, scale=spec.scale, boundary=spec.boundary))
         return proximal.gradient_step(clean, lr, kernel, settings.step_size * spec.scale**2 / 2, spec=spec)
     std = jnp.asarray(settings.chain.sqrt_recipm1_alphas_cumprod, lr.dtype)[index] / 2
     w = (settings.noise_std / std) ** 2 if weight is None else weight
-    return proximal.solve_data(clean, lr, kernel, w, spec=spec, num_iterations=settings.iterations)
+    options = {"spec": spec, "num_iterations": settings.iterations, "mask": problem.mask}
+    return proximal.solve_data(clean, lr, kernel, w, **options)
 
 
 def _update(
@@ -285,8 +287,9 @@ def _update(
 ) -> tuple[DiffusionState, ImageInfo]:
     del image, context
     spec, clean, index = settings.spec, prediction.clean, _level(settings, state)
-    lr = jnp.broadcast_to(problem.lr, (*problem.lr.shape[:2], 3))
-    refined = jax.vmap(lambda x: _refine(settings, x, lr, kernel, index))(clean).astype(clean.dtype)
+    colours = jax.tree.map(lambda x: jnp.broadcast_to(x, (*x.shape[:2], 3)), (problem.lr, problem.mask))
+    shown = Problem(colours[0], spec, mask=colours[1])
+    refined = jax.vmap(lambda x: _refine(settings, x, shown, kernel, index))(clean).astype(clean.dtype)
     noise = jax.random.normal(key, refined.shape, refined.dtype)
     if settings.method == "ddim":
         move = functools.partial(steps.ddim_step, eta=settings.eta)
@@ -296,7 +299,8 @@ def _update(
     if settings.climbs is not None:
         x = _climb(settings, jax.random.fold_in(key, _JUMP), x, index, jnp.asarray(settings.climbs)[state.index])
     estimate = _colours(refined.mean(0), problem)
-    residual = mse(degrade(estimate, kernel, scale=spec.scale, boundary=spec.boundary), problem.lr)
+    prediction = degrade(estimate, kernel, scale=spec.scale, boundary=spec.boundary)
+    residual = mse(prediction, problem.seen(prediction))
     image_std = jnp.sqrt(refined.var(0, ddof=1).mean(-1)) if settings.samples > 1 else None
     return DiffusionState(x, state.index - 1), ImageInfo(residual, residual, estimate, image_std)
 

@@ -135,7 +135,8 @@ def _update(
     def loss_of(x):
         prediction = degrade(x, kernel, scale=spec.scale, boundary=spec.boundary)
         prior = settings.gradient_weight * hyper_laplacian(x) / problem.lr.size
-        return data_loss(prediction, problem.lr, context.use_ssim) + prior, mse(prediction, problem.lr)
+        lr = problem.seen(prediction)
+        return data_loss(prediction, lr, context.use_ssim) + prior, mse(prediction, lr)
 
     (loss, residual), image_grad = jax.value_and_grad(loss_of, has_aux=True)(image)
     updates, opt = settings.optimizer.update(pullback(image_grad)[0], state.opt, key=key)

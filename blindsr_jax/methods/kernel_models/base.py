@@ -62,7 +62,7 @@ def descent(
         def loss_of(params):
             kernel = render(params)
             prediction = degrade(image, kernel, scale=spec.scale, boundary=spec.boundary)
-            return data_loss(prediction, problem.lr, context.use_ssim), kernel
+            return data_loss(prediction, problem.seen(prediction), context.use_ssim), kernel
 
         (loss, kernel), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
         updates, opt = optimizer.update(grads, state.opt, state.params, key=key)

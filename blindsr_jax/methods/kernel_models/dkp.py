@@ -227,7 +227,7 @@ def _step(settings: Settings, key, state: DkpState, image, problem: Problem, con
 
     def loss_of(k):
         prediction = degrade(image, k, scale=problem.spec.scale, boundary=problem.spec.boundary)
-        return data_loss(prediction, problem.lr, context.use_ssim)
+        return data_loss(prediction, problem.seen(prediction), context.use_ssim)
 
     loss, kernel_grad = jax.value_and_grad(loss_of)(kernel)
     grads = pullback(kernel_grad)[0]

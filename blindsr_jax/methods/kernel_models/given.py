@@ -24,6 +24,6 @@ def build(spec: Spec) -> KernelModel:
     def step(key, kernel, image, problem, context):
         del key
         prediction = degrade(image, kernel, scale=spec.scale, boundary=spec.boundary)
-        return kernel, kernel, KernelInfo(data_loss(prediction, problem.lr, context.use_ssim))
+        return kernel, kernel, KernelInfo(data_loss(prediction, problem.seen(prediction), context.use_ssim))
 
     return KernelModel(init, step)

@@ -122,14 +122,14 @@ def _step(
     row, column = jnp.where(is_left, i // len(columns.starts), 0), i % len(columns.starts)
     sides = tuple(len(x.shares[0]) // spec.scale for x in (rows, columns))
     corner = jnp.asarray(rows.starts)[row], jnp.asarray(columns.starts)[column]
-    window = jax.lax.dynamic_slice(lr, (*corner, 0), (*sides, lr.shape[-1]))
+    window, mask = (None if x is None else tiling.take(x, corner, sides) for x in (lr, problem.mask))
 
     def restored():
         std = problem.noise_std if settings.noise_std is None else settings.noise_std
         noise = 0.0 if std is None else std
         middle = tuple((x.astype(float) + side / 2) / n for x, side, n in zip(corner, sides, lr.shape, strict=False))
         kernel = kernel_at(state.image_state.kernels, middle)
-        canvas, residual = usrnet.restore(settings.network, weights, window, kernel, noise, spec)
+        canvas, residual = usrnet.restore(settings.network, weights, Problem(window, spec, mask=mask), kernel, noise)
         return spec.crop(canvas, window.shape), residual
 
     def enlarged():
@@ -192,5 +192,6 @@ def build(
         weights=Weights(jax.tree.map(jnp.asarray, trained.params)),
         steps_of=partial(num_tiles, settings),
         uses_noise=settings.noise_std is None,
+        uses_mask=True,
         explain=lambda state: Blur(int(state.image_state.judgement.verdict)).sentence,
     )

@@ -18,17 +18,19 @@ from blindsr_jax.weights import usrnet
 
 
 def restore(
-    network: USRNet, weights: Any, lr: jax.Array, kernel: jax.Array, noise_std: jax.Array | float, spec: Spec
+    network: USRNet, weights: Any, problem: Problem, kernel: jax.Array, noise_std: jax.Array | float
 ) -> tuple[jax.Array, jax.Array]:
-    """The canvas (H, W, c) that the network makes of an LR image (h, w, c), and its mean squared LR residual.
+    """The canvas (H, W, c) that the network makes of a problem, and its mean squared LR residual.
 
     A gray image is shown to the network as three equal colours, and the mean of its answers is taken.
     """
-    colours = jnp.broadcast_to(lr, (*lr.shape[:2], COLOURS))
+    lr, spec, mask = problem.lr, problem.spec, problem.mask
+    colours, counts = (None if x is None else jnp.broadcast_to(x, (1, *x.shape[:2], COLOURS)) for x in (lr, mask))
     noise = jnp.full((1,), noise_std, lr.dtype)
-    canvas = network.apply(weights, colours[None], kernel[None], noise, spec=spec)[0].astype(lr.dtype)
+    canvas = network.apply(weights, colours, kernel[None], noise, spec=spec, mask=counts)[0].astype(lr.dtype)
     canvas = jnp.mean(canvas, -1, keepdims=True) if lr.shape[-1] == 1 else canvas
-    return canvas, mse(degrade(canvas, kernel, scale=spec.scale, boundary=spec.boundary), lr)
+    prediction = degrade(canvas, kernel, scale=spec.scale, boundary=spec.boundary)
+    return canvas, mse(prediction, problem.seen(prediction))
 
 
 def build(
@@ -71,7 +73,7 @@ def build(
 
     def step(key, state: State, problem: Problem, i, weights):
         del key, i
-        canvas, residual = restore(network, weights, problem.lr, state.kernel, noise_std, spec)
+        canvas, residual = restore(network, weights, problem, state.kernel, noise_std)
         trace = {"loss": residual, "residual": residual, "kernel_loss": jnp.zeros((), problem.lr.dtype)}
         return state._replace(image=canvas), trace
 
