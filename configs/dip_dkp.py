@@ -15,6 +15,7 @@ def get_config(kernel_init: str | None = None):
     config.num_steps = 800
     config.ssim_steps = 800
     config.averaging = 0.95
+    config.noise_share = 2.0  # of what is told of the noise; images made for it were best there (docs/photographs.md)
     config.image.update({"channels": 32, "skip_channels": 4, "levels": 5, "learning_rate": 5e-3})
     config.kernel.update(
         {

@@ -12,7 +12,7 @@ import numpy as np
 from blindsr_jax import io
 from blindsr_jax.imaging.problem import make_spec
 from blindsr_jax.imaging.tiling import cut
-from blindsr_jax.inference import corruption_level
+from blindsr_jax.inference import corruption_level, validity
 from blindsr_jax.inference.blur_evidence import UNEVEN, Blur, judge, unevenness
 from blindsr_jax.inference.windows import information
 from blindsr_jax.io import documents
@@ -37,6 +37,8 @@ class Look(NamedTuple):
     noise_std: float | None  # of one colour, in 1/255; None: too little tells
     gray_noise_std: float | None  # of the mean of the colours, in 1/255
     clipped: float  # share of the pixels at black or white
+    stuck: int  # number of pixels that lie alone, far from their neighbours
+    frame: tuple[int, int, int, int]  # rows and columns of one colour around the picture: top, right, bottom, left
     blur: str  # 'found', 'none', 'impossible' or 'unseen', see `inference.blur_evidence.Blur`
     blur_width: float | None  # standard deviation of the kernel along an axis, in pixels of the image
     direction: float | None  # degrees from the row axis towards the lower edge, of a kernel that is long
@@ -94,7 +96,7 @@ def look(name: str, image: io.Image) -> Look:
     pixels = np.asarray(image.pixels, np.float32)
     h, w, c = pixels.shape
     measured = corruption_level.measure(pixels, jpeg_steps=image.jpeg_steps)
-    noise = measured.noise
+    noise, found = measured.noise, validity.measure(pixels)
     seen: dict[str, Any] = dict.fromkeys(("blur_width", "direction", "varies", "family"))
     blur = Blur.UNSEEN
     if min(h, w) >= SMALLEST:
@@ -116,6 +118,8 @@ def look(name: str, image: io.Image) -> Look:
         jpeg_quality=measured.jpeg_quality,
         noise_std=None if noise is None else round(255 * noise.std, 3),
         gray_noise_std=None if noise is None else round(255 * noise.gray_std, 3),
+        stuck=int(found.stuck.any(-1).sum()),
+        frame=found.frame,
         clipped=round(float(np.mean(((pixels <= 0) | (pixels >= 1)).any(-1))), 5),
         blur=blur.name.lower(),
         advice=_advice(blur, seen["varies"], measured.noise_std),

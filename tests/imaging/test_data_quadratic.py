@@ -74,3 +74,14 @@ def test_terms_of_two_images_add_up():
         total = data_quadratic.Quadratic(kernels[0], *(a + b for a, b in zip(terms[0][1:], terms[1][1:], strict=True)))
         expected = (direct(image, kernels, problem) + direct(other, kernels, problem)) / 2
         np.testing.assert_allclose(errors(total, kernels), expected, rtol=1e-10)
+
+
+def test_values_under_a_mask_take_no_part():
+    spec = make_spec(scale=2, kernel_size=5)
+    with jax.enable_x64(True):
+        image, problem, kernels = case(spec, (7, 9, 3), jnp.float64)
+        mask = jax.random.bernoulli(jax.random.key(2), 0.7, problem.lr.shape)
+        masked = Problem(jnp.where(mask, problem.lr, 5), spec, mask=mask)
+        found = errors(quadratic(image, kernels[0], masked), kernels)
+        every = [np.asarray(degrade(image, k, scale=2, boundary="valid") - problem.lr)[mask] for k in kernels]
+        np.testing.assert_allclose(found, [np.mean(error**2) for error in every], rtol=1e-10)

@@ -108,3 +108,24 @@ def test_a_gradient_step_goes_down_the_data_term(boundary):
         found = jax.jit(proximal.gradient_step, static_argnames="spec")(prior, lr, kernel, 0.25, spec=spec)
         np.testing.assert_allclose(found, prior - 0.25 * jax.jit(jax.grad(energy))(prior), atol=1e-14)
         assert energy(found) < energy(prior)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_values_under_a_mask_take_no_part(boundary):
+    """The minimiser is that of the equations without the hidden values, whatever stands there."""
+    with jax.enable_x64(True):
+        spec, prior, lr, kernel = case(2, 11, boundary)
+        mask = jax.random.bernoulli(jax.random.key(3), 0.7, lr.shape)
+
+        def run(lr, mask=None):
+            return solve(prior, lr, kernel, 0.1, spec=spec, num_iterations=60, mask=mask)
+
+        @jax.jit
+        @jax.grad
+        def slope(x):
+            error = jnp.where(mask, degrade(x, kernel, scale=2, boundary=boundary) - lr, 0)
+            return jnp.sum(error**2) + 0.1 * jnp.sum((x - prior) ** 2)
+
+        found = run(lr, mask)
+        np.testing.assert_allclose(run(jnp.where(mask, lr, 7), mask), found, atol=1e-10)
+        assert np.abs(slope(found)).max() < 1e-8 < np.abs(slope(run(lr))).max()

@@ -130,7 +130,11 @@ def _step(
         middle = tuple((x.astype(float) + side / 2) / n for x, side, n in zip(corner, sides, lr.shape, strict=False))
         kernel = kernel_at(state.image_state.kernels, middle)
         canvas, residual = usrnet.restore(settings.network, weights, Problem(window, spec, mask=mask), kernel, noise)
-        return spec.crop(canvas, window.shape), residual
+        image = spec.crop(canvas, window.shape)
+        if mask is not None:  # what tells nothing is no more than enlarged: a frame, say, is not blurred
+            hidden = jnp.repeat(jnp.repeat(~mask, spec.scale, 0), spec.scale, 1)
+            image = jnp.where(hidden, enlarged()[0], image)
+        return image, residual
 
     def enlarged():
         image = window if spec.scale == 1 else spec.crop(enlarge(window, spec), window.shape)

@@ -129,3 +129,12 @@ def test_refusals(options, expected):
     spec = SPEC if "overlap" in options else small.spec("circular")
     with pytest.raises(ValueError, match=expected):
         tiles.build(spec, **options)
+
+
+def test_what_tells_nothing_is_only_enlarged(tiny):
+    where = problem(48, 60)
+    mask = jnp.ones(where.lr.shape, bool).at[10:14, 20:25].set(False)
+    found = run(Problem(where.lr, SPEC, where.noise_std, mask), weights=tiny).image
+    expected = jnp.clip(SPEC.crop(cubic.enlarge(where.lr, SPEC), where.lr.shape), 0, 1)
+    np.testing.assert_allclose(found[20:28, 40:50], expected[20:28, 40:50], atol=1e-5)
+    assert np.abs(found - expected)[:20].min() > 1e-3
