@@ -15,6 +15,10 @@ NO_BLUR = {0: 0.27, 1: 0.12}  # by the parity of the scale
 # Share of the power of an image's differences where the kernel passes less than FAINT, beyond which it is not its own.
 FAINT = 0.02
 IMPOSSIBLE = 0.3
+# Share of an image's power beyond ALIASED of its Nyquist frequency, from which it is of stripes or points too fine for
+# its pixels: which sharp image they stand for cannot be told. The power of photographs falls with frequency.
+ALIASED = 0.75
+FINE = 0.5
 FLAT = 1e-4  # root mean square of the differences of neighbours, below which an image shows nothing
 UNEVEN = 0.35  # see `unevenness`: above it the windows of an image disagree on its blur
 
@@ -52,12 +56,11 @@ def _passed(kernel: jax.Array, scale: int, size: int) -> jax.Array:
     return jnp.max(response.reshape(scale, size, scale, size), (0, 2))
 
 
-def _suppressed(
-    lr: jax.Array, kernel: jax.Array, scale: int, noise_std: jax.Array | float, size: int = 32
-) -> jax.Array:
-    """Share of the power of the differences of an LR image (h, w, c) at frequencies that the kernel suppresses.
+def _power(lr: jax.Array, noise_std: jax.Array | float, size: int = 32) -> jax.Array:
+    """The mean power spectrum (n, n) of blocks of an LR image (h, w, c), n at most `size`.
 
-    The power of white noise, which no kernel suppresses, is taken off, as if that of all colours were the same.
+    That of white noise, which no kernel suppresses, is taken off, as if the noise of all colours were the same. What is
+    left of it in single frequencies has either sign, and little is left in a sum.
     """
     gray = jnp.mean(lr, -1)
     side = min(size, *gray.shape)
@@ -67,11 +70,25 @@ def _suppressed(
     blocks = blocks - jnp.mean(blocks, (-2, -1), keepdims=True)
     down, across = taper[None, None, :, None], taper[None, None, None]
     power = jnp.mean(jnp.square(jnp.abs(jnp.fft.fft2(blocks * down * across))), (0, 1))
-    power = jnp.maximum(power - jnp.square(noise_std * jnp.sum(jnp.square(taper))), 0)
-    frequency = 2 * jnp.sin(jnp.pi * jnp.fft.fftfreq(side)).astype(lr.dtype)
-    power = power * (jnp.square(frequency)[:, None] + jnp.square(frequency)[None])  # of the differences
-    is_faint = _passed(kernel, scale, side) < FAINT
-    return jnp.sum(jnp.where(is_faint, power, 0)) / jnp.maximum(jnp.sum(power), 1e-20)
+    return power - jnp.square(noise_std * jnp.sum(jnp.square(taper)))
+
+
+def _share(power: jax.Array, where: jax.Array) -> jax.Array:
+    return jnp.maximum(jnp.sum(jnp.where(where, power, 0)), 0) / jnp.maximum(jnp.sum(power), 1e-20)
+
+
+def _suppressed(power: jax.Array, kernel: jax.Array, scale: int) -> jax.Array:
+    """Share of the power of the differences of an LR image at frequencies that the kernel suppresses."""
+    side = len(power)
+    frequency = 2 * jnp.sin(jnp.pi * jnp.fft.fftfreq(side)).astype(power.dtype)
+    of_differences = power * (jnp.square(frequency)[:, None] + jnp.square(frequency)[None])
+    return _share(of_differences, _passed(kernel, scale, side) < FAINT)
+
+
+def _fine(power: jax.Array) -> jax.Array:
+    """Share of the power of an LR image beyond ALIASED of the Nyquist frequency along an axis."""
+    frequency = jnp.abs(jnp.fft.fftfreq(len(power)))
+    return _share(power, jnp.maximum(frequency[:, None], frequency[None]) > ALIASED / 2)
 
 
 def axis_variance(kernel: jax.Array) -> jax.Array:
@@ -100,11 +117,12 @@ def judge(lr: jax.Array, kernel: jax.Array, spec: Spec, noise_std: jax.Array | f
       noise_std: (), of the noise in `lr`, see `Problem`; None counts as none.
     """
     variance = axis_variance(kernel)
-    suppressed = _suppressed(lr, kernel, spec.scale, 0.0 if noise_std is None else noise_std)
+    power = _power(lr, 0.0 if noise_std is None else noise_std)
+    suppressed = _suppressed(power, kernel, spec.scale)
     gray = jnp.mean(lr, -1)
     differences = [jnp.mean(jnp.square(jnp.diff(gray, axis=axis))) for axis in (0, 1)]
     is_flat = sum(differences) < 2 * FLAT**2
-    verdict = jnp.where(suppressed > IMPOSSIBLE, Blur.IMPOSSIBLE, Blur.FOUND)
+    verdict = jnp.where((suppressed > IMPOSSIBLE) | (_fine(power) > FINE), Blur.IMPOSSIBLE, Blur.FOUND)
     verdict = jnp.where(is_sampling(variance, spec), Blur.NONE, verdict)
     verdict = jnp.where(is_flat, Blur.UNSEEN, verdict)
     return Judgement(verdict.astype(jnp.int32), variance, suppressed)

@@ -59,7 +59,7 @@ def posterior_weights(
     *,
     temperature: float,
     strength: float,
-    error_floor: float = 1e-4,
+    error_floor: jax.Array | float = 1e-4,
     log_prior: jax.Array | float = 0.0,
 ) -> jax.Array:
     """Softmax of -errors / T + log_prior; the weights sum to `strength`.

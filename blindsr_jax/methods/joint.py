@@ -1,5 +1,7 @@
 """A joint solver out of an image model and a kernel model: each step moves both."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -13,6 +15,35 @@ from blindsr_jax.methods.interfaces import (
     silent_trace,
     weights_args,
 )
+
+
+def _move_kernel(kernel_model: KernelModel, kernel_steps: int, key, state, canvas, problem, context):
+    """The steps of a kernel model for one step of the image model, and what the last of them gives."""
+    if kernel_steps == 1:
+        return kernel_model.step(key, state, canvas, problem, context)
+
+    def body(state, j):
+        own = StepContext(context.step * kernel_steps + j, context.use_ssim)
+        state, *found = kernel_model.step(jax.random.fold_in(key, j), state, canvas, problem, own)
+        return state, found
+
+    state, found = jax.lax.scan(body, state, jnp.arange(kernel_steps, dtype=jnp.int32))
+    return state, *jax.tree.map(lambda x: x[-1], found)
+
+
+def _stopping(move: Callable, noise_share: float) -> Callable:
+    """A step that leaves a state as it is once its residual has reached the noise; see `joint`."""
+
+    def step(key, state, problem, i, weights=None):
+        def go_on():
+            new, trace = move(key, state, problem, i, weights)
+            noise = jnp.zeros((), problem.lr.dtype) if problem.noise_std is None else problem.noise_std
+            is_reached = trace["residual"] <= noise_share * jnp.square(noise).astype(problem.lr.dtype)
+            return new._replace(stop=Stop(is_reached, trace)), trace
+
+        return jax.lax.cond(state.stop.is_reached, lambda: (state, state.stop.trace), go_on)
+
+    return step
 
 
 def joint(
@@ -59,23 +90,13 @@ def joint(
             stop=Stop(jnp.array(False), silent_trace(dtype)) if noise_share else None,
         )
 
-    def move_kernel(key, state, canvas, problem, context):
-        if kernel_steps == 1:
-            return kernel_model.step(key, state, canvas, problem, context)
-
-        def body(state, j):
-            own = StepContext(context.step * kernel_steps + j, context.use_ssim)
-            state, *found = kernel_model.step(jax.random.fold_in(key, j), state, canvas, problem, own)
-            return state, found
-
-        state, found = jax.lax.scan(body, state, jnp.arange(kernel_steps, dtype=jnp.int32))
-        return state, *jax.tree.map(lambda x: x[-1], found)
-
     def move(key, state, problem, i, weights=None):
         context = StepContext(i, i < ssim_steps)
         image_key, kernel_key = jax.random.split(jax.random.fold_in(key, i))
         canvas, residuals = image_model.predict(state.image_state, problem, *weights_args(weights))
-        kernel_state, kernel, kernel_info = move_kernel(kernel_key, state.kernel_state, canvas, problem, context)
+        kernel_state, kernel, kernel_info = _move_kernel(
+            kernel_model, kernel_steps, kernel_key, state.kernel_state, canvas, problem, context
+        )
         image_state, info = image_model.update(
             image_key, state.image_state, canvas, residuals, kernel, problem, context
         )
@@ -89,23 +110,11 @@ def joint(
         trace = {"loss": info.loss, "residual": info.residual, "kernel_loss": kernel_info.loss}
         return State(image_state, kernel_state, canvas, kernel, info.image_std), trace
 
-    def step(key, state, problem, i, weights=None):
-        if not noise_share:
-            return move(key, state, problem, i, weights)
-
-        def go_on():
-            new, trace = move(key, state, problem, i, weights)
-            noise = jnp.zeros((), problem.lr.dtype) if problem.noise_std is None else problem.noise_std
-            is_reached = trace["residual"] <= noise_share * jnp.square(noise).astype(problem.lr.dtype)
-            return new._replace(stop=Stop(is_reached, trace)), trace
-
-        return jax.lax.cond(state.stop.is_reached, lambda: (state, state.stop.trace), go_on)
-
     is_fixed = image_model.num_steps is not None
     num_steps = image_model.num_steps if is_fixed else num_steps
     return Solver(
         init,
-        step,
+        _stopping(move, noise_share) if noise_share else move,
         image_model.smallest_side,
         retry,
         image_model.weights,

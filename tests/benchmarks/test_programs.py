@@ -106,6 +106,7 @@ def test_the_rate_of_a_matrix_product_is_counted_right(monkeypatch):
     assert timing.matmul_rate("float32", size=8, repeats=3) == 2 * 2 * 8**3  # two products in the one second
 
 
+@pytest.mark.long
 def test_forms_are_timed_for_each_layer_that_has_them(case, monkeypatch):
     monkeypatch.setattr(conv_forms, "FORMS", ("direct", "winograd"))
     shapes = [(call.shape, call.layer.stride) for call in conv_forms.distinct_layers(case)]

@@ -40,7 +40,12 @@ def test_bad_values_are_one_sentence(values, message):
 
 
 def test_the_truth_has_no_place():
-    assert set(Problem.__dataclass_fields__) == {"lr", "spec", "noise_std"}  # the last one is measured in the LR image
+    assert set(Problem.__dataclass_fields__) == {
+        "lr",
+        "spec",
+        "noise_std",
+        "mask",
+    }  # the last two are measured in the LR image
     known = {"image", "kernel", "trace", "status", "state", "uncertainty", "message", "kernel_map"}
     assert set(Result._fields) == known
 

@@ -37,6 +37,22 @@ def test_a_kernel_that_suppresses_what_the_image_has_is_not_its_own():
     assert verdict(noise_image((64, 64)), kernel(spec, 6.0), spec) is Blur.IMPOSSIBLE
 
 
+def test_noise_that_is_told_is_no_reason_to_doubt_a_kernel():
+    spec = make_spec(scale=1, kernel_size=21)
+    blur = kernel(spec, 4.0)
+    lr = degrade(noise_image(spec.canvas_shape((320, 320, 3))), blur, scale=1, boundary="valid")
+    noisy = lr + 0.02 * jnp.asarray(np.random.default_rng(1).normal(size=(320, 320, 1)), jnp.float32)
+    assert Blur(int(judge(noisy, blur, spec).verdict)) is Blur.IMPOSSIBLE
+    assert Blur(int(judge(noisy, blur, spec, 0.02).verdict)) is Blur.FOUND
+
+
+@pytest.mark.parametrize("axes", [(0,), (0, 1)])
+def test_stripes_and_points_of_single_pixels_are_not_made_up(axes):
+    spec = make_spec(scale=2)
+    lr = sum(np.indices((48, 48))[axis] for axis in axes) % 2 * 0.6 + 0.2
+    assert verdict(jnp.asarray(lr[..., None], jnp.float32), kernel(spec, 1.0), spec) is Blur.IMPOSSIBLE
+
+
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
 def test_a_point_is_no_blur(scale):
     spec = make_spec(scale=scale, kernel_size=21)

@@ -103,20 +103,19 @@ def common(place):
     kernel(place / "cases/case/kernel.npy")
 
 
-def make_ours(place, cached):
-    """Working folders of finished runs."""
-    common(place)
-    runs = cached(
-        solve(place, f"--workdir={place}/solve"),
-        degrade(place, f"--workdir={place}/degrade"),
-        cases(place, f"--workdir={place}/cases_"),
-        train(place, f"--workdir={place}/train"),
-    )
-    assert [run.code for run in runs] == [0, 0, 0, 0], runs
+OURS = {"solve": solve, "degrade": degrade, "cases_": cases, "train": train}
 
 
-def take(ours, place, name):
+def make_ours(place, cached, name):
+    """The working folder of a finished run, PLACE/NAME."""
+    if not (place / name).exists():
+        (run,) = cached(OURS[name](place, f"--workdir={place}/{name}"))
+        assert run.code == 0, run
+
+
+def take(ours, place, name, cached):
     """A copy of a finished run as PLACE/D, with the inputs at their place."""
+    make_ours(ours, cached, name)
     for path in ours.iterdir():
         if path.name not in ("solve", "degrade", "cases_", "train", name):
             shutil.copytree(path, place / path.name) if path.is_dir() else shutil.copy(path, place)

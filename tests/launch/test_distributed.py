@@ -266,6 +266,7 @@ def test_two_processes_0_and_a_process_killed_before_it_joins(place):
     assert third.code == -9 and not (place / "early").exists()
 
 
+@pytest.mark.long
 def test_no_line_of_another_library_is_printed_at_the_start(place):
     """In processes of their own: a fork has started what might print already."""
     port, out = free_port(), place / "real"

@@ -28,10 +28,10 @@ from tests.trees import lost, snapshot
 
 
 @pytest.fixture(scope="module")
-def ours(tmp_path_factory, cached):
-    """A place with the working folders of finished runs."""
+def ours(tmp_path_factory):
+    """A place for the working folders of finished runs, each made when it is first asked for."""
     place = tmp_path_factory.mktemp("ours")
-    make_ours(place, cached)
+    common(place)
     return place
 
 
@@ -54,7 +54,7 @@ def plant_mine(place):
     ],
 )
 def test_what_is_the_users_in_a_folder_of_ours_stays(ours, tmp_path, cached, name, calls):
-    place = take(ours, tmp_path, name)
+    place = take(ours, tmp_path, name, cached)
     plant_mine(place)
     mine = {path: what for path, what in snapshot(place).items() if not path.startswith("D/")}
     mine |= {path: what for path, what in snapshot(place).items() if Path(path).name in ("mine.png", "thesis.txt")}
@@ -64,7 +64,7 @@ def test_what_is_the_users_in_a_folder_of_ours_stays(ours, tmp_path, cached, nam
 
 
 def test_a_folder_of_an_earlier_version_is_gone_on_with(ours, tmp_path, cached):
-    place = take(ours, tmp_path, "solve")
+    place = take(ours, tmp_path, "solve", cached)
     config = read_json(place, "D/config.json")
     text(place / "D/config.json", {key: config[key] for key in config if key not in ("versions",)})
     text(place / "D/state" / hashed("p1") / "0-000000002/d/x")
@@ -77,7 +77,7 @@ def test_a_folder_of_an_earlier_version_is_gone_on_with(ours, tmp_path, cached):
 
 
 def test_hostile_names_in_notes_and_lists_lead_nowhere(ours, tmp_path, cached):
-    place = take(ours, tmp_path, "solve")
+    place = take(ours, tmp_path, "solve", cached)
     digest = read_json(place, "D/records/p0.json")["sha256"]
     for path in (place / "D").glob("*/p0.*"):  # so that it looks for its name
         path.unlink()
@@ -93,7 +93,7 @@ def test_hostile_names_in_notes_and_lists_lead_nowhere(ours, tmp_path, cached):
 
 
 def test_an_output_that_no_record_names_is_refused_in_a_folder_of_ours(ours, tmp_path, cached):
-    place = take(ours, tmp_path, "solve")
+    place = take(ours, tmp_path, "solve", cached)
     for name in ("p2", "p3"):  # one can be read and one cannot
         text(place / "D/images" / f"{name}.png")
     image(place / "in/p2.png", 2)
@@ -134,6 +134,7 @@ def test_a_run_that_was_killed_before_it_could_list_an_output_goes_on(ours, tmp_
         assert not [path for path in found if Path(path).name.startswith(".")]
         return {path: what for path, what in found.items() if path.split("/")[0] in names}
 
+    make_ours(ours, cached, name)
     assert made(tmp_path / "D") == made(ours / name)
 
 
@@ -183,11 +184,11 @@ CALLS = {
 }
 
 
-def random_run(place, ours, rng):
+def random_run(place, ours, rng, cached):
     """A random working folder with plants in it; returns a command, and what of the tree has to stay."""
     kind = rng.choice([*CALLS])
     state = rng.choice(["absent", "ours"]) if kind in ("solve", "degrade", "cases_", "train") else "absent"
-    common(place) if state == "absent" else take(ours, place, kind)
+    common(place) if state == "absent" else take(ours, place, kind, cached)
     for name in rng.sample(NAMES, 3):
         image(place / "in" / name, 5)
     before = snapshot(place)
@@ -207,7 +208,7 @@ def compare_random_runs(ours, place, cached, *, count, seed):
     rng, tried = random.Random(seed), []
     for i in range(count):
         (place / str(i)).mkdir()
-        tried.append((place / str(i), *random_run(place / str(i), ours, rng)))
+        tried.append((place / str(i), *random_run(place / str(i), ours, rng, cached)))
     runs = cached(*(command for _, command, *_ in tried))
     for (folder, _, outside, mine, what), run in zip(tried, runs, strict=True):
         after = snapshot(folder)

@@ -99,7 +99,7 @@ def test_one_compilation_a_shape(image_model):
     assert (run_chunk._cache_size() - before[0], start._cache_size() - before[1]) == (1, 1)
 
 
-@pytest.mark.parametrize("vectorize", [False, True])
+@pytest.mark.parametrize("vectorize", [pytest.param(False, marks=pytest.mark.long), True])
 def test_batch_equals_stacked_solves_in_float64(vectorize, solver):
     with jax.enable_x64(True):
         problems = [small.problem(phase, dtype=jnp.float64) for phase in (0.0, 1.0)]

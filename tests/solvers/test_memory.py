@@ -5,6 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from blindsr_jax.imaging.problem import Problem
 from blindsr_jax.methods.joint import joint
@@ -43,6 +44,7 @@ def test_what_a_gradient_needs_later_is_kept():
     assert long - short >= 4 * 4000
 
 
+@pytest.mark.long
 def test_the_estimate_is_near_what_the_compiler_takes():
     problem, solver = small.problem(), small.solver()
     key = jax.random.key(0)

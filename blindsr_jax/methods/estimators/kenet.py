@@ -24,6 +24,8 @@ from blindsr_jax.weights import kenet as trained
 # per scale: what served best on images made for it (docs/photographs.md).
 DOUBT = {"trajectory": (6.0, 3.0, 3.0, 3.0), "line": (1.5, 1.0, 1.0, 1.0)}
 AT_ONCE = 8  # windows that the network sees together
+# Standard deviation along an axis, in pixels, from which a kernel is looked for in a smaller image.
+WIDEST = 3.0
 LEAST_WINDOWS = 4  # of a part of an image with a kernel of its own
 VARIES = (
     "the windows of the image disagree on its blur; if it varies over the image, kernels of its parts may serve it "
@@ -40,6 +42,7 @@ class Settings(NamedTuple):
     num_windows: int | None
     kernel_map: tuple[int, int] | None  # rows, columns
     num_families: int
+    reductions: int = 1
 
 
 class Belief(NamedTuple):
@@ -72,6 +75,7 @@ def build(
     window: Annotated[int | None, rules.optional(rules.whole(SMALLEST_SIDE, 4096))] = None,
     num_windows: Annotated[int | None, rules.optional(rules.whole(1, 4096))] = None,
     kernel_map: tuple[int, int] | None = None,
+    reductions: Annotated[int, rules.whole(1, 8)] = 1,
     precision: Annotated[str, rules.choice(*PRECISIONS)] = "float32",
 ) -> Solver:
     """The estimator; its one step does all the work, further steps repeat it.
@@ -87,6 +91,8 @@ def build(
       num_windows: how many of them, those that show most; None for all that cover the image.
       kernel_map: rows and columns of equal parts of the image that get kernels of their own, `State.kernel_map`, from
         `num_windows` in all; `State.kernel` is then still that of the whole image.
+      reductions: at scale 1, a kernel that is too wide for the network is looked for in the image made smaller by 2, 3,
+        ... up to this, where that holds a window, and is enlarged by as much.
       precision: of the activations, one of `networks.layers.PRECISIONS`.
 
     Raises:
@@ -96,10 +102,12 @@ def build(
         raise ValueError(f"window is {window}, expected None or a whole number of at least {SMALLEST_SIDE}")
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}, expected one of {', '.join(PRECISIONS)}")
+    if reductions > 1 and (spec.scale > 1 or window is None or num_windows is None):
+        raise ValueError(f"reductions is {reductions}, expected 1 but at scale 1 with window and num_windows")
     model = trained.load(weights, spec.scale)
     network = model.network(Compute(precision=precision))
 
-    settings = Settings(spec, network, window, num_windows, kernel_map, len(model.families))
+    settings = Settings(spec, network, window, num_windows, kernel_map, len(model.families), reductions)
     parts = 1 if kernel_map is None else max(kernel_map)
     # min_lr_side takes the margin off again
     smallest = parts * SMALLEST_SIDE * spec.scale + spec.canvas_shape((0, 0, 1))[0]
@@ -119,19 +127,67 @@ def _estimate(
     settings: Settings, lr: jax.Array, mask: jax.Array | None, params: Any, number: int | None
 ) -> tuple[jax.Array, Belief]:
     """The kernel (k, k) of an image (h, w, 3), from so many of its windows."""
-    spec, window = settings.spec, settings.window
+    window = settings.window
     if window is None:
         shown = lr[None]
     else:
         shown = tiling.cut(lr, window) if number is None else best(lr, window, number, mask)
+    mean, belief = _mean_of(settings, shown, params)
+    return _placed(settings, mean), belief
+
+
+def _mean_of(settings: Settings, shown: jax.Array, params: Any) -> tuple[jax.Array, Belief]:
+    """The mean of the kernels of windows (n, a, b, 3), as the network gives them."""
     prediction = _in_parts(partial(settings.network.apply, params), shown)
     belief = Belief(
-        jnp.mean(jax.nn.softmax(prediction.category_logits), 0).astype(lr.dtype),
-        unevenness(prediction.kernel).astype(lr.dtype),
+        jnp.mean(jax.nn.softmax(prediction.category_logits), 0).astype(shown.dtype),
+        unevenness(prediction.kernel).astype(shown.dtype),
     )
-    mean = jnp.mean(prediction.kernel, 0)
-    kernel = placement.convert(mean, spec.scale, "release", spec.kernel_center, spec.kernel_size)
-    return geometry.normalize(kernel).astype(lr.dtype), belief
+    return jnp.mean(prediction.kernel, 0).astype(shown.dtype), belief
+
+
+def _placed(settings: Settings, mean: jax.Array, factor: int = 1) -> jax.Array:
+    """The kernel (k, k) of the problem, from that of an image made smaller by a factor."""
+    spec = settings.spec
+    if factor > 1:
+        size = spec.kernel_size
+        shift = jnp.full(2, (size - factor * len(mean)) / 2, mean.dtype)  # to the middle
+        scale = jnp.full(2, factor, mean.dtype)
+        mean = jax.image.scale_and_translate(mean, (size, size), (0, 1), scale, shift, "linear", antialias=False)
+    return geometry.normalize(placement.convert(mean, spec.scale, "release", spec.kernel_center, spec.kernel_size))
+
+
+def _reduced(x: jax.Array, factor: int) -> jax.Array:
+    """The means of blocks of an image (h, w, c), or whether all of a mask's block counts."""
+    h, w, c = (x.shape[0] // factor, x.shape[1] // factor, x.shape[2])
+    blocks = x[: factor * h, : factor * w].reshape(h, factor, w, factor, c)
+    return blocks.all((1, 3)) if x.dtype == bool else blocks.mean((1, 3))
+
+
+def _estimate_wide(settings: Settings, lr: jax.Array, mask: jax.Array | None, params: Any) -> tuple[jax.Array, Belief]:
+    """As `_estimate`, of the image or of a smaller one: the first whose kernel is narrow enough for the network."""
+    window, number = settings.window, settings.num_windows
+    factors = [f for f in range(1, settings.reductions + 1) if f == 1 or min(lr.shape[:2]) // f >= window]
+
+    def windows(factor):
+        smaller = (None if x is None else _reduced(x, factor) for x in (lr, mask))
+        image, counts = (lr, mask) if factor == 1 else smaller
+        shown = best(image, window, number, counts)
+        return shown[jnp.arange(number) % len(shown)]  # of one shape for all factors
+
+    def look(carried):
+        level = carried[0] + 1
+        return level, *_mean_of(settings, jax.lax.switch(level, [partial(windows, f) for f in factors]), params)
+
+    def goes_on(carried):
+        level, mean, _ = carried
+        is_too_wide = (level < 0) | (axis_variance(mean) > WIDEST**2)
+        return is_too_wide & (level < len(factors) - 1)
+
+    shapes = jax.eval_shape(look, (jnp.int32(-1),))
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes[1:])
+    level, mean, belief = jax.lax.while_loop(goes_on, look, (jnp.int32(-1), *nothing))
+    return jax.lax.switch(level, [partial(_placed, settings, mean, f) for f in factors]), belief
 
 
 def _estimate_map(settings: Settings, lr: jax.Array, mask: jax.Array | None, params: Any) -> jax.Array | None:
@@ -166,7 +222,10 @@ def _step(
 ) -> tuple[State, dict[str, jax.Array]]:
     del key, i
     lr, mask = jax.tree.map(lambda x: jnp.broadcast_to(x, (*x.shape[:-1], 3)), (problem.lr, problem.mask))
-    kernel, belief = _estimate(settings, lr, mask, weights, settings.num_windows)
+    if settings.reductions > 1:
+        kernel, belief = _estimate_wide(settings, lr, mask, weights)
+    else:
+        kernel, belief = _estimate(settings, lr, mask, weights, settings.num_windows)
     kernels = _estimate_map(settings, lr, mask, weights)
     return state._replace(kernel_state=belief, kernel=kernel, kernel_map=kernels), silent_trace(lr.dtype)
 

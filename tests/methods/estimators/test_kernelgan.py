@@ -108,6 +108,7 @@ def solved():
     return problem, before, [run_chunk(key, copy, problem, first, solver=solver, length=8) for copy in copies]
 
 
+@pytest.mark.long
 def test_the_estimate_is_a_kernel(solved):
     problem, before, [(after, trace), _] = solved
     for kernel in (before.kernel, after.kernel):
@@ -118,6 +119,7 @@ def test_the_estimate_is_a_kernel(solved):
     assert set(trace) == {"loss", "residual", "kernel_loss"} and all(np.isfinite(x).all() for x in trace.values())
 
 
+@pytest.mark.long
 def test_both_players_move_and_a_run_can_be_repeated(solved):
     _, before, [(after, _), (again, _)] = solved
     for player in (

@@ -95,6 +95,7 @@ def solved():
     return spec, code, after, trace
 
 
+@pytest.mark.long
 def test_the_estimate_is_a_kernel_and_the_code_moves_on_its_sphere(solved):
     spec, code, after, trace = solved
     kernel = after.kernel

@@ -96,6 +96,7 @@ def test_a_class_that_the_classifier_does_not_have_is_refused(files):
         diffusion.build(small.spec(), num_steps=STEPS, guidance_scale=1.0, guidance_class=3, **files)
 
 
+@pytest.mark.long
 def test_guidance_takes_canvases_of_any_size():
     """The classifier knows one size: smaller canvases are continued by reflection, larger ones cut into tiles."""
     params = guided_diffusion.classifier_params(

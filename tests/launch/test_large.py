@@ -1,0 +1,55 @@
+"""Photographs of twelve megapixels within four gigabytes, a limit that the operating system holds."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from blindsr_jax import io
+from blindsr_jax.imaging.problem import make_spec
+from blindsr_jax.networks.usrnet import USRNet, UsrnetConfig
+from blindsr_jax.weights import usrnet
+from tests import small
+from tests.launch.commands import command, python, read_json
+
+LIMITED = """
+import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_DATA, (4 * 10**9, 4 * 10**9))
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def photograph(seed):
+    """Blurred patches of all sizes and colours, 4000 x 3000."""
+    rng, image = np.random.default_rng(seed), np.zeros((3000, 4000, 3), np.float32)
+    for size in (8, 40, 200):
+        coarse = rng.uniform(0, 1 / 3, (3000 // size, 4000 // size, 3)).astype(np.float32)
+        image += np.kron(coarse, np.ones((size, size, 1), np.float32))
+    return ndimage.gaussian_filter(image, (0.9, 0.6, 0))
+
+
+@pytest.fixture
+def narrow(tmp_path):
+    """A small restorer: the shipped one takes minutes an image, and its tiles no more memory than the states do."""
+    network = USRNet(UsrnetConfig(widths=(4, 6), blocks=1, hidden=5, iterations=2))
+    inputs = jnp.ones((1, 4, 4, 3)), jnp.ones((1, 7, 7)), jnp.ones(1)
+    params = small.random_params(network, *inputs, std=0.1, spec=make_spec(scale=2, kernel_size=7))
+    (tmp_path / "narrow.npz").write_bytes(usrnet.to_bytes(params))
+    return tmp_path / "narrow.npz"
+
+
+@pytest.mark.long
+def test_two_photographs_of_twelve_megapixels(tmp_path, narrow):
+    for seed, name in enumerate("ab"):
+        io.write_image(tmp_path / f"{name}.png", io.Image(photograph(seed)))
+    place = f"--input={tmp_path}/*.png", f"--workdir={tmp_path}/out", f"--config.restorers.tiles.weights={narrow}"
+    # Saving states takes most memory.
+    flags = "--config=configs/photo.py", "--scale=2", "--checkpoint_seconds=20"
+    run = python("-c", LIMITED, *command("solve", *flags, *place))
+    assert run.code == 0, run
+    assert [(record["name"], record["status"]) for record in read_json(tmp_path, "out/results.json")] == [
+        ("a", "ok"),
+        ("b", "ok"),
+    ]
+    assert io.read_image(tmp_path / "out/images/b.png").pixels.shape == (6000, 8000, 3)
