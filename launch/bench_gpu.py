@@ -218,6 +218,8 @@ def table(rows: list[dict]) -> str:
             times = f"{r['seconds_per_image']:.3f} | {r['compile_seconds']:.0f}"
             lines.append(f"| {r['config']} | {r['images']} | {r['steps']} | {times} |")
         return "\n".join(lines)
+    if "images_per_second" in rows[0]:
+        return throughput.table(rows)
     if "precision" not in rows[0]:
         return benchmark_programs.table(rows)
     lines = ["| precision | cases x seeds | PSNR-Y | in float32 | difference (95 %) |", "|---|---|---|---|---|"]

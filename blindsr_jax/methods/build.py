@@ -45,6 +45,9 @@ def _load(where: str, name: str, *, besides: tuple[str, ...] = ()):
     raise ValueError(f"config.{where} is {name!r}, expected one of {', '.join(sorted([*part_names(where), *besides]))}")
 
 
+_PLACE = ("scale", "kernel_size", "kernel_center")  # what a kernel family is told by the problem
+
+
 def part_rules(where: str, name: str) -> dict[str, rules.Rule | None]:
     """The options of a part that a config can set, each with its rule.
 
@@ -60,8 +63,8 @@ def part_rules(where: str, name: str) -> dict[str, rules.Rule | None]:
 
 
 def family_rules(name: str) -> dict[str, rules.Rule | None]:
-    """The options of a kernel family, see `part_rules`."""
-    return rules.options_of(find_family(name))
+    """The options of a kernel family, see `part_rules`; scale, size and centre are those of the problem."""
+    return {option: rule for option, rule in rules.options_of(find_family(name)).items() if option not in _PLACE}
 
 
 def check_options(config: Mapping[str, Any]) -> None:
@@ -126,8 +129,7 @@ def build_family(prior: Mapping[str, Any], spec: Spec) -> KernelFamily:
     Raises:
       ValueError: an unknown family or option, or a bad value.
     """
-    place = {"scale": spec.scale, "kernel_size": spec.kernel_size, "kernel_center": spec.kernel_center}
-
+    place = {option: getattr(spec, option) for option in _PLACE}
     _check_families(prior)
     members = [load_family(name, **place, **_chosen(prior.get(name, {}))) for name in prior["families"]]
     if not members:
