@@ -13,17 +13,18 @@ from blindsr_jax.config import base_config, read_variant
 
 
 def get_config(effort: str = "low"):
-    """One estimator, one restorer; the sizes of kernels are those that the networks were trained for.
+    """One estimator, one restorer; the sizes of kernels are those that KENet was trained for, at scale 1 thrice that.
 
     `photo.py:high` finds the kernel by a joint solve of the window that tells most of it, which takes a minute or more.
     """
     config = base_config()
     chosen = read_variant(effort, effort=("low", "high"))["effort"]
     config.estimator, config.restorer = {"low": "kenet", "high": "dkp"}[chosen], "tiles"
-    config.kernel_sizes = (21, 15, 19, 21)
-    config.estimators = ConfigDict({"kenet": {"weights": "wide", "window": 96, "num_windows": 32}})
+    config.kernel_sizes = (61, 15, 19, 21)
+    config.estimators = ConfigDict({"kenet": {"weights": "wide", "window": 96, "num_windows": 32, "reductions": 3}})
     config.restorers = ConfigDict({"tiles": {}})
     if chosen == "high":
+        config.kernel_sizes = (21, 15, 19, 21)  # a joint solve takes time with the fourth power of the size
         config.estimators.dkp = ConfigDict({"window": 96})
         config.prior.families = ("gaussian", "trajectory", "line", "disc")
         config.prior.gaussian.variance_range = "wide"

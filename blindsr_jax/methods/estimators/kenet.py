@@ -22,10 +22,12 @@ from blindsr_jax.weights import kenet as trained
 
 # What a restorer is told beside the noise, in 1/255, where the shape of such kernels is seldom found exactly,
 # per scale: what served best on images made for it (docs/photographs.md).
+ENLARGED_DOUBT = 6.0  # likewise, of a kernel that was found in a smaller image
 DOUBT = {"trajectory": (6.0, 3.0, 3.0, 3.0), "line": (1.5, 1.0, 1.0, 1.0)}
 AT_ONCE = 8  # windows that the network sees together
-# Standard deviation along an axis, in pixels, from which a kernel is looked for in a smaller image.
-WIDEST = 3.0
+# A smaller image is believed where its kernel, enlarged, has a standard deviation along an axis of WIDE pixels and is
+# WIDER times that of the image before it: the network makes kernels that are too wide for it narrower.
+WIDE, WIDER = 3.2, 1.5
 LEAST_WINDOWS = 4  # of a part of an image with a kernel of its own
 VARIES = (
     "the windows of the image disagree on its blur; if it varies over the image, kernels of its parts may serve it "
@@ -50,6 +52,7 @@ class Belief(NamedTuple):
 
     probabilities: jax.Array  # (F,) of each family
     unevenness: jax.Array  # () of the widths of the kernels of windows, see `blur_evidence.unevenness`
+    reduction: jax.Array  # () of the image that the kernel was found in, 1 for the image itself
 
 
 def _in_parts(function: Callable, windows: jax.Array) -> Any:
@@ -64,7 +67,8 @@ def _in_parts(function: Callable, windows: jax.Array) -> Any:
 def _restorer_noise(doubts: tuple[float, ...], state: State, problem: Problem) -> jax.Array:
     """The noise of a problem, and what the probabilities of the families add to it."""
     probabilities = state.kernel_state.probabilities
-    doubt = jnp.sum(probabilities * jnp.asarray(doubts, probabilities.dtype)) / 255
+    doubt = jnp.sum(probabilities * jnp.asarray(doubts, probabilities.dtype))
+    doubt = jnp.where(state.kernel_state.reduction > 1, ENLARGED_DOUBT, doubt) / 255
     return jnp.hypot(problem.noise_std, doubt).astype(problem.lr.dtype)
 
 
@@ -92,7 +96,7 @@ def build(
       kernel_map: rows and columns of equal parts of the image that get kernels of their own, `State.kernel_map`, from
         `num_windows` in all; `State.kernel` is then still that of the whole image.
       reductions: at scale 1, a kernel that is too wide for the network is looked for in the image made smaller by 2, 3,
-        ... up to this, where that holds a window, and is enlarged by as much.
+        ... up to this, where that holds a window, and is enlarged by as much; at other scales it has no effect.
       precision: of the activations, one of `networks.layers.PRECISIONS`.
 
     Raises:
@@ -102,8 +106,9 @@ def build(
         raise ValueError(f"window is {window}, expected None or a whole number of at least {SMALLEST_SIDE}")
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}, expected one of {', '.join(PRECISIONS)}")
-    if reductions > 1 and (spec.scale > 1 or window is None or num_windows is None):
-        raise ValueError(f"reductions is {reductions}, expected 1 but at scale 1 with window and num_windows")
+    reductions = reductions if spec.scale == 1 else 1
+    if reductions > 1 and (window is None or num_windows is None):
+        raise ValueError(f"reductions is {reductions}, expected 1, or window and num_windows too")
     model = trained.load(weights, spec.scale)
     network = model.network(Compute(precision=precision))
 
@@ -142,6 +147,7 @@ def _mean_of(settings: Settings, shown: jax.Array, params: Any) -> tuple[jax.Arr
     belief = Belief(
         jnp.mean(jax.nn.softmax(prediction.category_logits), 0).astype(shown.dtype),
         unevenness(prediction.kernel).astype(shown.dtype),
+        jnp.ones((), shown.dtype),
     )
     return jnp.mean(prediction.kernel, 0).astype(shown.dtype), belief
 
@@ -165,7 +171,7 @@ def _reduced(x: jax.Array, factor: int) -> jax.Array:
 
 
 def _estimate_wide(settings: Settings, lr: jax.Array, mask: jax.Array | None, params: Any) -> tuple[jax.Array, Belief]:
-    """As `_estimate`, of the image or of a smaller one: the first whose kernel is narrow enough for the network."""
+    """As `_estimate`, of the image or of a smaller one, see WIDER."""
     window, number = settings.window, settings.num_windows
     factors = [f for f in range(1, settings.reductions + 1) if f == 1 or min(lr.shape[:2]) // f >= window]
 
@@ -175,19 +181,16 @@ def _estimate_wide(settings: Settings, lr: jax.Array, mask: jax.Array | None, pa
         shown = best(image, window, number, counts)
         return shown[jnp.arange(number) % len(shown)]  # of one shape for all factors
 
-    def look(carried):
-        level = carried[0] + 1
-        return level, *_mean_of(settings, jax.lax.switch(level, [partial(windows, f) for f in factors]), params)
+    def look(level):
+        return _mean_of(settings, jax.lax.switch(level, [partial(windows, f) for f in factors]), params)
 
-    def goes_on(carried):
-        level, mean, _ = carried
-        is_too_wide = (level < 0) | (axis_variance(mean) > WIDEST**2)
-        return is_too_wide & (level < len(factors) - 1)
-
-    shapes = jax.eval_shape(look, (jnp.int32(-1),))
-    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes[1:])
-    level, mean, belief = jax.lax.while_loop(goes_on, look, (jnp.int32(-1), *nothing))
-    return jax.lax.switch(level, [partial(_placed, settings, mean, f) for f in factors]), belief
+    means, beliefs = jax.lax.map(look, jnp.arange(len(factors)))
+    widths = jnp.sqrt(jax.vmap(axis_variance)(means)) * jnp.asarray(factors, lr.dtype)
+    is_wider = (widths[1:] > WIDE) & (widths[1:] > WIDER * widths[:-1])
+    level = jnp.sum(jnp.cumprod(is_wider.astype(jnp.int32)))  # up to the first that is not
+    kernels = [_placed(settings, means[i], f) for i, f in enumerate(factors)]
+    belief = jax.tree.map(lambda x: x[level], beliefs)
+    return jnp.stack(kernels)[level], belief._replace(reduction=jnp.asarray(factors, lr.dtype)[level])
 
 
 def _estimate_map(settings: Settings, lr: jax.Array, mask: jax.Array | None, params: Any) -> jax.Array | None:
@@ -211,7 +214,7 @@ def _estimate_map(settings: Settings, lr: jax.Array, mask: jax.Array | None, par
 def _init(settings: Settings, key: Any, problem: Problem, kernel: Any = None, weights: Any = None) -> State:
     del key, kernel, weights
     dtype, k, known = problem.lr.dtype, settings.spec.kernel_size, settings.num_families
-    belief = Belief(jnp.full((known,), 1 / known, dtype), jnp.zeros((), dtype))
+    belief = Belief(jnp.full((known,), 1 / known, dtype), jnp.zeros((), dtype), jnp.ones((), dtype))
     kernels = None if settings.kernel_map is None else jnp.zeros((*settings.kernel_map, k, k), dtype)
     canvas = jnp.zeros(problem.canvas_shape, dtype)
     return State((), belief, canvas, jnp.zeros((k, k), dtype), kernel_map=kernels)

@@ -7,7 +7,7 @@ import pytest
 
 from blindsr_jax.imaging import tiling
 from blindsr_jax.imaging.problem import Problem, make_spec
-from blindsr_jax.kernels import geometry
+from blindsr_jax.kernels import gaussian, geometry
 from blindsr_jax.methods.estimators import kenet
 from blindsr_jax.methods.interfaces import State
 from blindsr_jax.networks.kenet import KENet
@@ -129,7 +129,35 @@ def test_windows_that_disagree_are_told(file):
     solver = kenet.build(make_spec(scale=SCALE, kernel_size=SIZE), weights=file, window=12)
     kernel = jnp.full((SIZE, SIZE), 1 / SIZE**2)
     for unevenness, word in ((0.1, ""), (0.9, "disagree")):
-        belief = kenet.Belief(jnp.array([0.5, 0.5]), jnp.float32(unevenness))
+        belief = kenet.Belief(jnp.array([0.5, 0.5]), jnp.float32(unevenness), jnp.float32(1))
         assert word in solver.message(State((), belief, (), kernel)) and (word != "") == bool(
             solver.message(State((), belief, (), kernel))
         )
+
+
+def test_a_kernel_of_a_smaller_image_is_enlarged_about_its_centre():
+    spec = make_spec(scale=1, kernel_size=61)
+    settings = kenet.Settings(spec, None, 96, 4, None, 2, 3)
+    small_kernel = gaussian.gaussian_kernel(jnp.array([4.0, 2.0]), jnp.asarray(0.4), kernel_size=21, center=10.0)
+    for factor in (2, 3):
+        kernel = kenet._placed(settings, small_kernel, factor)
+        np.testing.assert_allclose(kernel.sum(), 1, rtol=1e-5)
+        np.testing.assert_allclose(geometry.center_of_mass(kernel), [30, 30], atol=1e-3)
+        widths = [float(kenet.axis_variance(x)) ** 0.5 for x in (kernel, small_kernel)]
+        assert widths[0] / widths[1] == pytest.approx(factor, rel=0.05)
+
+
+def test_a_block_counts_where_all_of_it_does():
+    x = jnp.arange(4 * 6 * 1.0).reshape(4, 6, 1)
+    np.testing.assert_allclose(kenet._reduced(x, 2)[..., 0], [[3.5, 5.5, 7.5], [15.5, 17.5, 19.5]])
+    assert kenet._reduced(x != 7, 2)[..., 0].tolist() == [[False, True, True], [True, True, True]]
+
+
+def test_a_kernel_of_a_smaller_image_is_doubted():
+    problem = Problem(jnp.zeros((8, 8, 3)), make_spec(scale=1, kernel_size=61), jnp.float32(0))
+    state = State((), kenet.Belief(jnp.array([1.0, 0.0]), jnp.float32(0), jnp.float32(1)), jnp.zeros(1), jnp.zeros(1))
+    told = [
+        float(kenet._restorer_noise((0.0, 6.0), x, problem))
+        for x in (state, state._replace(kernel_state=state.kernel_state._replace(reduction=jnp.float32(2))))
+    ]
+    np.testing.assert_allclose(told, [0, kenet.ENLARGED_DOUBT / 255], atol=1e-7)
