@@ -165,6 +165,9 @@ def prepare(config):
         if _WHITE_LEVEL.value is not None and math.isnan(_WHITE_LEVEL.value):
             raise ValueError("--white_level=nan is not a number, expected the value of white")
         known = known_kernel(config)
+        if config.kernel_map is not None and (known is not None or _SHARED_KERNEL.value):
+            other = "shared_kernel" if known is None else "kernel"
+            raise ValueError(f"--config.kernel_map and --{other} are both given, expected one of them")
         config.num_steps = build.num_steps(config)
         spec = build.build_spec(config, _SCALE.value)
         kernel, notes = shared(config, spec) if _SHARED_KERNEL.value else (None, ())

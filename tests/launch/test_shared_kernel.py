@@ -19,8 +19,12 @@ def test_one_kernel_for_all_and_for_those_that_come_later(tmp_path):
 
     (first,) = forked(solve())
     (tmp_path / "c.png").rename(tmp_path / "in/c.png")
-    later, both, joint = forked(
-        solve(), solve(f"--kernel={tmp_path}/out/kernels/a.npy"), solve("--restart", config="dip_dkp.py")
+    kernel = f"--kernel={tmp_path}/out/kernels/a.npy"
+    later, both, joint, parts = forked(
+        solve(),
+        solve(kernel),
+        solve("--restart", config="dip_dkp.py"),
+        solve("--config.kernel_map=2x2", config="photo.py"),
     )
     assert first.code == 0 and "one kernel for all images, from 2 of them" in first.out, first
     assert later.code == 0 and later.out.startswith("2 of 3 finished before"), later
@@ -30,3 +34,4 @@ def test_one_kernel_for_all_and_for_those_that_come_later(tmp_path):
     assert all("from all images together" in record["message"] for record in read_json(tmp_path, "out/results.json"))
     assert "--shared_kernel and --kernel are both given" in usage_error(both)
     assert "expected an estimator of one step" in usage_error(joint)
+    assert "--config.kernel_map and --shared_kernel are both given" in usage_error(parts)
