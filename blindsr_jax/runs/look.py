@@ -21,6 +21,7 @@ from blindsr_jax.runs import cli, ownership
 from blindsr_jax.weights import kenet
 
 SIDE, NUMBER = 96, 16  # of the windows that the network sees
+NEARLY_NONE = "impulse"  # the family of kernels that are nearly points
 LONG = 1.4  # ratio of the two widths of a kernel from which it has a direction
 SMALLEST = 24  # side of an image in pixels, below which nothing is said of its blur
 
@@ -105,10 +106,13 @@ def look(name: str, image: io.Image) -> Look:
         mean = kernels.mean(0) / kernels.mean(0).sum()
         spec = make_spec(scale=1, kernel_size=len(mean))
         blur = Blur(int(judge(jnp.asarray(pixels), jnp.asarray(mean), spec, measured.noise_std).verdict))
+        family = trained.families[int(np.argmax(probabilities))]
+        if blur is Blur.FOUND and family == NEARLY_NONE:
+            blur = Blur.NONE
         if blur is Blur.FOUND:
             seen["blur_width"], seen["direction"] = _width(mean), _direction(mean)
             seen["varies"] = bool(unevenness(jnp.asarray(kernels)) > UNEVEN)
-            seen["family"] = trained.families[int(np.argmax(probabilities))]
+            seen["family"] = family
     return Look(
         name=name,
         width=w,
