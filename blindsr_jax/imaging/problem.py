@@ -74,6 +74,16 @@ class Problem:
     noise_std: jax.Array | None = None
     mask: jax.Array | None = None  # (h, w, c) bool, whether a value of `lr` tells of the scene; None: all do
 
+    @property
+    def known_noise(self) -> jax.Array:
+        """(), `noise_std`, or 0 where it is not known."""
+        return jnp.asarray(0 if self.noise_std is None else self.noise_std, self.lr.dtype)
+
+    def in_colours(self) -> Self:
+        """The same problem with three colours; a gray image becomes one whose colours are equal."""
+        lr, mask = jax.tree.map(lambda x: jnp.broadcast_to(x, (*x.shape[:-1], 3)), (self.lr, self.mask))
+        return dataclasses.replace(self, lr=lr, mask=mask)
+
     def seen(self, prediction: jax.Array) -> jax.Array:
         """The LR image, with a prediction of it (h, w, c) where it tells nothing: no error and no gradient there."""
         return self.lr if self.mask is None else jnp.where(self.mask, self.lr, jax.lax.stop_gradient(prediction))

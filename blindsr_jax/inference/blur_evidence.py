@@ -107,17 +107,17 @@ def is_sampling(variance: jax.Array, spec: Spec) -> jax.Array:
     return variance < NO_BLUR[spec.scale % 2]
 
 
-def judge(lr: jax.Array, kernel: jax.Array, spec: Spec, noise_std: jax.Array | float | None = None) -> Judgement:
+def judge(lr: jax.Array, kernel: jax.Array, spec: Spec, noise_std: jax.Array | float = 0.0) -> Judgement:
     """Whether an image should be restored under a kernel.
 
     Args:
       lr: (h, w, c) in [0, 1].
       kernel: (k, k), sum 1.
       spec: the problem's static part.
-      noise_std: (), of the noise in `lr`, see `Problem`; None counts as none.
+      noise_std: (), of the noise in `lr`, see `Problem`.
     """
     variance = axis_variance(kernel)
-    power = _power(lr, 0.0 if noise_std is None else noise_std)
+    power = _power(lr, noise_std)
     suppressed = _suppressed(power, kernel, spec.scale)
     gray = jnp.mean(lr, -1)
     differences = [jnp.mean(jnp.square(jnp.diff(gray, axis=axis))) for axis in (0, 1)]

@@ -1,6 +1,6 @@
 """Pixels that tell nothing of the scene: clipped, stuck, or of a frame around the picture."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -19,6 +19,11 @@ class Validity(NamedTuple):
     mask: np.ndarray  # (h, w, c) bool: whether a value tells of the scene
     stuck: np.ndarray  # (h, w, c) bool
     frame: tuple[int, int, int, int]  # rows and columns of the frame: top, right, bottom, left
+
+
+def is_clipped(values: Any) -> Any:
+    """Whether values of an image, an array of NumPy or JAX, are black or white."""
+    return (values <= CLIPPED) | (values >= 1 - CLIPPED)
 
 
 def _stuck(pixels: np.ndarray) -> np.ndarray:
@@ -50,7 +55,7 @@ def measure(pixels: np.ndarray) -> Validity:
     """
     pixels = np.asarray(pixels, np.float32)
     (h, w, _), stuck, frame = pixels.shape, _stuck(pixels), _frame(pixels)
-    mask = (pixels > CLIPPED) & (pixels < 1 - CLIPPED) & ~stuck
+    mask = ~is_clipped(pixels) & ~stuck
     top, right, bottom, left = frame
     inner = np.zeros((h, w, 1), bool)
     inner[top : h - bottom, left : w - right] = True

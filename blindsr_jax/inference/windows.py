@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from blindsr_jax.imaging import tiling
+from blindsr_jax.inference.validity import is_clipped
 
 _AT_ONCE = 16  # windows that are looked at together
 
@@ -16,7 +17,7 @@ def information(windows: jax.Array, counts: jax.Array | None = None) -> jax.Arra
     """
     gray = jnp.mean(windows, -1)
     if counts is None:
-        counts = (windows > 0.5 / 255) & (windows < 254.5 / 255)
+        counts = ~is_clipped(windows)
     is_hidden = ~jnp.all(counts, -1)
     down, across = jnp.diff(gray, axis=1)[..., :, :-1], jnp.diff(gray, axis=2)[..., :-1, :]
     hidden = is_hidden[..., :-1, :-1] | is_hidden[..., 1:, :-1] | is_hidden[..., :-1, 1:]

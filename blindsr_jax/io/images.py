@@ -121,6 +121,10 @@ def write_image(path, image):
     write_bytes(path, png_bytes(levels[..., 0] if levels.shape[-1] == 1 else levels))
 
 
+def _type_of_levels(bits: int) -> type:
+    return np.uint16 if bits == 16 else np.uint8
+
+
 def to_levels(pixels: np.ndarray, bits: int) -> np.ndarray:
     """The levels (H, W, C) of an image in [0, 1], uint8 or uint16, a strip of rows at a time: images may be large.
 
@@ -129,7 +133,7 @@ def to_levels(pixels: np.ndarray, bits: int) -> np.ndarray:
     Raises:
       ValueError: there are NaNs.
     """
-    dtype = np.uint16 if bits == 16 else np.uint8
+    dtype = _type_of_levels(bits)
     if pixels.dtype == dtype:
         return pixels
     # In the precision of the array, like `metrics.quantize`: a score in memory is then the score of the file.
@@ -173,7 +177,7 @@ def bicubic_enlarge(pixels: np.ndarray, scale: int, *, bits: int | None = None) 
     """
     pixels = np.asarray(pixels, np.float32)
     h, w = pixels.shape[:2]
-    kind = np.float32 if bits is None else np.uint16 if bits == 16 else np.uint8
+    kind = np.float32 if bits is None else _type_of_levels(bits)
     enlarged = np.empty((scale * h, scale * w, *pixels.shape[2:]), kind)
     planes = (
         np.moveaxis(pixels.reshape(h, w, -1), -1, 0),

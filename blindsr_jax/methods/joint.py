@@ -37,8 +37,7 @@ def _stopping(move: Callable, noise_share: float) -> Callable:
     def step(key, state, problem, i, weights=None):
         def go_on():
             new, trace = move(key, state, problem, i, weights)
-            noise = jnp.zeros((), problem.lr.dtype) if problem.noise_std is None else problem.noise_std
-            is_reached = trace["residual"] <= noise_share * jnp.square(noise).astype(problem.lr.dtype)
+            is_reached = trace["residual"] <= noise_share * jnp.square(problem.known_noise)
             return new._replace(stop=Stop(is_reached, trace)), trace
 
         return jax.lax.cond(state.stop.is_reached, lambda: (state, state.stop.trace), go_on)

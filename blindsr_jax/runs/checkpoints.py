@@ -192,7 +192,7 @@ def restore(folder: str, like: Any, trace_like: dict[str, Any]) -> tuple[Progres
 def _read(place: str, tree: Any) -> tuple[Any, float] | None:
     leaves, structure = jax.tree.flatten(tree)
     plain = [jax.eval_shape(jax.random.key_data, x) if _is_key(x) else x for x in leaves]
-    large = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in _large(plain).items()}
+    large = _large(plain)
     size = _HEADER + sum(size for size in map(_size, plain) if size < _LARGE)
     try:
         with _checkpointer() as checkpointer:

@@ -198,7 +198,7 @@ class Pipeline:
         known = {"steps": len(loss), "loss": float(loss[-1]), "seconds": seconds, "compile_seconds": compiled}
         task = task._replace(record=dataclasses.replace(task.record, **known))
         image, kernel = jax.device_get((result.image, result.kernel))
-        self._background.submit(self._write_result, task, result._replace(image=image, kernel=kernel, state=None))
+        self._background.submit(self._write_result, task, result._replace(image=image, kernel=kernel))
         if image.nbytes > LARGE:
             self._background.wait()
 

@@ -176,8 +176,7 @@ def _estimate_wide(settings: Settings, lr: jax.Array, mask: jax.Array | None, pa
     factors = [f for f in range(1, settings.reductions + 1) if f == 1 or min(lr.shape[:2]) // f >= window]
 
     def windows(factor):
-        smaller = (None if x is None else _reduced(x, factor) for x in (lr, mask))
-        image, counts = (lr, mask) if factor == 1 else smaller
+        image, counts = (x if x is None or factor == 1 else _reduced(x, factor) for x in (lr, mask))
         shown = best(image, window, number, counts)
         return shown[jnp.arange(number) % len(shown)]  # of one shape for all factors
 
@@ -224,7 +223,8 @@ def _step(
     settings: Settings, key: Any, state: State, problem: Problem, i: Any, weights: Any
 ) -> tuple[State, dict[str, jax.Array]]:
     del key, i
-    lr, mask = jax.tree.map(lambda x: jnp.broadcast_to(x, (*x.shape[:-1], 3)), (problem.lr, problem.mask))
+    problem = problem.in_colours()
+    lr, mask = problem.lr, problem.mask
     if settings.reductions > 1:
         kernel, belief = _estimate_wide(settings, lr, mask, weights)
     else:

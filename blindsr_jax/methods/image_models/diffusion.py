@@ -224,7 +224,7 @@ def _level(settings: Settings, state: DiffusionState) -> jax.Array:
 
 def _init(settings: Settings, key: jax.Array, problem: Problem) -> DiffusionState:
     h, w, _ = problem.canvas_shape
-    lr = jnp.broadcast_to(problem.lr, (*problem.lr.shape[:2], 3))
+    lr = problem.in_colours().lr
     guess = denoiser.to_network(_first_guess(lr, settings.spec, problem.canvas_shape))
     noise = jax.random.normal(key, (settings.samples, h, w, 3), lr.dtype)
     top = jnp.int32(settings.chain.num_steps - 1)
@@ -287,8 +287,7 @@ def _update(
 ) -> tuple[DiffusionState, ImageInfo]:
     del image, context
     spec, clean, index = settings.spec, prediction.clean, _level(settings, state)
-    colours = jax.tree.map(lambda x: jnp.broadcast_to(x, (*x.shape[:2], 3)), (problem.lr, problem.mask))
-    shown = Problem(colours[0], spec, mask=colours[1])
+    shown = problem.in_colours()
     refined = jax.vmap(lambda x: _refine(settings, x, shown, kernel, index))(clean).astype(clean.dtype)
     noise = jax.random.normal(key, refined.shape, refined.dtype)
     if settings.method == "ddim":
@@ -299,8 +298,8 @@ def _update(
     if settings.climbs is not None:
         x = _climb(settings, jax.random.fold_in(key, _JUMP), x, index, jnp.asarray(settings.climbs)[state.index])
     estimate = _colours(refined.mean(0), problem)
-    prediction = degrade(estimate, kernel, scale=spec.scale, boundary=spec.boundary)
-    residual = mse(prediction, problem.seen(prediction))
+    blurred = degrade(estimate, kernel, scale=spec.scale, boundary=spec.boundary)
+    residual = mse(blurred, problem.seen(blurred))
     image_std = jnp.sqrt(refined.var(0, ddof=1).mean(-1)) if settings.samples > 1 else None
     return DiffusionState(x, state.index - 1), ImageInfo(residual, residual, estimate, image_std)
 

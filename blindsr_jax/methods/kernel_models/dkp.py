@@ -197,12 +197,11 @@ def _target(settings: Settings, key, state: DkpState, image, problem: Problem) -
     if settings.weights == "release":
         return rks.combine(settings.prior_weight * rks.release_weights(errors), pool.kernels)
     # An image that explains the LR image better than its noise allows has errors that say nothing of the kernel.
-    noise = jnp.zeros((), errors.dtype) if problem.noise_std is None else problem.noise_std.astype(errors.dtype)
     weights = rks.posterior_weights(
         errors,
         temperature=settings.temperature,
         strength=settings.prior_weight,
-        error_floor=jnp.maximum(jnp.square(noise), settings.error_floor),
+        error_floor=jnp.maximum(jnp.square(problem.known_noise), settings.error_floor),
         log_prior=pool.log_prior,
     )
     return rks.combine(weights, pool.kernels)

@@ -108,7 +108,7 @@ def _init(
     kernels = kernel if kernel.ndim == 4 else kernel[None, None]
     mean = jnp.mean(kernels, (0, 1))
     image = jnp.zeros(problem.canvas_shape, problem.lr.dtype)
-    return State(TilesState(judge(problem.lr, mean, settings.spec, problem.noise_std), kernels), (), image, mean)
+    return State(TilesState(judge(problem.lr, mean, settings.spec, problem.known_noise), kernels), (), image, mean)
 
 
 def _step(
@@ -125,8 +125,7 @@ def _step(
     window, mask = (None if x is None else tiling.take(x, corner, sides) for x in (lr, problem.mask))
 
     def restored():
-        std = problem.noise_std if settings.noise_std is None else settings.noise_std
-        noise = 0.0 if std is None else std
+        noise = problem.known_noise if settings.noise_std is None else settings.noise_std
         middle = tuple((x.astype(float) + side / 2) / n for x, side, n in zip(corner, sides, lr.shape, strict=False))
         kernel = kernel_at(state.image_state.kernels, middle)
         canvas, residual = usrnet.restore(settings.network, weights, Problem(window, spec, mask=mask), kernel, noise)

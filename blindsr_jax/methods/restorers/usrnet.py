@@ -13,7 +13,7 @@ from blindsr_jax.imaging.losses import mse
 from blindsr_jax.imaging.problem import Problem, Spec
 from blindsr_jax.methods.interfaces import Solver, State, Weights
 from blindsr_jax.networks.layers import PRECISIONS, Compute
-from blindsr_jax.networks.usrnet import COLOURS, USRNet
+from blindsr_jax.networks.usrnet import USRNet
 from blindsr_jax.weights import usrnet
 
 
@@ -24,10 +24,10 @@ def restore(
 
     A gray image is shown to the network as three equal colours, and the mean of its answers is taken.
     """
-    lr, spec, mask = problem.lr, problem.spec, problem.mask
-    colours, counts = (None if x is None else jnp.broadcast_to(x, (1, *x.shape[:2], COLOURS)) for x in (lr, mask))
+    lr, spec, shown = problem.lr, problem.spec, problem.in_colours()
+    colours, mask = jax.tree.map(lambda x: x[None], (shown.lr, shown.mask))
     noise = jnp.full((1,), noise_std, lr.dtype)
-    canvas = network.apply(weights, colours, kernel[None], noise, spec=spec, mask=counts)[0].astype(lr.dtype)
+    canvas = network.apply(weights, colours, kernel[None], noise, spec=spec, mask=mask)[0].astype(lr.dtype)
     canvas = jnp.mean(canvas, -1, keepdims=True) if lr.shape[-1] == 1 else canvas
     prediction = degrade(canvas, kernel, scale=spec.scale, boundary=spec.boundary)
     return canvas, mse(prediction, problem.seen(prediction))
