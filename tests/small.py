@@ -14,6 +14,8 @@ from blindsr_jax.methods.image_models import dip
 from blindsr_jax.methods.interfaces import ImageInfo, ImageModel
 from blindsr_jax.methods.joint import joint
 from blindsr_jax.methods.kernel_models import dkp
+from blindsr_jax.networks.usrnet import USRNet, UsrnetConfig
+from blindsr_jax.weights import usrnet
 
 LR_SHAPE = (10, 12, 3)
 
@@ -88,6 +90,14 @@ def random_params(network, *inputs, std=1.0, **options):
     """Random parameters of a Flax module for inputs; its own initialisation would take long to compile."""
     init = functools.partial(network.init, **options)
     return drawn(jax.eval_shape(init, jax.random.key(0), *inputs), std)
+
+
+def usrnet_file(path, std):
+    """The file of a small USRNet with random weights."""
+    network = USRNet(UsrnetConfig(widths=(4, 6), blocks=1, hidden=5, iterations=2))
+    inputs = jnp.ones((1, 4, 4, 3)), jnp.ones((1, 7, 7)), jnp.ones(1)
+    path.write_bytes(usrnet.to_bytes(random_params(network, *inputs, std=std, spec=spec())))
+    return path
 
 
 def keys(n):

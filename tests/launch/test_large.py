@@ -1,14 +1,10 @@
 """A photograph of twelve megapixels within four gigabytes, a limit that the operating system holds."""
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from blindsr_jax import io
-from blindsr_jax.imaging.problem import make_spec
-from blindsr_jax.networks.usrnet import USRNet, UsrnetConfig
-from blindsr_jax.weights import usrnet
 from tests import small
 from tests.launch.commands import command, python, read_json
 
@@ -32,11 +28,7 @@ def photograph(seed):
 @pytest.fixture
 def narrow(tmp_path):
     """A small restorer: the shipped one takes minutes an image, and its tiles no more memory than the states do."""
-    network = USRNet(UsrnetConfig(widths=(4, 6), blocks=1, hidden=5, iterations=2))
-    inputs = jnp.ones((1, 4, 4, 3)), jnp.ones((1, 7, 7)), jnp.ones(1)
-    params = small.random_params(network, *inputs, std=0.1, spec=make_spec(scale=2, kernel_size=7))
-    (tmp_path / "narrow.npz").write_bytes(usrnet.to_bytes(params))
-    return tmp_path / "narrow.npz"
+    return small.usrnet_file(tmp_path / "narrow.npz", 0.1)
 
 
 @pytest.mark.long

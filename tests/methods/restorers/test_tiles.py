@@ -9,9 +9,7 @@ from blindsr_jax.imaging.degradation import degrade
 from blindsr_jax.imaging.problem import Problem, make_spec
 from blindsr_jax.kernels import gaussian
 from blindsr_jax.methods.restorers import cubic, tiles
-from blindsr_jax.networks.usrnet import USRNet, UsrnetConfig
 from blindsr_jax.solvers.loop import solve
-from blindsr_jax.weights import usrnet as usrnet_weights
 from tests import small
 
 SPEC = make_spec(scale=2, kernel_size=7)
@@ -47,11 +45,7 @@ def test_the_shares_of_tiles_add_up_to_one_at_each_pixel(length, side, overlap):
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     """The file of a small network with random weights, for what does not depend on what a network has learned."""
-    network = USRNet(UsrnetConfig(widths=(4, 6), blocks=1, hidden=5, iterations=2))
-    inputs = jnp.ones((1, 4, 4, 3)), jnp.ones((1, 7, 7)), jnp.ones(1)
-    path = tmp_path_factory.mktemp("usrnet") / "tiny.npz"
-    path.write_bytes(usrnet_weights.to_bytes(small.random_params(network, *inputs, std=0.5, spec=SPEC)))
-    return path
+    return small.usrnet_file(tmp_path_factory.mktemp("usrnet") / "tiny.npz", 0.5)
 
 
 def test_the_number_of_steps_is_that_of_the_tiles_and_no_seam_shows():
