@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 TINY = "--config=tests/launch/tiny.py"
+# The quickest solve there is, for what is the same whatever the method.
+MEAN = ("--config=configs/pipeline.py:mean+cubic", "--config.estimators.mean.num_samples=16", "--scale=2")
 # To run before a solve whose figures nobody looks at: drawing takes longer than solving here. These are large files.
 PLAIN = """
 from blindsr_jax import io

@@ -6,8 +6,7 @@ import os
 
 import pytest
 
-from tests.launch.commands import command, read_json, usage_error
-from tests.launch.test_damaged import MEAN
+from tests.launch.commands import MEAN, command, read_json, usage_error
 from tests.launch.test_interrupted import write_inputs
 from tests.launch.test_table import write_case
 

@@ -9,13 +9,12 @@ import pytest
 
 from blindsr_jax import io
 from blindsr_jax.runs import resume
-from tests.launch.commands import PLAIN, command, read_json, usage_error
+from tests.launch.commands import MEAN, PLAIN, command, read_json, usage_error
 from tests.launch.damage import ANY, at_random, deep
 from tests.launch.test_interrupted import write_inputs
 from tests.launch.test_table import write_case
 from tests.launch.test_train_flow import CONFIG as FLOW
 
-MEAN = ("--config=configs/pipeline.py:mean+cubic", "--config.estimators.mean.num_samples=16", "--scale=2")
 NAMES = "abcdefghi"
 
 
@@ -103,7 +102,7 @@ def tree(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("most", [2, pytest.param(99, marks=pytest.mark.long)])  # of each kind of file
+@pytest.mark.parametrize("most", [1, pytest.param(99, marks=pytest.mark.long)])  # of each kind of file
 def test_what_a_launch_needs_is_refused_by_its_name_where_it_is_damaged_and_nothing_changes(
     place, tmp_path, cached, most
 ):

@@ -7,8 +7,8 @@ import PIL.Image
 import pytest
 
 from blindsr_jax import io
-from tests.launch.commands import command, forked, launch, read_json
-from tests.launch.conftest import GOOD, H, W, levels
+from tests.launch.commands import MEAN, PLAIN, command, forked, launch, read_json
+from tests.launch.conftest import GOOD, H, W, levels, write_good
 
 KEYS = ["psnr_y", "ssim_y", "kernel_psnr", "kernel_correlation", "kernel_mean_error", "kernel_cov_error"]
 
@@ -20,10 +20,14 @@ def gaussian(size, variance=2.0):
 
 
 @pytest.fixture(scope="module")
-def scored(solved, tmp_path_factory):
-    """A copy of the solve, the truth, and the run that scores it."""
+def scored(tmp_path_factory):
+    """A solve of a mixed folder, the truth, and the run that scores it."""
     place = tmp_path_factory.mktemp("evaluate")
-    shutil.copytree(solved.workdir, place / "results")
+    (place / "in").mkdir()
+    write_good(place / "in")
+    solve = command("solve", *MEAN, f"--input={place}/in/*.*", f"--workdir={place}/results")
+    (done,) = forked({"argv": solve, "before": PLAIN})
+    assert done.code == 0, done
     (place / "hr").mkdir()
     (place / "truth").mkdir()
     for name in sorted(GOOD - {"la"}):  # no truth for la

@@ -88,8 +88,8 @@ pipeline.solve_group = solve_group
     "code, flags",
     [
         (LITTLE, ()),
-        (LITTLE.replace("1e5", "1e8"), ("--config.kernel.num_samples=400000",)),
-        (EXHAUSTED % "RESOURCE_EXHAUSTED", ()),
+        pytest.param(LITTLE.replace("1e5", "1e8"), ("--config.kernel.num_samples=400000",), marks=pytest.mark.long),
+        pytest.param(EXHAUSTED % "RESOURCE_EXHAUSTED", (), marks=pytest.mark.long),
         (EXHAUSTED % "INTERNAL: error", ()),
     ],
     ids=["before", "random kernels", "on the way", "on a CPU's way"],

@@ -1,4 +1,7 @@
-"""Training of a tiny flow as a user runs it: outputs, going on, refusals."""
+"""Training of a tiny flow as a user runs it: outputs, going on, refusals.
+
+The example of a training (tests/test_contributing.py) runs through its launch in each run of the tests.
+"""
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ from blindsr_jax.weights import flow as flow_weights
 from tests.launch.commands import command, forked, read_json, usage_error
 from tests.launch.trainings import Training, check_going_on, metrics
 
+pytestmark = pytest.mark.long
 CONFIG = (
     "--config=configs/flow.py",
     "--config.scale=1",

@@ -47,7 +47,10 @@ def states_after_a_step(model, *seeds):
     return [np.concatenate([np.ravel(x) for x in state]) for state in states]
 
 
-@pytest.mark.parametrize("name", [*KERNEL_MODELS, pytest.param("dip", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "name",
+    ["dkp", "gaussian", *(pytest.param(name, marks=pytest.mark.long) for name in ("dip", "fcn", "flow", "softmax"))],
+)
 def test_noise_is_added_when_a_temperature_is_given(name):
     build, options = KERNEL_MODELS.get(name, (dip.build, {"channels": 4, "skip_channels": 2, "levels": 1}))
     make = lambda **more: build(small.spec(), **options, **more)  # noqa: E731

@@ -68,6 +68,7 @@ print("equal")
 """
 
 
+@pytest.mark.long
 def test_devices_share_a_batch():
     import os
 
