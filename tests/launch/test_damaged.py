@@ -201,10 +201,6 @@ def seed_of_this_run():
     return seed
 
 
-def test_five_documents_damaged_at_random(place, tmp_path, cached):
-    fuzz(place, tmp_path, cached, count=5, seed=seed_of_this_run())
-
-
 @pytest.mark.long
 def test_three_hundred_documents_damaged_at_random(place, tmp_path, cached):
     seed = seed_of_this_run()
