@@ -111,13 +111,17 @@ def _alone() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _checkpointer() -> Iterator[Any]:
-    """orbax's checkpointer, without the log of its threads, which shows tracebacks of errors that reach us anyway."""
+    """orbax's checkpointer, without the log of its threads, which shows tracebacks of errors that reach us anyway.
+
+    Floating-point numbers hardly shrink by compression, which takes as much memory again and as long.
+    """
     import orbax.checkpoint
 
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with _alone(), orbax.checkpoint.StandardCheckpointer() as checkpointer:
+        handler = orbax.checkpoint.PyTreeCheckpointHandler(use_compression=False)
+        with _alone(), orbax.checkpoint.Checkpointer(handler) as checkpointer:
             yield checkpointer
     finally:
         logging.disable(before)
