@@ -21,7 +21,9 @@ def get_config(effort: str = "low"):
     chosen = read_variant(effort, effort=("low", "high"))["effort"]
     config.estimator, config.restorer = {"low": "kenet", "high": "dkp"}[chosen], "tiles"
     config.kernel_sizes = (61, 15, 19, 21)
-    config.estimators = ConfigDict({"kenet": {"weights": "wide", "window": 96, "num_windows": 32, "reductions": 3}})
+    config.estimators = ConfigDict(
+        {"kenet": {"weights": "wide", "window": 96, "num_windows": 32, "reductions": 3, "shapes": True}}
+    )
     config.restorers = ConfigDict({"tiles": {}})
     if chosen == "high":
         config.kernel_sizes = (21, 15, 19, 21)  # a joint solve takes time with the fourth power of the size

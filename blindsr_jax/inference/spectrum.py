@@ -61,16 +61,23 @@ def _leak(spectrum: jax.Array) -> jax.Array:
     return spectrum
 
 
-def _evidence_by_slope(kernels, problem):
-    """(L, 4): log likelihood of the LR image's spectrum under each kernel and slope, amplitude profiled out."""
-    s, lr = problem.spec.scale, problem.lr
-    n = block_size(lr.shape, s, problem.spec.kernel_size)
-    power = mean_power(lr, n)
+def by_slope(kernels: jax.Array, power: jax.Array, scale: int) -> jax.Array:
+    """Log likelihood of a power spectrum under each kernel and slope, amplitude profiled out.
+
+    Args:
+      kernels: (L, k, k), no wider than the blocks of the spectrum at the HR scale.
+      power: (n, n) of `mean_power`.
+      scale: s.
+
+    Returns:
+      (L, 4), as if each frequency were one independent sample.
+    """
+    s, n = scale, len(power)
     noise = jnp.maximum(jnp.quantile(power, _NOISE_QUANTILE), _ROUNDING)
     f = np.fft.fftfreq(s * n)
     radius = np.sqrt(f[:, None] ** 2 + f[None, :] ** 2)
     radius = np.maximum(radius, 1 / (s * n))
-    fields = jnp.asarray(np.stack([radius**-slope for slope in _SLOPES]), lr.dtype)
+    fields = jnp.asarray(np.stack([radius**-slope for slope in _SLOPES]), power.dtype)
     low = np.fft.fftfreq(n)
     # The lowest frequencies hold the scene's layout and the window's leakage, not the blur.
     used = np.sqrt(low[:, None] ** 2 + low[None, :] ** 2) > 2.5 / n
@@ -82,14 +89,21 @@ def _evidence_by_slope(kernels, problem):
             shape = _leak(jnp.mean((response * field).reshape(s, n, s, n), (0, 2)))[used]
             seen = power[used]
             guess = jnp.mean(seen) / jnp.mean(shape)
-            amplitudes = guess * jnp.logspace(-2, 2, _AMPLITUDES, dtype=lr.dtype)
+            amplitudes = guess * jnp.logspace(-2, 2, _AMPLITUDES, dtype=power.dtype)
             model = amplitudes[:, None] * shape[None] + noise
             return jnp.max(-jnp.sum(jnp.log(model) + seen[None] / model, -1))
 
         return jax.vmap(of_slope)(fields)
 
+    return jax.lax.map(one, kernels, batch_size=64)
+
+
+def _evidence_by_slope(kernels, problem):
+    """(L, 4): log likelihood of the LR image's spectrum under each kernel and slope."""
+    s, lr = problem.spec.scale, problem.lr
+    n = block_size(lr.shape, s, problem.spec.kernel_size)
     # Independent samples: a real field has each frequency twice.
-    return jax.lax.map(one, kernels, batch_size=64) * (lr.shape[-3] * lr.shape[-2] / n**2 / 2)
+    return by_slope(kernels, mean_power(lr, n), s) * (lr.shape[-3] * lr.shape[-2] / n**2 / 2)
 
 
 def log_evidence(kernels: jax.Array, problem: Problem) -> jax.Array:

@@ -13,6 +13,7 @@ from blindsr_jax.config import rules
 from blindsr_jax.imaging import tiling
 from blindsr_jax.imaging.problem import Problem, Spec
 from blindsr_jax.inference.blur_evidence import UNEVEN, axis_variance, is_sampling, unevenness
+from blindsr_jax.inference.shape_search import can_search, search
 from blindsr_jax.inference.windows import best
 from blindsr_jax.kernels import geometry, placement
 from blindsr_jax.methods.interfaces import Solver, State, Weights, silent_trace
@@ -43,8 +44,9 @@ class Settings(NamedTuple):
     window: int | None
     num_windows: int | None
     kernel_map: tuple[int, int] | None  # rows, columns
-    num_families: int
+    families: tuple[str, ...]
     reductions: int = 1
+    shapes: bool = False
 
 
 class Belief(NamedTuple):
@@ -80,6 +82,7 @@ def build(
     num_windows: Annotated[int | None, rules.optional(rules.whole(1, 4096))] = None,
     kernel_map: tuple[int, int] | None = None,
     reductions: Annotated[int, rules.whole(1, 8)] = 1,
+    shapes: bool = False,
     precision: Annotated[str, rules.choice(*PRECISIONS)] = "float32",
 ) -> Solver:
     """The estimator; its one step does all the work, further steps repeat it.
@@ -97,6 +100,8 @@ def build(
         `num_windows` in all; `State.kernel` is then still that of the whole image.
       reductions: at scale 1, a kernel that is too wide for the network is looked for in the image made smaller by 2, 3,
         ... up to this, where that holds a window, and is enlarged by as much; at other scales it has no effect.
+      shapes: whether a disc or a straight line that explains the power spectrum of the image better takes the place of
+        the network's kernel, see `inference.shape_search`.
       precision: of the activations, one of `networks.layers.PRECISIONS`.
 
     Raises:
@@ -112,7 +117,8 @@ def build(
     model = trained.load(weights, spec.scale)
     network = model.network(Compute(precision=precision))
 
-    settings = Settings(spec, network, window, num_windows, kernel_map, len(model.families), reductions)
+    families = tuple(model.families)
+    settings = Settings(spec, network, window, num_windows, kernel_map, families, reductions, shapes)
     parts = 1 if kernel_map is None else max(kernel_map)
     # min_lr_side takes the margin off again
     smallest = parts * SMALLEST_SIDE * spec.scale + spec.canvas_shape((0, 0, 1))[0]
@@ -192,6 +198,22 @@ def _estimate_wide(settings: Settings, lr: jax.Array, mask: jax.Array | None, pa
     return jnp.stack(kernels)[level], belief._replace(reduction=jnp.asarray(factors, lr.dtype)[level])
 
 
+def _shaped(
+    settings: Settings, lr: jax.Array, mask: jax.Array | None, kernel: jax.Array, belief: Belief
+) -> tuple[jax.Array, Belief]:
+    """The disc or line in place of the network's kernel, where the spectrum is for it; and then what to believe."""
+    found = search(lr, kernel, settings.spec, mask)
+    probabilities = belief.probabilities
+    for name, is_found in (("disc", found.is_disc), ("line", found.is_line)):
+        certain = jnp.asarray([family == name for family in settings.families], probabilities.dtype)
+        probabilities = jnp.where(
+            is_found & any(family == name for family in settings.families), certain, probabilities
+        )
+    is_found = found.is_disc | found.is_line
+    reduction = jnp.where(is_found, jnp.ones_like(belief.reduction), belief.reduction)
+    return found.kernel, belief._replace(probabilities=probabilities, reduction=reduction)
+
+
 def _estimate_map(settings: Settings, lr: jax.Array, mask: jax.Array | None, params: Any) -> jax.Array | None:
     """The kernels (rows, columns, k, k) of equal parts of an image, if they are wanted."""
     if settings.kernel_map is None:
@@ -212,7 +234,7 @@ def _estimate_map(settings: Settings, lr: jax.Array, mask: jax.Array | None, par
 
 def _init(settings: Settings, key: Any, problem: Problem, kernel: Any = None, weights: Any = None) -> State:
     del key, kernel, weights
-    dtype, k, known = problem.lr.dtype, settings.spec.kernel_size, settings.num_families
+    dtype, k, known = problem.lr.dtype, settings.spec.kernel_size, len(settings.families)
     belief = Belief(jnp.full((known,), 1 / known, dtype), jnp.zeros((), dtype), jnp.ones((), dtype))
     kernels = None if settings.kernel_map is None else jnp.zeros((*settings.kernel_map, k, k), dtype)
     canvas = jnp.zeros(problem.canvas_shape, dtype)
@@ -229,6 +251,8 @@ def _step(
         kernel, belief = _estimate_wide(settings, lr, mask, weights)
     else:
         kernel, belief = _estimate(settings, lr, mask, weights, settings.num_windows)
+    if settings.shapes and can_search(settings.spec, lr.shape):
+        kernel, belief = _shaped(settings, lr, mask, kernel, belief)
     kernels = _estimate_map(settings, lr, mask, weights)
     return state._replace(kernel_state=belief, kernel=kernel, kernel_map=kernels), silent_trace(lr.dtype)
 
