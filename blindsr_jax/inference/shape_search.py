@@ -3,7 +3,8 @@
 The response of a disc (defocus) or of a straight line (motion) has zeros, whose places are those of its radius, or of
 its length and angle. Candidates are compared by the evidence of `spectrum`, which looks for them in all frequencies at
 once; a coarse grid comes first, then a finer one about its best. A Gaussian has no zeros, and a photograph's own
-spectrum may look as if it were blurred by another one, so that Gaussians take part for comparison only.
+spectrum may look as if it were blurred by another one, so that Gaussians take part for comparison only. Camera shake is
+neither: what is found has to be of the width and roundness of an estimate that was made otherwise.
 """
 
 from collections.abc import Callable
@@ -25,6 +26,8 @@ from blindsr_jax.kernels.line import segment_kernel
 BLOCK = 64  # at least
 WINDOWS = 12  # of the image, of twice the width of a block of the spectrum
 MARGIN = 0.05  # mean log likelihood of a frequency by which a shape has to win
+WIDER = 2.0  # at most, and at least as much narrower, along the longest axis than the estimate
+ROUND = 0.75  # standard deviation of the estimate along its shortest axis by that along its longest; lines have less
 MOST_HIDDEN = 0.01  # share of the pixels that may be clipped, stuck or of a frame
 _DISC_STEPS = 0.25, 0.05  # of the coarse grid of radii: pixels, share of the radius; the larger one counts
 _LINE_STEPS = 1.0, 0.12  # likewise of lengths
@@ -93,7 +96,7 @@ def search(lr: jax.Array, kernel: jax.Array, spec: Spec, mask: jax.Array | None 
 
     Args:
       lr: (h, w, c) in [0, 1], large enough, see `can_search`.
-      kernel: (k, k), an estimate.
+      kernel: (k, k), an estimate, for instance of a network.
       spec: the problem's static part.
       mask: (h, w, c) bool, where `lr` counts; None: everywhere.
     """
@@ -114,15 +117,24 @@ def search(lr: jax.Array, kernel: jax.Array, spec: Spec, mask: jax.Array | None 
     def gaussian(values):
         return gaussian_kernel(values[:2], values[2], kernel_size=k, center=center)
 
-    def top(render, values, about):
-        values = jnp.asarray(values, dtype)
-        kernels = jax.vmap(render)(about(values[jnp.argmax(score(jax.vmap(render)(values)))]))
+    variances = jnp.linalg.eigvalsh(geometry.covariance(kernel))
+    shortest, longest = jnp.sqrt(jnp.maximum(variances, 1e-6))
+    is_round = shortest > ROUND * longest
+
+    def top(render, grid, deviation, is_possible):
+        """The best kernel of a grid and what it scores; the standard deviation grows with the first of the values."""
+        values, about = jnp.asarray(grid[0], dtype), grid[1]
+        chosen = values[jnp.argmax(score(jax.vmap(render)(values)))]
+        width = deviation * chosen[0]
+        fits = is_possible & (width < WIDER * longest) & (width > longest / WIDER)
+        kernels = jax.vmap(render)(about(chosen))
         scores = score(kernels)
-        return kernels[jnp.argmax(scores)], jnp.max(scores)
+        return kernels[jnp.argmax(scores)], jnp.where(fits, jnp.max(scores), -jnp.inf)
 
     others = jnp.concatenate([kernel[None], jax.vmap(gaussian)(jnp.asarray(_gaussians(half_width), dtype))])
     least = jnp.max(score(others)) + MARGIN
-    (a, of_disc), (b, of_line) = top(disc, *_discs(half_width)), top(line, *_lines(half_width))
+    a, of_disc = top(disc, _discs(half_width), 1 / 2, is_round)
+    b, of_line = top(line, _lines(half_width), 12**-0.5, ~is_round)
     if mask is not None:
         least = jnp.where(jnp.mean(~jnp.all(mask, -1)) > MOST_HIDDEN, jnp.inf, least)
     is_disc, is_line = (of_disc > least) & (of_disc >= of_line), (of_line > least) & (of_line > of_disc)

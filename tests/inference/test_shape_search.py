@@ -37,6 +37,13 @@ def kernel_of(name, spec):
     }[name]()
 
 
+def estimate(name, spec):
+    """A Gaussian that is too wide, round or long as the blur is."""
+    variances = jnp.float32([15.0, 4.0] if name == "line" else [4.0, 4.0])
+    center = geometry.center(SIZE, spec.scale, spec.kernel_center)
+    return gaussian_kernel(variances, jnp.float32(0.7), kernel_size=SIZE, center=center)
+
+
 @functools.cache
 def compiled(scale):
     spec = make_spec(scale=scale, kernel_size=SIZE)
@@ -46,7 +53,7 @@ def compiled(scale):
 @pytest.mark.parametrize("scale, name", [(1, "disc"), (1, "line"), (1, "gaussian"), (2, "disc")])
 def test_a_shape_is_found_from_a_wrong_kernel_and_a_gaussian_is_none(scale, name):
     spec, run = compiled(scale)
-    true, wrong = kernel_of(name, spec), kernel_of("gaussian", spec)
+    true, wrong = kernel_of(name, spec), estimate(name, spec)
     lr = jnp.round(255 * degrade(scene(), true, scale=scale, boundary="valid")) / 255
     found = run(lr, wrong)
     assert (bool(found.is_disc), bool(found.is_line)) == (name == "disc", name == "line")
@@ -56,6 +63,13 @@ def test_a_shape_is_found_from_a_wrong_kernel_and_a_gaussian_is_none(scale, name
     covariances = [np.asarray(geometry.covariance(k)) for k in (found.kernel, true)]
     np.testing.assert_allclose(*covariances, atol=0.05 * np.trace(covariances[1]))
     np.testing.assert_allclose(*(moments.mean(np.asarray(k)[None]) for k in (found.kernel, true)), atol=1e-3)
+
+
+@pytest.mark.parametrize("name, other", [("disc", "line"), ("line", "disc")])
+def test_what_is_found_has_the_roundness_of_the_estimate(name, other):
+    spec, run = compiled(1)
+    found = run(degrade(scene(), kernel_of(name, spec), scale=1, boundary="valid"), estimate(other, spec))
+    assert not found.is_disc and not found.is_line
 
 
 def test_an_image_of_which_much_is_hidden_tells_nothing():
