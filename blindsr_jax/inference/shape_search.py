@@ -26,7 +26,9 @@ from blindsr_jax.kernels.line import segment_kernel
 BLOCK = 64  # at least
 WINDOWS = 12  # of the image, of twice the width of a block of the spectrum
 MARGIN = 0.05  # mean log likelihood of a frequency by which a shape has to win
-WIDER = 2.0  # at most, and at least as much narrower, along the longest axis than the estimate
+# Of a shape along its longest axis by the estimate: networks make narrow blurs wider; a scene that repeats itself, as
+# facades do, looks as if it were moved by its period.
+NARROWEST, WIDEST = 0.5, 1.25
 ROUND = 0.75  # standard deviation of the estimate along its shortest axis by that along its longest; lines have less
 MOST_HIDDEN = 0.01  # share of the pixels that may be clipped, stuck or of a frame
 _DISC_STEPS = 0.25, 0.05  # of the coarse grid of radii: pixels, share of the radius; the larger one counts
@@ -126,7 +128,7 @@ def search(lr: jax.Array, kernel: jax.Array, spec: Spec, mask: jax.Array | None 
         values, about = jnp.asarray(grid[0], dtype), grid[1]
         chosen = values[jnp.argmax(score(jax.vmap(render)(values)))]
         width = deviation * chosen[0]
-        fits = is_possible & (width < WIDER * longest) & (width > longest / WIDER)
+        fits = is_possible & (width < WIDEST * longest) & (width > NARROWEST * longest)
         kernels = jax.vmap(render)(about(chosen))
         scores = score(kernels)
         return kernels[jnp.argmax(scores)], jnp.where(fits, jnp.max(scores), -jnp.inf)
