@@ -23,7 +23,7 @@ from blindsr_jax.kernels.disc import disc_kernel
 from blindsr_jax.kernels.gaussian import gaussian_kernel
 from blindsr_jax.kernels.line import segment_kernel
 
-BLOCK = 64  # at least
+LEAST_BLOCK = 64  # LR pixels
 WINDOWS = 12  # of the image, of twice the width of a block of the spectrum
 MARGIN = 0.05  # mean log likelihood of a frequency by which a shape has to win
 # Of a shape along its longest axis by the estimate: networks make narrow blurs wider; a scene that repeats itself, as
@@ -52,7 +52,7 @@ def can_search(spec: Spec, lr_shape: tuple[int, ...]) -> bool:
 
 def _block(spec: Spec, lr_shape: tuple[int, ...]) -> int:
     """Side of the blocks of the spectrum in LR pixels: wide enough to tell zeros apart."""
-    return min(max(BLOCK, -(-2 * spec.kernel_size // spec.scale)), *lr_shape[:2])
+    return spectrum.block_size(lr_shape, spec.scale, spec.kernel_size, least=LEAST_BLOCK)
 
 
 def _grid(low: float, high: float, steps: tuple[float, float]) -> np.ndarray:

@@ -26,9 +26,9 @@ _SLOPES = (1.5, 2.0, 2.5, 3.0)  # exponents a; soft photographs have the steeper
 _TEMPERATURE = 100.0
 
 
-def block_size(lr_shape: tuple[int, ...], scale: int, kernel_size: int) -> int:
-    """Side of the blocks whose spectra are averaged: twice the kernel, at least 32 LR pixels, at most the image."""
-    return min(max(32, -(-2 * kernel_size // scale)), *lr_shape[-3:-1])
+def block_size(lr_shape: tuple[int, ...], scale: int, kernel_size: int, *, least: int = 32) -> int:
+    """Side of the blocks whose spectra are averaged: twice the kernel, `least` LR pixels or more, at most the image."""
+    return min(max(least, -(-2 * kernel_size // scale)), *lr_shape[-3:-1])
 
 
 def mean_power(lr: jax.Array, size: int) -> jax.Array:
