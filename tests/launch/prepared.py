@@ -8,11 +8,10 @@ import numpy as np
 import PIL.Image
 
 from blindsr_jax.runs.ownership import state_folder
-from tests.launch.commands import command
+from tests.launch.commands import MEAN, command
 from tests.launch.conftest import levels
 from tests.launch.test_train_flow import CONFIG as FLOW
 
-METHOD = ("--config=configs/pipeline.py:mean+cubic", "--config.estimators.mean.num_samples=16", "--scale=2")
 VICTIM = "precious text"
 
 
@@ -42,7 +41,7 @@ def link(path, target):
 
 
 def solve(place, *flags, pattern="in/*.png"):
-    return command("solve", *METHOD, f"--input={place}/{pattern}", f"--workdir={place}/D", *flags)
+    return command("solve", *MEAN, f"--input={place}/{pattern}", f"--workdir={place}/D", *flags)
 
 
 def degrade(place, *flags, pattern="in/*.png"):

@@ -205,10 +205,9 @@ def _shaped(
     found = search(lr, kernel, settings.spec, mask)
     probabilities = belief.probabilities
     for name, is_found in (("disc", found.is_disc), ("line", found.is_line)):
-        certain = jnp.asarray([family == name for family in settings.families], probabilities.dtype)
-        probabilities = jnp.where(
-            is_found & any(family == name for family in settings.families), certain, probabilities
-        )
+        if name in settings.families:
+            certain = jnp.asarray([family == name for family in settings.families], probabilities.dtype)
+            probabilities = jnp.where(is_found, certain, probabilities)
     is_found = found.is_disc | found.is_line
     reduction = jnp.where(is_found, jnp.ones_like(belief.reduction), belief.reduction)
     return found.kernel, belief._replace(probabilities=probabilities, reduction=reduction)
