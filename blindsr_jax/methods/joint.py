@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.custom_batching import custom_vmap
 
 from blindsr_jax.methods.interfaces import (
     ImageModel,
@@ -31,16 +32,32 @@ def _move_kernel(kernel_model: KernelModel, kernel_steps: int, key, state, canva
     return state, *jax.tree.map(lambda x: x[-1], found)
 
 
+@custom_vmap
+def _someone_moves(is_reached: jax.Array) -> jax.Array:
+    """Whether any of the images that vmap puts side by side has not reached its noise; one answer for all of them."""
+    return ~is_reached
+
+
+@_someone_moves.def_vmap
+def _someone_of_many(axis_size, in_batched, is_reached):
+    del axis_size, in_batched
+    return jnp.any(_someone_moves(is_reached)), False
+
+
 def _stopping(move: Callable, noise_share: float) -> Callable:
     """A step that leaves a state as it is once its residual has reached the noise; see `joint`."""
 
     def step(key, state, problem, i, weights=None):
+        is_reached = state.stop.is_reached
+
         def go_on():
             new, trace = move(key, state, problem, i, weights)
-            is_reached = trace["residual"] <= noise_share * jnp.square(problem.known_noise)
-            return new._replace(stop=Stop(is_reached, trace)), trace
+            stop = Stop(trace["residual"] <= noise_share * jnp.square(problem.known_noise), trace)
+            # Beside one that moves, an image that has stopped takes the step and drops it.
+            found = new._replace(stop=stop), trace
+            return jax.tree.map(lambda old, new: jnp.where(is_reached, old, new), (state, state.stop.trace), found)
 
-        return jax.lax.cond(state.stop.is_reached, lambda: (state, state.stop.trace), go_on)
+        return jax.lax.cond(_someone_moves(is_reached), go_on, lambda: (state, state.stop.trace))
 
     return step
 

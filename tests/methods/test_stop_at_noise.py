@@ -7,6 +7,7 @@ import numpy as np
 from blindsr_jax.imaging.problem import Problem
 from blindsr_jax.methods.joint import joint
 from blindsr_jax.methods.kernel_models import softmax
+from blindsr_jax.solvers.batch import solve_batch
 from blindsr_jax.solvers.loop import solve
 from tests import small
 
@@ -35,3 +36,16 @@ def test_without_noise_or_share_nothing_stops():
     plain = run(0.5)
     for other in (run(None, noise_share=1.0), run(0.0, noise_share=1.0)):
         np.testing.assert_allclose(other.image, plain.image, atol=1e-5)
+
+
+def test_together_one_image_stops_and_another_goes_on():
+    solver = joint(small.pixels(), softmax.build(small.spec()), ssim_steps=0, noise_share=1.0)
+    known, noise = small.problem(), jnp.asarray([0.0, 0.5], jnp.float32)
+    problems = Problem(jnp.stack([known.lr] * 2), known.spec, noise)
+    keys = jnp.stack([jax.random.key(0)] * 2)
+    found = solve_batch(keys, problems, solver, num_steps=8, chunk_steps=4, vectorize=True)
+    for result, std in zip(found, (0.0, 0.5), strict=True):
+        alone = run(std, 8, noise_share=1.0)
+        np.testing.assert_allclose(result.image, alone.image, atol=1e-5)
+        np.testing.assert_allclose(result.trace["residual"], alone.trace["residual"], rtol=1e-4)
+    assert np.abs(found[0].image - found[1].image).max() > 1e-4
