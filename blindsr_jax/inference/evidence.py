@@ -24,7 +24,7 @@ LEVELS = (0.5, 0.8, 0.95)  # of the intervals
 TOLERANCE = 0.25  # of the covariance error: what `confidence` asks for
 GAIN = 0.5  # windows overlap in what they say: n of them count as n**GAIN
 _WINDOWS_AT_ONCE = 16
-_LEAST_NORM = 1e-9  # px^2, of a covariance
+_LEAST_NORM = 0.25  # px^2: relative to a smaller covariance no error would be small, nor could any be seen
 
 
 class Observation(NamedTuple):
@@ -187,7 +187,10 @@ def posterior(
 
 
 def covariance_errors(kernel: jax.Array, truths: jax.Array) -> jax.Array:
-    """Relative errors (n,) of the covariance of a kernel (k, k) if the true ones were (n, 2, 2); see `metrics`."""
+    """Relative errors (n,) of the covariance of a kernel (k, k) if the true ones were (n, 2, 2).
+
+    As `metrics.kernel_cov_error`, but relative to 0.25 px^2 at least: nearly no blur has nearly no covariance.
+    """
     error = jnp.linalg.norm(geometry.covariance(kernel)[None] - truths, axis=(-2, -1))
     return error / jnp.maximum(jnp.linalg.norm(truths, axis=(-2, -1)), _LEAST_NORM)
 
