@@ -18,6 +18,7 @@ from blindsr_jax.training.synthesis import Sample, Settings, synthesize
 _VALIDATION_KEY = 2026
 _WHOLE = 0.5  # share of the examples that keep all of their patch
 _BATCH = 32  # examples at once
+_WORST = 3.0  # losses of a guess among all kernels
 
 
 class Views(NamedTuple):
@@ -44,9 +45,14 @@ def draw(keys: jax.Array, data: tuple[jax.Array, Pool], settings: Settings, leas
 
 
 def info_nce(scores: jax.Array) -> jax.Array:
-    """The loss (): row i of scores (n, m), m at least n, is to choose column i of all m kernels, drawn from a prior."""
+    """The loss (): row i of scores (n, m), m at least n, is to choose column i of all m kernels, drawn from a prior.
+
+    A row far worse than a guess counts as no more than that and moves nothing: one lost image or kernel of hundreds
+    would otherwise be all of the step.
+    """
     own = jnp.diagonal(scores)  # of the first n columns
-    return jnp.mean(jax.nn.logsumexp(scores, 1) - own)
+    worst = _WORST * jnp.log(jnp.asarray(scores.shape[1], scores.dtype))
+    return jnp.mean(jnp.minimum(jax.nn.logsumexp(scores, 1) - own, worst))
 
 
 def make_task(network: Evidence, settings: Settings, *, others: int, least_side: int = 24) -> Task:
