@@ -21,6 +21,7 @@ def get_config(effort: str = "low"):
     chosen = read_variant(effort, effort=("low", "high"))["effort"]
     config.estimator, config.restorer = {"low": "kenet", "high": "dkp"}[chosen], "tiles"
     config.kernel_sizes = (61, 15, 19, 21)
+    config.trust = True
     config.estimators = ConfigDict(
         {"kenet": {"weights": "wide", "window": 96, "num_windows": 32, "reductions": 3, "shapes": True}}
     )

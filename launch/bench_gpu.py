@@ -37,7 +37,7 @@ from blindsr_jax.evaluation.tables import mean_interval
 from blindsr_jax.imaging.degradation import degrade
 from blindsr_jax.imaging.problem import Problem
 from blindsr_jax.kernels.family import sample_kernels
-from blindsr_jax.methods import build
+from blindsr_jax.methods import build, families
 from blindsr_jax.networks.kenet import KENet
 from blindsr_jax.runs import cli, ownership
 from blindsr_jax.runs.compile_clock import CompileClock
@@ -155,7 +155,7 @@ def make_cases(config: Any, plan: Plan) -> tuple[Problem, np.ndarray]:
         corners = [(int(a * room[0]), int(b * room[1])) for a, b in CROPS]
         canvases += [pixels[top : top + rows, left : left + columns] for top, left in corners]
     stack = jnp.asarray(np.stack(canvases), jnp.float32)
-    kernels = sample_kernels(jax.random.key(6), build.build_family(config.prior, spec), len(stack))
+    kernels = sample_kernels(jax.random.key(6), families.build_family(config.prior, spec), len(stack))
     blur = jax.vmap(lambda x, k: degrade(x, k, scale=SCALE, boundary=spec.boundary))
     return Problem(blur(stack, kernels), spec), np.asarray(spec.crop(stack, lr_shape))
 

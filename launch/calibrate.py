@@ -20,10 +20,11 @@ from blindsr_jax import io
 from blindsr_jax.evaluation import calibration, calibration_figure
 from blindsr_jax.imaging.problem import make_spec
 from blindsr_jax.inference import evidence
-from blindsr_jax.methods import build
+from blindsr_jax.kernels.pool import draw_pool
+from blindsr_jax.methods import families
 from blindsr_jax.networks.evidence import SMALLEST_SIDE
 from blindsr_jax.runs import cli, seeds
-from blindsr_jax.training import corruption, driver, kernel_pool, packs, patches, synthesis
+from blindsr_jax.training import corruption, driver, packs, patches, synthesis
 from blindsr_jax.weights import evidence as evidence_weights
 
 _SCALE = flags.DEFINE_integer("scale", None, "Reduction.", lower_bound=1, upper_bound=8)
@@ -57,7 +58,7 @@ def make_data(trained: evidence_weights.Trained):
     spec = make_spec(scale=trained.scale, kernel_size=trained.kernel_size, kernel_center="release")
     side = _LR_SIDE.value or trained.window
     return (
-        build.build_family(config["prior"], spec),
+        families.build_family(config["prior"], spec),
         synthesis.Settings(trained.scale, side, corruption.from_config(config)),
     )
 
@@ -122,8 +123,8 @@ def main() -> int:
     halves = read_halves(synthesis.crop_side(settings.lr_side, settings.scale, trained.kernel_size))
     folder = cli.make_workdir(driver.WORKDIR.value)
     draws_key, pool_key, *keys = jax.random.split(jax.random.key(_SEED.value), 4)
-    prior = evidence.make_prior(*kernel_pool.draw(draws_key, family, _DRAWS.value))
-    pool = kernel_pool.draw(pool_key, family, 4 * _PATCHES.value)
+    prior = evidence.make_prior(*draw_pool(draws_key, family, _DRAWS.value))
+    pool = draw_pool(pool_key, family, 4 * _PATCHES.value)
     fit, test = (score_patches(key, trained, prior, pool, x, settings) for key, x in zip(keys, halves, strict=True))
     names = synthesis.category_names(family)
     note = {

@@ -17,7 +17,7 @@ from ml_collections import config_flags
 
 from blindsr_jax.evaluation import calibration
 from blindsr_jax.imaging.problem import make_spec
-from blindsr_jax.methods import build
+from blindsr_jax.methods import families
 from blindsr_jax.networks.evidence import Evidence, default_reach
 from blindsr_jax.networks.layers import Compute
 from blindsr_jax.runs import cli
@@ -41,7 +41,7 @@ def check(config):
         raise ValueError(f"config.least_side is {config.least_side}, expected at most config.lr_side, {config.lr_side}")
     spec = make_spec(scale=config.scale, kernel_size=config.kernel_size, kernel_center="release")
     reach = default_reach(spec.scale, spec.kernel_size) if config.reach is None else config.reach
-    family = build.build_family(config.prior, spec)
+    family = families.build_family(config.prior, spec)
     settings = synthesis.Settings(config.scale, config.lr_side, corruption.from_config(config))
     sizes = spec.scale, spec.kernel_size, config.channels, config.hidden, config.features, reach
     return spec, family, settings, Evidence(*sizes, Compute(precision=config.precision))

@@ -19,7 +19,7 @@ from ml_collections import config_flags
 
 from blindsr_jax import io
 from blindsr_jax.imaging.problem import Spec, make_spec
-from blindsr_jax.methods import build
+from blindsr_jax.methods import families
 from blindsr_jax.networks import kernel_flow
 from blindsr_jax.runs import cli
 from blindsr_jax.solvers.loop import Progress
@@ -64,7 +64,7 @@ def choose_data(config, spec: Spec) -> kernel_data.Data:
     """Own kernels, or those of the families."""
     if config.kernels is not None:
         return kernel_data.from_kernels(own_kernels(config.kernels, spec))
-    family = build.build_family(config.prior, spec)
+    family = families.build_family(config.prior, spec)
     if (
         family.name == "gaussian"
         and config.prior.gaussian.get("variance_range") in (None, "data")

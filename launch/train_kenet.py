@@ -18,7 +18,7 @@ from ml_collections import config_flags
 
 from blindsr_jax import io
 from blindsr_jax.imaging.problem import make_spec
-from blindsr_jax.methods import build
+from blindsr_jax.methods import families
 from blindsr_jax.networks.kenet import KENet
 from blindsr_jax.networks.layers import Compute
 from blindsr_jax.runs import cli
@@ -41,7 +41,7 @@ def check(config):
         raise ValueError("config.scale is not given, expected --config.scale=N with N from 1 to 8")
     values.check(config, values.KENET)
     spec = make_spec(scale=config.scale, kernel_size=config.kernel_size, kernel_center="release")
-    family = build.build_family(config.prior, spec)
+    family = families.build_family(config.prior, spec)
     settings = synthesis.Settings(config.scale, config.lr_side, corruption.from_config(config))
     categories = len(synthesis.category_names(family))
     sizes = spec.kernel_size, config.channels, config.hidden, categories, config.reach

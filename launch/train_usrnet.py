@@ -20,7 +20,7 @@ from ml_collections import config_flags
 
 from blindsr_jax import io
 from blindsr_jax.imaging.problem import make_spec
-from blindsr_jax.methods import build
+from blindsr_jax.methods import families
 from blindsr_jax.networks.layers import Compute
 from blindsr_jax.networks.usrnet import USRNet, UsrnetConfig
 from blindsr_jax.runs import cli
@@ -60,7 +60,7 @@ def settings_of(config) -> tuple[tuple[Settings, ...], float]:
         spec = make_spec(scale=scale, kernel_size=size, boundary=config.boundary, kernel_center=config.kernel_center)
         if config.side < spec.kernel_size:
             raise ValueError(f"config.side is {config.side}, expected at least {spec.kernel_size} at scale {scale}")
-        found.append(Settings(spec, build.build_family(config.prior, spec), config.side, spoiled, **shares))
+        found.append(Settings(spec, families.build_family(config.prior, spec), config.side, spoiled, **shares))
     return tuple(found), other_center
 
 

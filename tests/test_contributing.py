@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from blindsr_jax.config import check_config, load_config
-from blindsr_jax.methods import build
+from blindsr_jax.methods import build, families
 from blindsr_jax.runs import outputs
 from tests.launch.commands import forked, usage_error
 from tests.launch.trainings import images
@@ -92,7 +92,7 @@ def test_each_example_of_a_method_has_a_config_that_builds_a_solver(example):
         return
     check_config(config)
     spec = build.build_spec(config, 2)
-    family = build.build_family(config.prior, spec)
+    family = families.build_family(config.prior, spec)
     assert family.render(family.sample(jax.random.key(0))).shape == (spec.kernel_size,) * 2
     build.build_solver(config, spec)
 

@@ -30,6 +30,7 @@ def base_config() -> ConfigDict:
             # An image stays as it is once its squared LR residual is that share of the measured noise's; 0: never.
             "noise_share": 0.0,
             "uses_mask": False,  # whether values that are clipped, stuck or of a frame are left out
+            "trust": False,  # whether the learned posterior judges the kernel that was found (scales 1 to 4)
             "image": {"name": "dip"},
             "kernel": {"name": "dkp"},
             # One step of this estimator names the kernel that the kernel model starts from: a file of `estimators`.
@@ -166,6 +167,7 @@ RULES = {
     "averaging": rules.below(0, 1),
     "noise_share": rules.number(0, 10),
     "uses_mask": rules.FLAG,
+    "trust": rules.FLAG,
     "image.name": rules.NAME,
     "kernel.name": rules.NAME,
     **dict.fromkeys(("kernel_init", "estimator", "restorer"), rules.optional(rules.NAME)),

@@ -120,6 +120,16 @@ class Status(enum.StrEnum):
         return self in (Status.OK, Status.RECOVERED)
 
 
+class Belief(NamedTuple):
+    """What is known of the kernel of one LR image, by a posterior over kernels."""
+
+    confidence: jax.Array  # () probability that the covariance of the kernel that was found is off by less than 25 %
+    families: dict[str, jax.Array]  # name -> () probability
+    width: jax.Array  # (3,) px, the root of half the trace of the covariance: median, and the ends of the 80 % interval
+    direction: jax.Array  # (3,) radians, of the longer axis, from columns towards rows: likewise, about a mean axis
+    kernel_std: jax.Array  # (k, k), standard deviation of each entry
+
+
 class Result(NamedTuple):
     """What a solve found."""
 
@@ -131,3 +141,4 @@ class Result(NamedTuple):
     uncertainty: jax.Array | None = None  # (s h, s w), standard deviation of the image between posterior samples
     message: str = ""  # what a person should know of it, a sentence or nothing
     kernel_map: jax.Array | None = None  # (rows, columns, k, k), kernels of parts of the image where they differ
+    belief: Belief | None = None  # of the kernel, where the config asks for it

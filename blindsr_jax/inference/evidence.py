@@ -47,10 +47,17 @@ def observe(params: Any, lr: jax.Array, *, network: Evidence, window: int = 64, 
     Returns:
       The observation.
     """
-    parts = cut(jnp.broadcast_to(lr, (*lr.shape[:-1], 3)), window)
-    look = lambda part: network.apply(params, part[None], method="observe")[0]  # noqa: E731
-    embeddings = jax.lax.map(look, parts, batch_size=min(len(parts), _WINDOWS_AT_ONCE))
-    strength = len(parts) ** gain
+    return look(params, cut(jnp.broadcast_to(lr, (*lr.shape[:-1], 3)), window), network=network, gain=gain)
+
+
+def look(params: Any, windows: jax.Array, *, network: Evidence, gain: float = GAIN) -> Observation:
+    """Looks at windows (n, a, b, 3) of one image, see `observe`."""
+
+    def embed(part):
+        return network.apply(params, part[None], method="observe")[0]
+
+    embeddings = jax.lax.map(embed, windows, batch_size=min(len(windows), _WINDOWS_AT_ONCE))
+    strength = len(windows) ** gain
     return Observation(strength * jnp.mean(embeddings, 0), jnp.asarray(strength, embeddings.dtype))
 
 

@@ -4,11 +4,13 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from blindsr_jax.config import rules
 from blindsr_jax.imaging.problem import Spec, make_spec
-from blindsr_jax.kernels.family import KernelFamily, find_family, load_family, mixture
+from blindsr_jax.methods import learned
+from blindsr_jax.methods.families import build_family, check_families
 from blindsr_jax.methods.interfaces import ImageModel, KernelModel, Solver
 from blindsr_jax.methods.joint import joint
 from blindsr_jax.methods.sequence import sequence, started_by
@@ -45,9 +47,6 @@ def _load(where: str, name: str, *, besides: tuple[str, ...] = ()):
     raise ValueError(f"config.{where} is {name!r}, expected one of {', '.join(sorted([*part_names(where), *besides]))}")
 
 
-_PLACE = ("scale", "kernel_size", "kernel_center")  # what a kernel family is told by the problem
-
-
 def part_rules(where: str, name: str) -> dict[str, rules.Rule | None]:
     """The options of a part that a config can set, each with its rule.
 
@@ -60,11 +59,6 @@ def part_rules(where: str, name: str) -> dict[str, rules.Rule | None]:
     """
     found = rules.options_of(_load(where, name).build)
     return found if where in _HALVES.values() else {**found, "num_steps": rules.STEPS}
-
-
-def family_rules(name: str) -> dict[str, rules.Rule | None]:
-    """The options of a kernel family, see `part_rules`; scale, size and centre are those of the problem."""
-    return {option: rule for option, rule in rules.options_of(find_family(name)).items() if option not in _PLACE}
 
 
 def check_options(config: Mapping[str, Any]) -> None:
@@ -80,7 +74,7 @@ def check_options(config: Mapping[str, Any]) -> None:
         for name, options in config.get(role, {}).items():
             if options:
                 rules.check(options, part_rules(where, name), f"{role}.{name}.")
-    _check_families(config["prior"])
+    check_families(config["prior"])
 
 
 def rate_options(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -95,17 +89,6 @@ def rate_options(config: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _check_families(prior: Mapping[str, Any]) -> None:
-    for name, options in prior.items():
-        if name not in ("families", "weights"):
-            rules.check(_chosen(options), family_rules(name), f"prior.{name}.")
-
-
-def _chosen(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a family without those that are left to it."""
-    return {name: value for name, value in options.items() if value is not None}
-
-
 def build_spec(config: Mapping[str, Any], scale: int) -> Spec:
     """The static part of a problem from a config and a scale.
 
@@ -117,26 +100,6 @@ def build_spec(config: Mapping[str, Any], scale: int) -> Spec:
         size = sizes[scale - 1]
     names = ("boundary", "kernel_center")
     return make_spec(scale=scale, kernel_size=size, **{name: config[name] for name in names})
-
-
-def build_family(prior: Mapping[str, Any], spec: Spec) -> KernelFamily:
-    """The kernel family that a config names: one family or a mixture.
-
-    Args:
-      prior: `families` (names), `weights` (None or one a family), and for each family an optional mapping of options.
-      spec: the problem's static part.
-
-    Raises:
-      ValueError: an unknown family or option, or a bad value.
-    """
-    place = {option: getattr(spec, option) for option in _PLACE}
-    _check_families(prior)
-    members = [load_family(name, **place, **_chosen(prior.get(name, {}))) for name in prior["families"]]
-    if not members:
-        raise ValueError("config.prior.families is empty, expected at least one family")
-    if len(members) == 1:
-        return members[0]
-    return mixture(tuple(members), prior.get("weights"))
 
 
 RETRY_STEP = 0.3  # the learning rates of a second try, in those of the first
@@ -259,7 +222,8 @@ def _check_map(config: Mapping[str, Any]) -> None:
 def build_solver(config: Mapping[str, Any], spec: Spec) -> Solver:
     """The solver that a config describes. Make it once a spec: programs are compiled once a solver and shape.
 
-    Its `retry` is the same method with RETRY_STEP times the learning rates.
+    Its `retry` is the same method with RETRY_STEP times the learning rates. With `trust` it has `believe`, where there
+    is a network for the scale.
 
     Args:
       config: `image` and `kernel` (each a `name` and options), `prior`, `ssim_steps` and the like, or `estimator` and
@@ -269,7 +233,13 @@ def build_solver(config: Mapping[str, Any], spec: Spec) -> Solver:
     Raises:
       ValueError: an unknown name or a bad value.
     """
+    solver = _build_method(config, spec)
+    if not config.get("trust") or spec.scale not in learned.SCALES:
+        return solver
+    return solver._replace(believe=partial(learned.believe, learned.load(spec)))
 
+
+def _build_method(config: Mapping[str, Any], spec: Spec) -> Solver:
     stages = stage_steps(config)
     if config.get("kernel_map"):
         _check_map(config)

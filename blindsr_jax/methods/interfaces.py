@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.imaging.problem import Problem, Spec
+from blindsr_jax.imaging.problem import Belief, Problem, Spec
 
 # What the trace of a step holds: () per key, of the dtype of the problem.
 TRACE_KEYS = (
@@ -143,6 +143,7 @@ class Solver(NamedTuple):
     uses_noise: the solver looks at `Problem.noise_std`; for others nobody need measure it.
     uses_mask: likewise `Problem.mask`.
     explain: what a person should know of a last state, a sentence or nothing; `message` calls it.
+    believe: `(problem, kernel) -> Belief`, what is known of the kernel that was found; None: nothing.
     restorer_noise: of an estimator: `(state, problem) -> ()`, the noise that a restorer with its kernel should be told,
       which is more than the image has where the kernel is not sure.
     """
@@ -160,6 +161,7 @@ class Solver(NamedTuple):
     uses_mask: bool = False
     explain: Callable[[State], str] | None = None
     restorer_noise: Callable[[State, Problem], jax.Array] | None = None
+    believe: Callable[[Problem, jax.Array], Belief] | None = None
 
     @property
     def arrays(self) -> Any:

@@ -105,6 +105,10 @@ def _kernel_map(path: str, solved: Solved) -> None:
     io.write_array(path, solved.result.kernel_map)
 
 
+def _kernel_std(path: str, solved: Solved) -> None:
+    io.write_array(path, solved.result.belief.kernel_std)
+
+
 # In the order in which they are written and listed.
 OUTPUTS = (
     Output("images", ".png", _image, "result, x{scale}", 2),
@@ -112,6 +116,7 @@ OUTPUTS = (
     Output("kernels", ".png", _kernel_picture, "kernel", 3),
     Output("figures", ".png", _figure),
     Output("kernels", ".npy", _kernel),
+    Output("kernels", "_std.npy", _kernel_std, needs="belief"),
     Output("uncertainty", ".png", _uncertainty_picture, "uncertainty", 4, needs="uncertainty"),
     Output("uncertainty", ".npy", _uncertainty, needs="uncertainty"),
     Output("kernel_maps", ".png", _kernel_map_picture, "kernels of the parts", 5, needs="kernel_map"),

@@ -5,7 +5,7 @@ The keys are the fields of `Record`, in their order, each with what its value mu
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self, get_type_hints
 
@@ -49,6 +49,11 @@ class Record:
     # File below WORKDIR -> what it must hold; null where there is none.
     outputs: Annotated[Mapping[str, Mapping[str, Any]] | None, later(nullable(_OUTPUTS))] = None
     uncertainty: Annotated[float | None, later(number)] = None  # mean over the image, where a method knows it
+    families: Annotated[Mapping[str, float] | None, later(nullable(mapping_of(number)))] = None  # name -> probability
+    width_px: Annotated[float | None, later(nullable(number))] = None  # median, the root of half the covariance's trace
+    width_px_80: Annotated[Sequence[float] | None, later(nullable(list_of(number)))] = None  # the 80 % interval
+    direction_deg: Annotated[float | None, later(nullable(number))] = None  # of the longer axis, counter-clockwise
+    direction_deg_80: Annotated[Sequence[float] | None, later(nullable(list_of(number)))] = None
     others: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # keys that another version has written
 
     @classmethod

@@ -4,11 +4,13 @@ import contextlib
 import dataclasses
 import errno
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+import jax
 import numpy as np
 
 from blindsr_jax import io
-from blindsr_jax.imaging.problem import Result, Status
+from blindsr_jax.imaging.problem import Belief, Result, Status
 from blindsr_jax.runs import outputs, ownership
 from blindsr_jax.runs.records import Record, read_record, record_path, write_record
 from blindsr_jax.runs.signals import StoppedError
@@ -71,6 +73,20 @@ def write_result(
     return write_failure(workdir, record, sentence + again + advice, status=result.status)
 
 
+def believed(belief: Belief) -> dict[str, Any]:
+    """What a record says of what is known of a kernel; directions are counter-clockwise, as one sees an image."""
+    width = [round(float(x), 4) for x in belief.width]
+    center, low, high = (round(float(x), 2) for x in np.rad2deg(belief.direction))
+    return {
+        "confidence": round(float(belief.confidence), 4),
+        "families": {name: round(float(share), 4) for name, share in belief.families.items()},
+        "width_px": width[0],
+        "width_px_80": width[1:],
+        "direction_deg": round(-center % 180, 2),
+        "direction_deg_80": [round(-center % 180 - (high - low) / 2, 2), round(-center % 180 + (high - low) / 2, 2)],
+    }
+
+
 def write_outputs(workdir: str, record: Record, source: io.Image, result: Result) -> Record:
     """Writes all files of an image and then its record, so that a record means that all the rest is there.
 
@@ -82,10 +98,12 @@ def write_outputs(workdir: str, record: Record, source: io.Image, result: Result
     std = None if result.uncertainty is None else np.asarray(result.uncertainty)
     kernels = None if result.kernel_map is None else np.asarray(result.kernel_map)
     image, kernel = np.asarray(result.image), np.asarray(result.kernel)
-    result = result._replace(image=image, kernel=kernel, uncertainty=std, kernel_map=kernels)
+    belief = jax.tree.map(np.asarray, result.belief)
+    result = result._replace(image=image, kernel=kernel, uncertainty=std, kernel_map=kernels, belief=belief)
     promised = outputs.write(workdir, outputs.Solved(record.name, record.scale, source, result))
     mean = None if std is None else float(f"{std.mean():.6g}")
-    record = dataclasses.replace(record, outputs=promised, uncertainty=mean)
+    known = {} if belief is None else believed(belief)
+    record = dataclasses.replace(record, outputs=promised, uncertainty=mean, **known)
     write_record(workdir, record)
     return record
 

@@ -108,7 +108,7 @@ def solve_group(
     if not keep_state and solver.explain is None:  # before all of it goes to the host
         last = last._replace(state=_estimates(last.state))
     results = [
-        to_result(attempt.problem, progress, bool(bad), solver.message(progress.state))
+        to_result(attempt.problem, progress, bool(bad), solver)
         for attempt, progress, bad in zip(attempts, unstack(last, n), np.atleast_1d(bad)[:n], strict=True)
     ]
     return results if keep_state else [result._replace(state=None) for result in results]

@@ -259,8 +259,8 @@ def advance(
     return progress, bad
 
 
-def to_result(problem: Problem, progress: Progress, bad: bool, message: str = "") -> Result:
-    """Cuts the image out of the canvas and says how the solve went; `message` goes with a result that can be used."""
+def to_result(problem: Problem, progress: Progress, bad: bool, solver: Solver) -> Result:
+    """Cuts the image out of the canvas, and says how the solve went and what is known of the kernel."""
     shape = problem.lr.shape
     image, image_std = problem.spec.crop(progress.state.image, shape), progress.state.image_std
     uncertainty = None if image_std is None else problem.spec.crop(image_std[..., None], shape)[..., 0]
@@ -268,9 +268,13 @@ def to_result(problem: Problem, progress: Progress, bad: bool, message: str = ""
         status = Status.DIVERGED
     else:
         status = Status.RECOVERED if progress.attempt else Status.OK
-    message = message if status.has_image else ""
-    state = progress.state
-    return Result(image, state.kernel, progress.trace, status, state, uncertainty, message, state.kernel_map)
+    state, message, belief = progress.state, "", None
+    if status.has_image:
+        message = solver.message(state)
+        belief = None if solver.believe is None else solver.believe(problem, state.kernel)
+        if belief is not None and not bool(jnp.isfinite(belief.width).all()):
+            belief = None
+    return Result(image, state.kernel, progress.trace, status, state, uncertainty, message, state.kernel_map, belief)
 
 
 def run_attempt(attempt: Attempt, solver: Solver, **options: Any) -> tuple[Progress, np.ndarray]:
@@ -317,6 +321,6 @@ def solve(
     attempt: Attempt | None = Attempt(key, problem, kernel, 0 if progress is None else progress.attempt, progress)
     while attempt is not None:
         last, bad = run_attempt(attempt, solver, **options)
-        result = to_result(problem, last, bool(bad), solver.message(last.state))
+        result = to_result(problem, last, bool(bad), solver)
         attempt = attempt.following(result, solver)
     return result

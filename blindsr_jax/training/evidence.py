@@ -10,9 +10,9 @@ import numpy as np
 
 from blindsr_jax.evaluation import calibration
 from blindsr_jax.inference.evidence import Observation, make_prior, shapes
+from blindsr_jax.kernels.pool import Pool
 from blindsr_jax.networks.evidence import SMALLEST_SIDE, Evidence, score
 from blindsr_jax.training.engine import Task
-from blindsr_jax.training.kernel_pool import Pool
 from blindsr_jax.training.synthesis import Sample, Settings, synthesize
 
 _VALIDATION_KEY = 2026

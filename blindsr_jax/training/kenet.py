@@ -8,10 +8,10 @@ import numpy as np
 
 from blindsr_jax.evaluation import metrics
 from blindsr_jax.kernels.family import KernelFamily
+from blindsr_jax.kernels.pool import Pool
 from blindsr_jax.networks.kenet import SMALLEST_SIDE, KENet
 from blindsr_jax.training import kenet_losses
 from blindsr_jax.training.engine import Task
-from blindsr_jax.training.kernel_pool import Pool
 from blindsr_jax.training.synthesis import Sample, Settings, category_names, mean_kernels, synthesize
 
 _SCORES = ("kernel_psnr", "kernel_correlation", "kernel_cov_error")

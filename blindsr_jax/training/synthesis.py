@@ -12,8 +12,9 @@ import jax.numpy as jnp
 
 from blindsr_jax.imaging.degradation import degrade
 from blindsr_jax.kernels.family import KernelFamily, sample_kernels
+from blindsr_jax.kernels.pool import Pool
 from blindsr_jax.training.corruption import Corruption, corrupt, draw_gray, to_gray
-from blindsr_jax.training.kernel_pool import Pool, pick
+from blindsr_jax.training.kernel_pool import pick
 from blindsr_jax.training.patches import random_patch
 
 

@@ -18,10 +18,11 @@ from blindsr_jax.imaging.degradation import degrade
 from blindsr_jax.imaging.problem import Spec
 from blindsr_jax.imaging.proximal import solve_data
 from blindsr_jax.kernels.family import KernelFamily
+from blindsr_jax.kernels.pool import Pool
 from blindsr_jax.networks.usrnet import COLOURS, USRNet, first_image
 from blindsr_jax.training.corruption import Corruption, corrupt, draw_gray, to_gray
 from blindsr_jax.training.engine import Task
-from blindsr_jax.training.kernel_pool import Pool, pick
+from blindsr_jax.training.kernel_pool import pick
 from blindsr_jax.training.patches import random_patch
 from blindsr_jax.training.synthesis import map_each
 

@@ -46,7 +46,7 @@ def test_the_truth_has_no_place():
         "noise_std",
         "mask",
     }  # the last two are measured in the LR image
-    known = {"image", "kernel", "trace", "status", "state", "uncertainty", "message", "kernel_map"}
+    known = {"image", "kernel", "trace", "status", "state", "uncertainty", "message", "kernel_map", "belief"}
     assert set(Result._fields) == known
 
 

@@ -20,8 +20,8 @@ def load(path):
     return module
 
 
-# Lines of 39 pixels do not fit the window of the motion config above scale 2; the networks of photo are of 1 to 4.
-ONLY = {"dip_dkp_motion": (1, 2), "photo": (1, 2, 3, 4)}
+# Lines of 39 pixels do not fit the window of the motion config above scale 2; the networks of others are of 1 to 4.
+ONLY = {"dip_dkp_motion": (1, 2), "photo": (1, 2, 3, 4), "posterior": (1, 2, 3, 4)}
 SCALES = [(p, s) for p in CONFIGS for s in ONLY.get(p.stem, (1, 2, 3, 4, 8))]
 
 

@@ -13,7 +13,7 @@ from blindsr_jax import kernels
 from blindsr_jax.config import RULES, base_config, check_config, load_config, rules
 from blindsr_jax.kernels.family import find_family
 from blindsr_jax.methods import build as methods
-from blindsr_jax.methods import estimators, image_models, kernel_models, restorers
+from blindsr_jax.methods import estimators, families, image_models, kernel_models, restorers
 from blindsr_jax.training import values
 from tests.config_words import build, refusal
 
@@ -192,7 +192,7 @@ def random_case(rng):
     names += [
         f"{half}.{x}" for half in ("image", "kernel") for x in methods.part_rules(f"{half}.name", config[half].name)
     ]
-    names += [f"prior.{x}.{y}" for x in ("gaussian", "line", "trajectory") for y in methods.family_rules(x)]
+    names += [f"prior.{x}.{y}" for x in ("gaussian", "line", "trajectory") for y in families.family_rules(x)]
     for role, where in methods._STAGES.items():
         names += 2 * [f"{role}.{x}.{y}" for x in config[role] for y in methods.part_rules(where, x)]
     # Between the two ranges, kernels that a part draws when it is built would take long.

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from blindsr_jax.kernels.family import load_family, mixture
+from blindsr_jax.kernels.pool import draw_pool
 from blindsr_jax.networks.evidence import Evidence
-from blindsr_jax.training import engine, evidence, kernel_pool
+from blindsr_jax.training import engine, evidence
 from blindsr_jax.training.synthesis import Settings
 
 SETTINGS = Settings(scale=1, lr_side=12)
@@ -22,7 +23,7 @@ def data():
     """White noise, whose autocorrelation is that of its blur."""
     pieces = jnp.asarray(np.random.default_rng(0).integers(0, 256, (4, 40, 40, 3), np.uint8))
     family = mixture([load_family(name, scale=1, kernel_size=5) for name in NAMES])
-    return pieces, kernel_pool.draw(jax.random.key(0), family, 200)
+    return pieces, draw_pool(jax.random.key(0), family, 200)
 
 
 def test_the_loss_of_equal_scores_is_the_log_of_their_number():

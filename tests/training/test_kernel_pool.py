@@ -6,6 +6,7 @@ import numpy as np
 from blindsr_jax.imaging.problem import make_spec
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.family import load_family, mixture
+from blindsr_jax.kernels.pool import draw_pool
 from blindsr_jax.training import kernel_pool
 
 SPEC = make_spec(scale=3, kernel_size=11)
@@ -17,15 +18,15 @@ def family(weights):
 
 
 def test_members_have_their_shares():
-    pool = kernel_pool.draw(jax.random.key(0), family((1, 0, 0.001)), 40)
+    pool = draw_pool(jax.random.key(0), family((1, 0, 0.001)), 40)
     assert pool.kernels.shape == (41, 11, 11)
     np.testing.assert_array_equal(np.bincount(pool.categories, minlength=3), [40, 0, 1])
-    single = kernel_pool.draw(jax.random.key(0), load_family("disc", scale=2), 7)
+    single = draw_pool(jax.random.key(0), load_family("disc", scale=2), 7)
     assert single.kernels.shape == (7, 11, 11) and not single.categories.any()
 
 
 def test_a_kernel_comes_with_its_category():
-    pool = kernel_pool.draw(jax.random.key(1), family((1, 1, 1)), 30)
+    pool = draw_pool(jax.random.key(1), family((1, 1, 1)), 30)
     kernels, categories = jax.vmap(lambda key: kernel_pool.pick(key, pool))(jax.random.split(jax.random.key(2), 64))
     assert set(np.unique(categories)) == {0, 1, 2}
     for kernel, category in zip(kernels, categories, strict=True):
@@ -41,7 +42,7 @@ def test_the_pool_of_the_validation_is_another_one():
 
 
 def test_a_share_moves_to_the_other_centre():
-    pool = kernel_pool.draw(jax.random.key(4), family((1, 0, 1)), 60)
+    pool = draw_pool(jax.random.key(4), family((1, 0, 1)), 60)
     moved = kernel_pool.recenter(jax.random.key(5), pool, SPEC, 0.5)
     centers = np.array([geometry.center_of_mass(k) for k in moved.kernels])
     aligned, release = (geometry.center(11, 3, name) for name in ("aligned", "release"))

@@ -6,7 +6,8 @@ import pytest
 from blindsr_jax.imaging import degradation
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.family import load_family, mixture
-from blindsr_jax.training import kernel_pool, synthesis
+from blindsr_jax.kernels.pool import draw_pool
+from blindsr_jax.training import synthesis
 from blindsr_jax.training.corruption import Corruption
 from blindsr_jax.training.synthesis import Settings
 
@@ -26,7 +27,7 @@ def family():
 
 @pytest.fixture(scope="module")
 def pool(family):
-    return kernel_pool.draw(jax.random.key(8), family, 400)
+    return draw_pool(jax.random.key(8), family, 400)
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from blindsr_jax.kernels.pool import draw_pool
 from blindsr_jax.networks.layers import Compute
 from blindsr_jax.networks.usrnet import Denoiser, UsrnetConfig
-from blindsr_jax.training import kernel_pool, usrnet
+from blindsr_jax.training import usrnet
 from blindsr_jax.training.corruption import Corruption
 from blindsr_jax.training.usrnet import Settings, frame, over_lr, restore, synthesize
 from tests import small
@@ -37,7 +38,7 @@ def test_kernels_that_are_wrong_are_shown_beside_noise_only():
     make = jax.jit(synthesize, static_argnums=3)
     keys, pieces = small.keys(24), jnp.full((1, 40, 40, 3), 128, jnp.uint8)
     place = small.spec(), small.family(), 12, Corruption(noise_max=0.1)
-    pool = kernel_pool.draw(jax.random.key(2), small.family(), 64)
+    pool = draw_pool(jax.random.key(2), small.family(), 64)
     right, wrong = (make(keys, pieces, pool, Settings(*place, clean=0.5, kernel_error=error)) for error in (0.0, 0.5))
     np.testing.assert_array_equal(right.lr, wrong.lr)  # the image is blurred with the true one
     np.testing.assert_array_equal(right.noise_std, wrong.noise_std)
@@ -56,7 +57,7 @@ def test_frames_of_several_scales_give_what_the_network_gives():
     specs = (small.spec(scale=3), small.spec("circular"))
     scales = tuple(Settings(spec, small.family(), 12) for spec in specs)
     pieces = jax.random.randint(jax.random.key(3), (2, 40, 40, 3), 0, 256).astype(jnp.uint8)
-    pool = kernel_pool.draw(jax.random.key(4), small.family(), 8)
+    pool = draw_pool(jax.random.key(4), small.family(), 8)
     params = jax.jit(usrnet.make_task(network, scales).init)(jax.random.key(5))
     together = jax.jit(lambda frames: restore(network, params, frames, scales))
     for index, settings in enumerate(scales):
@@ -70,7 +71,7 @@ def test_frames_of_several_scales_give_what_the_network_gives():
 
 def test_the_noise_that_is_told_is_the_noise_there_is():
     """After JPEG it is the error that is left."""
-    pool = kernel_pool.draw(jax.random.key(6), small.family(), 8)
+    pool = draw_pool(jax.random.key(6), small.family(), 8)
     pieces = jnp.full((1, 80, 80, 3), 128, jnp.uint8)
     corruption = Corruption(0.1, noisy=0.7, correlated=0.6, gray=0.2, jpeg=0.5, quantize=False)
     settings = Settings(small.spec(), small.family(), 64, corruption, clean=0.2)

@@ -1,0 +1,59 @@
+"""The mean kernel under the learned posterior of `inference.evidence`: it needs no image and knows how sure it is."""
+
+import os
+from functools import partial
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+
+from blindsr_jax.config import rules
+from blindsr_jax.imaging.problem import Problem, Spec
+from blindsr_jax.kernels import geometry
+from blindsr_jax.methods import learned
+from blindsr_jax.methods.interfaces import Solver, State, Weights, silent_trace
+from blindsr_jax.networks.evidence import SMALLEST_SIDE
+
+
+def build(
+    spec: Spec,
+    *,
+    weights: Annotated[str | os.PathLike | None, rules.optional(rules.FILE)] = None,
+    num_windows: Annotated[int, rules.whole(1, 4096)] = learned.NUM_WINDOWS,
+    num_draws: Annotated[int, rules.DRAWS] = learned.NUM_DRAWS,
+) -> Solver:
+    """The estimator; its one step does all the work, further steps repeat it.
+
+    `State.kernel_state` of the result is a `Belief`, how sure the posterior is of its own mean.
+
+    Args:
+      spec: the problem's static part; the kernel comes in its size and with its centre.
+      weights: a .npz file of launch/train_evidence.py; None for the shipped network of the scale.
+      num_windows: LR windows that are looked at, those that show most.
+      num_draws: kernels of the network's prior that the posterior is over.
+
+    Raises:
+      ValueError: there is no network for the scale, or an option is out of range.
+    """
+    settings, arrays = learned.load(spec, weights=weights, num_windows=num_windows, num_draws=num_draws)
+    smallest = SMALLEST_SIDE * spec.scale + spec.canvas_shape((0, 0, 1))[0]
+    return Solver(partial(_init, settings), partial(_step, settings), smallest, weights=Weights(arrays), num_steps=1)
+
+
+def _estimate(settings: learned.Settings, arrays: learned.Arrays, problem: Problem):
+    found = learned.ask(settings, arrays, problem)
+    kernel = geometry.normalize(learned.placed(settings, found.kernel_mean))
+    return kernel, learned.around(settings, arrays, found, kernel)
+
+
+def _init(settings: learned.Settings, key: Any, problem: Problem, kernel: Any = None, weights: Any = None) -> State:
+    del key, kernel
+    shapes = jax.eval_shape(partial(_estimate, settings), weights, problem)
+    kernel, belief = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    return State((), belief, jnp.zeros(problem.canvas_shape, problem.lr.dtype), kernel)
+
+
+def _step(settings: learned.Settings, key: Any, state: State, problem: Problem, i: Any, weights: Any):
+    del key, i
+    kernel, belief = _estimate(settings, weights, problem)
+    return state._replace(kernel_state=belief, kernel=kernel), silent_trace(problem.lr.dtype)

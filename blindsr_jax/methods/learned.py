@@ -1,0 +1,131 @@
+"""The learned posterior over kernels of `inference.evidence`, loaded for a problem: networks, draws, and what they say.
+
+It serves the estimator `posterior`, and it judges the kernels of all other methods: `believe`.
+"""
+
+import os
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from blindsr_jax.imaging.problem import Belief, Problem, Spec, make_spec
+from blindsr_jax.inference import evidence
+from blindsr_jax.inference.windows import best
+from blindsr_jax.kernels import placement
+from blindsr_jax.kernels.pool import draw_pool
+from blindsr_jax.methods import families
+from blindsr_jax.networks.evidence import Evidence
+from blindsr_jax.weights import evidence as trained
+
+NUM_DRAWS = 4096  # of the prior: more gain nothing (docs/posterior.md)
+NUM_WINDOWS = 16
+SCALES = (1, 2, 3, 4)  # of the shipped networks
+_SHOWN = evidence.LEVELS.index(0.8)  # the interval that is told
+
+
+class Settings(NamedTuple):
+    """What stays the same; hashable."""
+
+    spec: Spec
+    network: Evidence
+    window: int
+    num_windows: int
+    temperature: float
+    families: tuple[str, ...]
+
+
+class Arrays(NamedTuple):
+    """What programs get as an argument."""
+
+    params: Any
+    prior: evidence.Prior
+    described: tuple[jax.Array, jax.Array]  # what the kernel tower says of the draws
+
+
+class Learned(NamedTuple):
+    """A posterior that can be asked."""
+
+    settings: Settings
+    arrays: Arrays
+
+
+@cache
+def load(
+    spec: Spec,
+    *,
+    weights: str | os.PathLike | None = None,
+    num_windows: int = NUM_WINDOWS,
+    num_draws: int = NUM_DRAWS,
+) -> Learned:
+    """The posterior for a problem; the same for the same arguments.
+
+    Args:
+      spec: of the problem; its scale chooses the network.
+      weights: a .npz file of launch/train_evidence.py, None for the shipped network.
+      num_windows: of an image that are looked at, those that show most.
+      num_draws: of the network's prior, the support of the posterior.
+
+    Raises:
+      ValueError: there is no network for the scale, or it does not say which prior it was trained on.
+    """
+    model = trained.load(weights, spec.scale)
+    config = model.note.get("config")
+    if not isinstance(config, dict) or not isinstance(config.get("prior"), dict):
+        raise ValueError(
+            f"the network {str(weights)!r} does not say what prior it was trained on, expected one that "
+            "launch/train_evidence.py has written"
+        )
+    own = make_spec(scale=spec.scale, kernel_size=model.kernel_size, kernel_center="release")
+    pool = draw_pool(jax.random.key(0), families.build_family(config["prior"], own), num_draws)
+    prior = evidence.make_prior(*pool)
+    network, params = model.network(), jax.tree.map(jnp.asarray, model.params)
+    temperature = float(model.note.get("temperature", 1.0))
+    settings = Settings(spec, network, model.window, num_windows, temperature, tuple(model.families))
+    return Learned(settings, Arrays(params, prior, _describe(network, params, prior.kernels)))
+
+
+@partial(jax.jit, static_argnums=0)
+def _describe(network: Evidence, params: Any, kernels: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return network.apply(params, kernels, method="describe")
+
+
+def ask(settings: Settings, arrays: Arrays, problem: Problem) -> evidence.Posterior:
+    """The posterior of an LR image, over the draws; kernels are those of the network's window and centre."""
+    problem = problem.in_colours()
+    windows = best(problem.lr, settings.window, settings.num_windows, problem.mask)
+    seen = evidence.look(arrays.params, windows, network=settings.network)
+    scores = evidence.score(seen.embedding, *arrays.described, seen.strength)
+    number = len(settings.families)
+    return evidence.posterior(scores, arrays.prior, num_families=number, temperature=settings.temperature)
+
+
+def placed(settings: Settings, kernel: jax.Array) -> jax.Array:
+    """Values (k, k) in the window of a network where the problem has them; the sum is not restored."""
+    spec = settings.spec
+    return placement.convert(kernel, spec.scale, "release", spec.kernel_center, spec.kernel_size)
+
+
+def around(settings: Settings, arrays: Arrays, found: evidence.Posterior, kernel: jax.Array) -> Belief:
+    """What a posterior says, and how sure it is of a kernel (k, k) of the problem, whoever found it."""
+    families = {name: found.families[i] for i, name in enumerate(settings.families)}
+    width, direction = (jnp.stack([x.center, x.low[_SHOWN], x.high[_SHOWN]]) for x in (found.width, found.direction))
+    sure = evidence.confidence(kernel, found.weights, arrays.prior)
+    return Belief(sure, families, width, direction, placed(settings, found.kernel_std))
+
+
+@partial(jax.jit, static_argnums=0)
+def _believe(settings: Settings, arrays: Arrays, problem: Problem, kernel: jax.Array) -> Belief:
+    return around(settings, arrays, ask(settings, arrays, problem), kernel)
+
+
+def believe(learned: Learned, problem: Problem, kernel: jax.Array) -> Belief:
+    """What is known of the kernel of an LR image, and how sure it is that it is `kernel`.
+
+    Args:
+      learned: of `load`.
+      problem: one LR image.
+      kernel: (k, k), of any method, in the problem's size and centre.
+    """
+    return _believe(*learned, problem, kernel)

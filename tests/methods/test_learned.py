@@ -1,0 +1,71 @@
+"""The learned posterior as a judge of kernels and as an estimator."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import skimage.data
+
+from blindsr_jax.imaging.degradation import degrade
+from blindsr_jax.imaging.problem import Problem, make_spec
+from blindsr_jax.kernels import geometry
+from blindsr_jax.kernels.gaussian import gaussian_kernel
+from blindsr_jax.methods import learned
+from blindsr_jax.methods.estimators import posterior
+from blindsr_jax.solvers.loop import solve
+
+SPEC = make_spec(scale=2, kernel_size=15, boundary="valid", kernel_center="aligned")
+
+
+def gaussian(variances):
+    center = geometry.center(15, 2, "aligned")
+    return gaussian_kernel(jnp.asarray(variances), jnp.float32(0.0), kernel_size=15, center=center)
+
+
+@pytest.fixture(scope="module")
+def blurred():
+    """A part of a photograph under a Gaussian that is twice as wide along rows as down columns."""
+    image = skimage.data.astronaut()[200:341, 200:341] / 255
+    lr = degrade(jnp.asarray(image, jnp.float32), gaussian((4.0, 1.0)), scale=2, boundary="valid")
+    return Problem(lr, SPEC)
+
+
+@pytest.fixture(scope="module")
+def judge():
+    return learned.load(SPEC, num_windows=4, num_draws=2048)
+
+
+def test_the_true_kernel_is_believed_more_than_another(blurred, judge):
+    right, wrong = (learned.believe(judge, blurred, gaussian(v)) for v in ((4.0, 1.0), (0.4, 0.4)))
+    assert 0 <= float(wrong.confidence) < 0.1 < float(right.confidence) <= 1 + 1e-5
+    np.testing.assert_allclose(sum(map(float, right.families.values())), 1, rtol=1e-4)
+    assert set(right.families) == {"gaussian", "trajectory", "line", "disc", "impulse"}
+    low, high = map(float, right.width[1:])
+    assert low < np.sqrt(2.5) < high, "the root of half the trace lies in its interval"
+    assert right.kernel_std.shape == (15, 15) and float(right.kernel_std.max()) > 0
+
+
+def test_the_estimator_gives_the_mean_kernel_in_the_problem_s_place(blurred):
+    solver = posterior.build(SPEC, num_windows=4, num_draws=2048)
+    found = solve(jax.random.key(0), blurred, solver)
+    assert found.kernel.shape == (15, 15)
+    np.testing.assert_allclose(found.kernel.sum(), 1, rtol=1e-5)
+    np.testing.assert_allclose(geometry.center_of_mass(found.kernel), geometry.center(15, 2, "aligned"), atol=0.35)
+    covariance = np.asarray(geometry.covariance(found.kernel))
+    assert covariance[1, 1] > covariance[0, 0], "wider along rows"
+
+
+def test_without_a_network_for_the_scale_it_refuses():
+    with pytest.raises(ValueError, match="evidence_x5"):
+        learned.load(make_spec(scale=5))
+
+
+def test_a_result_says_what_is_believed_of_its_kernel(blurred, judge):
+    solver = posterior.build(SPEC, num_windows=4, num_draws=512)._replace(believe=partial(learned.believe, judge))
+    found = solve(jax.random.key(0), blurred, solver)
+    own = learned.believe(judge, blurred, found.kernel)
+    np.testing.assert_array_equal(found.belief.confidence, own.confidence)
+    lost = blurred.lr.at[:].set(jnp.nan)
+    assert solve(jax.random.key(0), Problem(lost, SPEC), solver).belief is None
