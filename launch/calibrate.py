@@ -49,12 +49,7 @@ def make_data(trained: evidence_weights.Trained):
     Raises:
       ValueError: the network's note does not say them.
     """
-    config = trained.note.get("config")
-    if not isinstance(config, dict) or not isinstance(config.get("prior"), dict):
-        raise ValueError(
-            f"the network {_WEIGHTS.value!r} does not say what prior it was trained on, expected one that "
-            "launch/train_evidence.py has written"
-        )
+    config = trained.config(_WEIGHTS.value)
     spec = make_spec(scale=trained.scale, kernel_size=trained.kernel_size, kernel_center="release")
     side = _LR_SIDE.value or trained.window
     return (

@@ -71,12 +71,7 @@ def load(
       ValueError: there is no network for the scale, or it does not say which prior it was trained on.
     """
     model = trained.load(weights, spec.scale)
-    config = model.note.get("config")
-    if not isinstance(config, dict) or not isinstance(config.get("prior"), dict):
-        raise ValueError(
-            f"the network {str(weights)!r} does not say what prior it was trained on, expected one that "
-            "launch/train_evidence.py has written"
-        )
+    config = model.config(weights)
     own = make_spec(scale=spec.scale, kernel_size=model.kernel_size, kernel_center="release")
     pool = draw_pool(jax.random.key(0), families.build_family(config["prior"], own), num_draws)
     prior = evidence.make_prior(*pool)

@@ -44,6 +44,20 @@ class Trained(NamedTuple):
         sizes = self.scale, self.kernel_size, self.channels, self.hidden, self.features, self.reach
         return Evidence(*sizes, compute or Compute())
 
+    def config(self, name: str | os.PathLike | None) -> Mapping[str, Any]:
+        """The config of its training; `name` is the network's in an error.
+
+        Raises:
+          ValueError: the note does not say which prior it was trained on.
+        """
+        found = self.note.get("config")
+        if isinstance(found, Mapping) and isinstance(found.get("prior"), Mapping):
+            return found
+        raise ValueError(
+            f"the network {name!r} does not say what prior it was trained on, expected one that "
+            "launch/train_evidence.py has written"
+        )
+
 
 def _architecture(values: Mapping[str, Any], num_arrays: int) -> Trained:
     del num_arrays
