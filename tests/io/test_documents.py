@@ -17,6 +17,9 @@ LINE = {
     "name": "a", "source": "a.png", "family": "gaussian", "parameters": {}, "seed": 1, "scale": 2, "kernel_size": 11,
     "noise_std": 0.0, "boundary": "circular", "kernel_center": "release", "sha256": "0",
 }  # fmt: skip
+LATER = {
+    "input", "sha256", "outputs", "families", "width_px", "width_px_80", "direction_deg", "direction_deg_80",
+}  # fmt: skip
 DOCUMENTS = {
     "record": (records.RECORD, RECORD | {"uncertainty": 0.5}),
     "records": (records.RECORDS, [RECORD, RECORD]),
@@ -57,14 +60,14 @@ def test_what_is_no_document_of_ours_counts_as_missing(tmp_path, name):
         assert refused(tmp_path / "a.json", kind), damage
 
 
-@pytest.mark.parametrize("key", [key for key in RECORD if key not in ("input", "sha256", "outputs")])
+@pytest.mark.parametrize("key", [key for key in RECORD if key not in LATER])
 def test_a_record_without_a_key_of_the_contract_counts_as_missing(tmp_path, key):
     (tmp_path / "a.json").write_text(json.dumps({k: v for k, v in RECORD.items() if k != key}))
     assert repr(key) in refused(tmp_path / "a.json", records.RECORD)
 
 
 def test_a_record_of_an_earlier_version_is_read(tmp_path):
-    old = {key: value for key, value in RECORD.items() if key not in ("input", "sha256", "outputs")}
+    old = {key: value for key, value in RECORD.items() if key not in LATER}
     (tmp_path / "a.json").write_text(json.dumps(old))
     assert documents.read(tmp_path / "a.json", records.RECORD) == old
 
@@ -88,6 +91,11 @@ WRONG = {
     "sha256": (3, []),
     "outputs": (3, [], {"a": None}, {"a": {"bytes": 0, "sha256": ""}}, {"a": {"bytes": 2**70, "sha256": ""}}),
     "uncertainty": (None, "much"),
+    "families": (3, [], {"disc": "likely"}, {"disc": None}),
+    "width_px": ("wide", [1.0]),
+    "width_px_80": (3, ["1"], {}),
+    "direction_deg": ("up", []),
+    "direction_deg_80": (3, [None], {}),
 }
 
 
