@@ -21,7 +21,7 @@ from tests.launch.conftest import BAD, GOOD, KINDS, KINDS_16, H, W
 
 KEYS = (
     "name status message scale boundary kernel_center config seed seconds compile_seconds "
-    "steps loss confidence versions input sha256 outputs"
+    "steps loss confidence versions input sha256 outputs families width_px width_px_80 direction_deg direction_deg_80"
 ).split()
 
 
@@ -66,7 +66,10 @@ def test_records(solved, records):
         assert read_json(solved.workdir, "records", name + ".json") == record
         wanted = {"scale": 2, "boundary": "valid", "kernel_center": "aligned", "config": "tiny", "seed": 0}
         assert {key: record[key] for key in wanted} == wanted
-        assert record["confidence"] is None and record["versions"].keys() >= {"blindsr_jax", "jax"}
+        assert record["confidence"] is record["width_px"] is None and record["versions"].keys() >= {
+            "blindsr_jax",
+            "jax",
+        }
         if name in GOOD:
             assert record["steps"] == 4 and 0 < record["seconds"] < 5 and 0 < record["loss"] < 1
     compiled = sum(record["compile_seconds"] > 0.5 for record in records.values() if record["status"] == "ok")
@@ -108,7 +111,7 @@ def test_two_inputs_with_one_stem(records):
 def test_tables_and_config(solved, records):
     with open(solved.workdir / "results.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == KEYS[:-1] and [row["name"] for row in rows] == list(records)
+    assert list(rows[0]) == [key for key in KEYS if key != "outputs"] and [row["name"] for row in rows] == list(records)
     config = read_json(solved.workdir, "config.json")
     assert config["config"] == "tiny" and config["num_steps"] == 4 and config["image"]["channels"] == 4
 
