@@ -34,6 +34,13 @@ def _matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 _INPUT, _WEIGHT, _OUTPUT = _matrices()
 
 
+def _of_scalars(matrix: np.ndarray, dtype) -> jax.Array:
+    """A constant matrix that a traced program makes itself: an array would be copied per image in a branch under vmap,
+    which `custom_vmap` refuses.
+    """
+    return jnp.stack([jnp.full((), c, dtype) for c in matrix.ravel().tolist()]).reshape(matrix.shape)
+
+
 def _combine(matrix: np.ndarray, parts: list[jax.Array], axis: int) -> jax.Array:
     """matrix @ parts, as sums of arrays, stacked along a new axis.
 
@@ -63,7 +70,7 @@ def _transform_input(x: jax.Array) -> jax.Array:
 
 def _transform_weight(w: jax.Array) -> jax.Array:
     """(3, 3, Ci, Co) -> (36, Ci, Co)."""
-    matrix = jnp.asarray(_WEIGHT, w.dtype)
+    matrix = _of_scalars(_WEIGHT, w.dtype)
     return jnp.einsum("ai,bj,ijcd->abcd", matrix, matrix, w, precision="highest").reshape(_POINTS**2, *w.shape[2:])
 
 
@@ -111,7 +118,7 @@ def _backward(residuals, dy):
     x, w = residuals
     dx = _forward(jnp.pad(dy, ((0, 0), (2, 2), (2, 2), (0, 0))), jnp.swapaxes(w[::-1, ::-1], 2, 3))
     tiles, slopes = _transform_input(x), _transform_gradient(dy)  # the tiles again: keeping them would take 2.25 x
-    matrix = jnp.asarray(_WEIGHT, w.dtype)
+    matrix = _of_scalars(_WEIGHT, w.dtype)
     dw = jnp.matmul(jnp.swapaxes(tiles, 1, 2), slopes, precision="highest")
     dw = dw.reshape(_POINTS, _POINTS, *w.shape[2:])
     return dx, jnp.einsum("ai,bj,abcd->ijcd", matrix, matrix, dw, precision="highest")

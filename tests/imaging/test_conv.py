@@ -113,3 +113,17 @@ def test_the_choice_depends_on_place_shape_and_batching():
 def test_an_unknown_method_is_refused():
     with pytest.raises(ValueError, match="'fft', expected one of auto, xla"):
         conv2d(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)), method="fft")
+
+
+def test_each_image_may_take_a_branch_of_its_own():
+    """Under vmap both branches run; array constants of a convolution would be batched with them."""
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.standard_normal((2, 1, 50, 50, 8)), jnp.float32)
+    w = jnp.asarray(rng.standard_normal((3, 3, 8, 8)), jnp.float32)
+
+    def one(is_left, x):
+        return jax.lax.cond(is_left, lambda: jax.grad(lambda x: jnp.sum(conv2d(x, w) ** 2))(x), lambda: x)
+
+    found = jax.vmap(one)(jnp.asarray([True, False]), x)
+    np.testing.assert_array_equal(found[1], x[1])
+    np.testing.assert_allclose(found[0], one(True, x[0]), rtol=1e-4, atol=1e-3)
