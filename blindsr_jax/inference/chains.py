@@ -20,7 +20,7 @@ import numpy as np
 from blindsr_jax.kernels.family import KernelFamily
 
 _SMALLEST_STEP = 0.02  # of the largest: the size of a move is drawn anew, so that narrow targets are moved in too
-_LEAST_SPREAD = 1e-12
+_LEAST_SPREAD = 1e-12  # of a parameter that the prior does not vary
 _DRAWS = 256  # of the prior, from which the spread of each parameter is taken
 
 

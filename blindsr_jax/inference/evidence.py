@@ -17,7 +17,7 @@ import numpy as np
 
 from blindsr_jax.imaging.problem import Spec
 from blindsr_jax.imaging.tiling import cut
-from blindsr_jax.kernels import geometry
+from blindsr_jax.kernels import geometry, placement
 from blindsr_jax.networks.evidence import Evidence, score
 
 LEVELS = (0.5, 0.8, 0.95)  # of the intervals
@@ -63,11 +63,9 @@ def look(params: Any, windows: jax.Array, *, network: Evidence, gain: float = GA
 
 def to_network(kernels: jax.Array, spec: Spec, size: int) -> jax.Array:
     """Kernels (n, k, k) of a problem in the window of a network: (n, size, size), centred as 'release' says, sums 1."""
-    room = max(size, spec.kernel_size)
 
     def move(kernel):
-        kernel = geometry.convert_center(geometry.resize(kernel, room), spec.scale, spec.kernel_center, "release")
-        return geometry.normalize(geometry.resize(kernel, size))
+        return geometry.normalize(placement.convert(kernel, spec.scale, spec.kernel_center, "release", size))
 
     return jax.vmap(move)(kernels)
 

@@ -4,7 +4,6 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from blindsr_jax.config import rules
@@ -234,9 +233,7 @@ def build_solver(config: Mapping[str, Any], spec: Spec) -> Solver:
       ValueError: an unknown name or a bad value.
     """
     solver = _build_method(config, spec)
-    if not config.get("trust") or spec.scale not in learned.SCALES:
-        return solver
-    return solver._replace(believe=partial(learned.believe, learned.load(spec)))
+    return solver._replace(believe=learned.judge(spec)) if config.get("trust") else solver
 
 
 def _build_method(config: Mapping[str, Any], spec: Spec) -> Solver:

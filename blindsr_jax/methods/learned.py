@@ -4,6 +4,7 @@ It serves the estimator `posterior`, and it judges the kernels of all other meth
 """
 
 import os
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -21,7 +22,6 @@ from blindsr_jax.weights import evidence as trained
 
 NUM_DRAWS = 4096  # of the prior: more gain nothing (docs/posterior.md)
 NUM_WINDOWS = 16
-SCALES = (1, 2, 3, 4)  # of the shipped networks
 _SHOWN = evidence.LEVELS.index(0.8)  # the interval that is told
 
 
@@ -51,7 +51,6 @@ class Learned(NamedTuple):
     arrays: Arrays
 
 
-@cache
 def load(
     spec: Spec,
     *,
@@ -70,6 +69,11 @@ def load(
     Raises:
       ValueError: there is no network for the scale, or it does not say which prior it was trained on.
     """
+    return _load(spec, weights, num_windows, num_draws)
+
+
+@cache  # by place: an argument that is left out is the same as its default
+def _load(spec: Spec, weights: str | os.PathLike | None, num_windows: int, num_draws: int) -> Learned:
     model = trained.load(weights, spec.scale)
     config = model.config(weights)
     own = make_spec(scale=spec.scale, kernel_size=model.kernel_size, kernel_center="release")
@@ -124,3 +128,10 @@ def believe(learned: Learned, problem: Problem, kernel: jax.Array) -> Belief:
       kernel: (k, k), of any method, in the problem's size and centre.
     """
     return _believe(*learned, problem, kernel)
+
+
+def judge(spec: Spec) -> Callable[[Problem, jax.Array], Belief] | None:
+    """`Solver.believe` for a problem; it loads at its first image. None where no network is shipped for the scale."""
+    if f"evidence_x{spec.scale}" not in trained.shipped():
+        return None
+    return lambda problem, kernel: believe(load(spec), problem, kernel)

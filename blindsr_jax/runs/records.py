@@ -48,12 +48,12 @@ class Record:
     sha256: Annotated[str | None, later(nullable(text))] = None  # of the input
     # File below WORKDIR -> what it must hold; null where there is none.
     outputs: Annotated[Mapping[str, Mapping[str, Any]] | None, later(nullable(_OUTPUTS))] = None
-    uncertainty: Annotated[float | None, later(number)] = None  # mean over the image, where a method knows it
     families: Annotated[Mapping[str, float] | None, later(nullable(mapping_of(number)))] = None  # name -> probability
     width_px: Annotated[float | None, later(nullable(number))] = None  # median, the root of half the covariance's trace
     width_px_80: Annotated[Sequence[float] | None, later(nullable(list_of(number)))] = None  # the 80 % interval
     direction_deg: Annotated[float | None, later(nullable(number))] = None  # of the longer axis, counter-clockwise
     direction_deg_80: Annotated[Sequence[float] | None, later(nullable(list_of(number)))] = None
+    uncertainty: Annotated[float | None, later(number)] = None  # mean over the image, where a method knows it
     others: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # keys that another version has written
 
     @classmethod

@@ -113,8 +113,8 @@ def page_entry(
     kernel: str | os.PathLike | None = None,
 ) -> dict[str, Any]:
     """What the page shows of one record; `hr` and `kernel` are files of the truth, where it is known."""
-    shown = ("status", "scale", "boundary", "seconds", "compile_seconds", "steps", "loss", "uncertainty")
-    shown += ("confidence", "width_px")
+    shown = ("status", "scale", "boundary", "seconds", "compile_seconds", "steps", "loss")
+    shown += ("uncertainty", "confidence", "width_px")
     values = {key: getattr(record, key) for key in shown} | {key: x for key, x in scores.items() if key != "name"}
     pictures = outputs.pictures(workdir, record)
     if hr is not None:

@@ -76,14 +76,15 @@ def write_result(
 def believed(belief: Belief) -> dict[str, Any]:
     """What a record says of what is known of a kernel; directions are counter-clockwise, as one sees an image."""
     width = [round(float(x), 4) for x in belief.width]
-    center, low, high = (round(float(x), 2) for x in np.rad2deg(belief.direction))
+    center, low, high = map(float, np.rad2deg(belief.direction))
+    center, reach = -center % 180, (high - low) / 2
     return {
         "confidence": round(float(belief.confidence), 4),
         "families": {name: round(float(share), 4) for name, share in belief.families.items()},
         "width_px": width[0],
         "width_px_80": width[1:],
-        "direction_deg": round(-center % 180, 2),
-        "direction_deg_80": [round(-center % 180 - (high - low) / 2, 2), round(-center % 180 + (high - low) / 2, 2)],
+        "direction_deg": round(center, 2),
+        "direction_deg_80": [round(center - reach, 2), round(center + reach, 2)],
     }
 
 

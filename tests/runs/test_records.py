@@ -25,7 +25,7 @@ def test_a_new_record_has_every_key_of_the_contract_in_order():
 
 def test_a_key_that_takes_no_null_is_left_out_while_it_is_not_known():
     assert "input" not in new_record().to_json() and "uncertainty" not in new_record().to_json()
-    assert "uncertainty" in new_record(input="/a", uncertainty=0.5).to_json()
+    assert list(new_record(input="/a", uncertainty=0.5).to_json())[-1] == "uncertainty"
 
 
 def test_a_record_comes_back_from_its_file_with_keys_of_another_version(tmp_path):

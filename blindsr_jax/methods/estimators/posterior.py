@@ -1,10 +1,9 @@
-"""The mean kernel under the learned posterior of `inference.evidence`: it needs no image and knows how sure it is."""
+"""The mean kernel under the learned posterior of `inference.evidence`; it needs no estimate of the image."""
 
 import os
 from functools import partial
 from typing import Annotated, Any
 
-import jax
 import jax.numpy as jnp
 
 from blindsr_jax.config import rules
@@ -22,9 +21,7 @@ def build(
     num_windows: Annotated[int, rules.whole(1, 4096)] = learned.NUM_WINDOWS,
     num_draws: Annotated[int, rules.DRAWS] = learned.NUM_DRAWS,
 ) -> Solver:
-    """The estimator; its one step does all the work, further steps repeat it.
-
-    `State.kernel_state` of the result is a `Belief`, how sure the posterior is of its own mean.
+    """The estimator; its one step does all the work, further steps repeat it. How sure it is: `config.trust`.
 
     Args:
       spec: the problem's static part; the kernel comes in its size and with its centre.
@@ -40,20 +37,14 @@ def build(
     return Solver(partial(_init, settings), partial(_step, settings), smallest, weights=Weights(arrays), num_steps=1)
 
 
-def _estimate(settings: learned.Settings, arrays: learned.Arrays, problem: Problem):
-    found = learned.ask(settings, arrays, problem)
-    kernel = geometry.normalize(learned.placed(settings, found.kernel_mean))
-    return kernel, learned.around(settings, arrays, found, kernel)
-
-
 def _init(settings: learned.Settings, key: Any, problem: Problem, kernel: Any = None, weights: Any = None) -> State:
-    del key, kernel
-    shapes = jax.eval_shape(partial(_estimate, settings), weights, problem)
-    kernel, belief = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    return State((), belief, jnp.zeros(problem.canvas_shape, problem.lr.dtype), kernel)
+    del key, kernel, weights
+    dtype, k = problem.lr.dtype, settings.spec.kernel_size
+    return State((), (), jnp.zeros(problem.canvas_shape, dtype), jnp.zeros((k, k), dtype))
 
 
 def _step(settings: learned.Settings, key: Any, state: State, problem: Problem, i: Any, weights: Any):
     del key, i
-    kernel, belief = _estimate(settings, weights, problem)
-    return state._replace(kernel_state=belief, kernel=kernel), silent_trace(problem.lr.dtype)
+    mean = learned.ask(settings, weights, problem).kernel_mean
+    kernel = geometry.normalize(learned.placed(settings, mean))
+    return state._replace(kernel=kernel), silent_trace(problem.lr.dtype)
