@@ -67,5 +67,8 @@ class Stopper:
     def _say(self, number: int) -> None:
         begin = "\n" if sys.stderr.isatty() else ""  # below a progress bar
         begin += f"{os.path.basename(sys.argv[0])}: {signal.Signals(number).name} has come"
-        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
-            print(f"{begin}, waiting for {self.waiting}; a second Ctrl-C ends at once", file=sys.stderr, flush=True)
+        text = f"{begin}, waiting for {self.waiting}; a second Ctrl-C ends at once\n"
+        # Nobody may read it any more. Past Python's buffer: what is left there when a write fails is tried again at the
+        # end of the process, whose exit code it then changes.
+        with contextlib.suppress(OSError, ValueError):
+            os.write(sys.stderr.fileno(), text.encode(sys.stderr.encoding, "backslashreplace"))
