@@ -79,7 +79,7 @@ def _load(spec: Spec, weights: str | os.PathLike | None, num_windows: int, num_d
     own = make_spec(scale=spec.scale, kernel_size=model.kernel_size, kernel_center="release")
     pool = draw_pool(jax.random.key(0), families.build_family(config["prior"], own), num_draws)
     prior = evidence.make_prior(*pool)
-    network, params = model.network(), jax.tree.map(jnp.asarray, model.params)
+    network, params = model.network(), jax.device_put(model.params)
     temperature = float(model.note.get("temperature", 1.0))
     settings = Settings(spec, network, model.window, num_windows, temperature, tuple(model.families))
     return Learned(settings, Arrays(params, prior, _describe(network, params, prior.kernels)))

@@ -181,7 +181,7 @@ def make_task(network: USRNet, scales: tuple[Settings, ...], *, start: Any = Non
 
     def init(key):
         if start is not None:
-            return jax.tree.map(jnp.asarray, start)
+            return jax.device_put(start)
         spec, k = scales[0].spec, scales[0].spec.kernel_size
         lr, kernel, noise = jnp.zeros((1, k, k, COLOURS)), jnp.ones((1, k, k)) / k**2, jnp.zeros(1)
         params = network.init(key, lr, kernel, noise, spec=spec)

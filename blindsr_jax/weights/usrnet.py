@@ -6,7 +6,7 @@ So the arrays of a file are those of the released weights, or what launch/train_
 import math
 import os
 from collections.abc import Mapping
-from functools import partial
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from blindsr_jax.imaging.problem import make_spec
-from blindsr_jax.networks.usrnet import COLOURS, USRNet, UsrnetConfig
+from blindsr_jax.networks.layers import Compute
+from blindsr_jax.networks.usrnet import COLOURS, Denoiser, Parameters, UsrnetConfig
 from blindsr_jax.weights import archive
 
 
@@ -50,14 +50,14 @@ def _doubles(layer: list[str]) -> bool:
     return layer[0].startswith("m_up") and layer[1:] == ["0"]
 
 
+@cache
 def _shapes(config: UsrnetConfig) -> dict[str, tuple[int, ...]]:
-    """Every key of a network and its shape."""
-    shapes = ((1, 8, 8, COLOURS), (1, 3, 3), (1,))
-    inputs = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
-    params = jax.eval_shape(
-        partial(USRNet(config).init, spec=make_spec(scale=1, kernel_size=3)), jax.random.key(0), *inputs
-    )
-    zeros = {path: np.broadcast_to(np.float32(0), x.shape) for path, x in flatten_dict(params["params"]).items()}
+    """Every key of a network and its shape, from its two parts: the data step between them has no parameters."""
+    key, level = jax.random.key(0), jax.ShapeDtypeStruct((1,), jnp.float32)
+    image = jax.ShapeDtypeStruct((1, 8, 8, COLOURS), jnp.float32)
+    parts = {"p": (Denoiser(config, Compute()), image), "h": (Parameters(config), level)}
+    params = {name: jax.eval_shape(part.init, key, x, level)["params"] for name, (part, x) in parts.items()}
+    zeros = {path: np.broadcast_to(np.float32(0), x.shape) for path, x in flatten_dict(params).items()}
     return {key: x.shape for key, x in (_to_torch(path, x) for path, x in zeros.items())}
 
 

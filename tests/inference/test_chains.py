@@ -51,7 +51,14 @@ def grid():
     return mean, (weights[:, None] * (points - mean)).T @ (points - mean)
 
 
-@pytest.mark.parametrize("options", [{}, {"uses_gradient": True}, {"betas": (1.0, 0.3, 0.1)}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        pytest.param({"uses_gradient": True}, marks=pytest.mark.long),
+        pytest.param({"betas": (1.0, 0.3, 0.1)}, marks=pytest.mark.long),
+    ],
+)
 def test_mean_and_covariance_are_those_of_integration_on_a_grid(grid, options):
     made = chains.build(FAMILY, log_likelihood, **options)
     latent, info = run(jax.random.key(1), made, 96, 640)

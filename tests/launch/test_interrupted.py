@@ -138,6 +138,7 @@ def signalled(whole, tmp_path_factory, cached):
     return workdir, interrupted, (left, steps, listed, hidden), terminated, last
 
 
+@pytest.mark.long
 def test_a_signal_ends_a_chunk_with_the_state_saved(signalled):
     _, interrupted, (left, steps, listed, hidden), terminated, _ = signalled
     stopped(interrupted, 130, "SIGINT", "the same command goes on")
@@ -172,6 +173,7 @@ def test_a_run_stopped_in_a_long_chunk_goes_on_to_the_same_bits(tmp_path, cached
     assert outputs(places[0]) == outputs(places[1]) and is_tidy(places[0])
 
 
+@pytest.mark.long
 def test_a_stopped_run_goes_on_to_the_same_bits(signalled, whole):
     workdir, *_, terminated, last = signalled
     assert "1 of 3 finished before" in terminated.out

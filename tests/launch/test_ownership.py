@@ -46,7 +46,7 @@ def plant_mine(place):
     "name, calls",
     [
         ("solve", [solve, lambda p: solve(p, "--seed=3", "--restart"), evaluate, evaluate]),
-        ("degrade", [degrade, lambda p: degrade(p, "--seed=3")]),
+        pytest.param("degrade", [degrade, lambda p: degrade(p, "--seed=3")], marks=pytest.mark.long),
         pytest.param("cases_", [cases, lambda p: cases(p, "--seed=3")], marks=pytest.mark.long),
         pytest.param(
             "train", [train, lambda p: train(p, "--config.num_epochs=2", "--restart")], marks=pytest.mark.long
@@ -121,7 +121,12 @@ io.write_kernel = killed
 
 
 @pytest.mark.parametrize(
-    "call, name", [(solve, "solve"), (degrade, "degrade"), pytest.param(cases, "cases_", marks=pytest.mark.long)]
+    "call, name",
+    [
+        pytest.param(solve, "solve", marks=pytest.mark.long),
+        (degrade, "degrade"),
+        pytest.param(cases, "cases_", marks=pytest.mark.long),
+    ],
 )
 def test_a_run_that_was_killed_before_it_could_list_an_output_goes_on(ours, tmp_path, cached, call, name):
     common(tmp_path)

@@ -22,7 +22,12 @@ def load(path):
 
 # Lines of 39 pixels do not fit the window of the motion config above scale 2; the networks of others are of 1 to 4.
 ONLY = {"dip_dkp_motion": (1, 2), "photo": (1, 2, 3, 4), "posterior": (1, 2, 3, 4)}
-SCALES = [(p, s) for p in CONFIGS for s in ONLY.get(p.stem, (1, 2, 3, 4, 8))]
+SLOW = {"photo", "posterior", "diff_dkp"}  # they read weights
+SCALES = [
+    pytest.param(p, s, marks=pytest.mark.long) if p.stem in SLOW and s != 2 else (p, s)
+    for p in CONFIGS
+    for s in ONLY.get(p.stem, (1, 2, 3, 4, 8))
+]
 
 
 @pytest.mark.parametrize("path, scale", SCALES, ids=lambda value: getattr(value, "stem", str(value)))

@@ -22,6 +22,7 @@ SCALE = 2
 # Each part once, beside one that is traced quickly where the other kind has none left.
 PAIRS = list(itertools.zip_longest(build.part_names("estimator"), reversed(build.part_names("restorer"))))
 PAIRS = [(estimator or "mean", restorer or "cubic") for estimator, restorer in PAIRS]
+SLOW = {"dkp", "kernelgan_fkp"}  # they take longest to trace, and tests of their own solve with them
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,9 @@ def make_config(names, weights):
     return config
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids="+".join)
+@pytest.mark.parametrize(
+    "pair", [pytest.param(p, marks=[pytest.mark.long] * (p[0] in SLOW), id="+".join(p)) for p in PAIRS]
+)
 def test_each_part_composes(pair, weights):
     """The state keeps its shapes from step to step, which is what a scan, a resumed run and a batch need."""
     config = make_config("+".join(pair), weights)

@@ -127,7 +127,7 @@ def build(
         partial(_init, settings),
         partial(_step, settings),
         smallest,
-        weights=Weights(jax.tree.map(jnp.asarray, model.params)),
+        weights=Weights(jax.device_put(model.params)),
         num_steps=1,
         restorer_noise=partial(_restorer_noise, doubts),
         explain=partial(_explain, settings),

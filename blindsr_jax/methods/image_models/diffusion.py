@@ -75,7 +75,7 @@ def _load(name: str, classifier: str | None):
     """Configs and weights of a prior and of a classifier; one object per pair, so that programs are shared."""
     config, params = diffusion_weights.load(name)
     judge, judge_params = (None, None) if classifier is None else classifier_weights.read(classifier)
-    return config, judge, Weights(jax.tree.map(jnp.asarray, (params, judge_params)))
+    return config, judge, Weights(jax.device_put((params, judge_params)))
 
 
 def _first_guess(lr: jax.Array, spec: Spec, shape: tuple[int, ...]) -> jax.Array:

@@ -192,7 +192,7 @@ def build(
         partial(_init, settings),
         partial(_step, settings),
         1,
-        weights=Weights(jax.tree.map(jnp.asarray, trained.params)),
+        weights=Weights(jax.device_put(trained.params)),
         steps_of=partial(num_tiles, settings),
         uses_noise=settings.noise_std is None,
         uses_mask=True,

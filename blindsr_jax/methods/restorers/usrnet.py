@@ -77,4 +77,4 @@ def build(
         trace = {"loss": residual, "residual": residual, "kernel_loss": jnp.zeros((), problem.lr.dtype)}
         return state._replace(image=canvas), trace
 
-    return Solver(init, step, 1, weights=Weights(jax.tree.map(jnp.asarray, trained.params)), num_steps=1)
+    return Solver(init, step, 1, weights=Weights(jax.device_put(trained.params)), num_steps=1)
