@@ -75,6 +75,7 @@ class ImageModel(NamedTuple):
     weights: of a trained network; `predict` gets their tree as its last argument.
     has_std: whether `update` reports a standard deviation.
     num_steps: the one number of steps that the model is made for (a diffusion chain), or None for any.
+    uses_noise: the model looks at `Problem.noise_std`, which may be None.
     """
 
     init: Callable
@@ -84,6 +85,7 @@ class ImageModel(NamedTuple):
     weights: Weights | None = None
     has_std: bool = False
     num_steps: int | None = None
+    uses_noise: bool = False
 
 
 class KernelInfo(NamedTuple):

@@ -136,6 +136,6 @@ def joint(
         image_model.weights,
         num_steps,
         is_fixed,
-        uses_noise=noise_share > 0,
+        uses_noise=noise_share > 0 or image_model.uses_noise,
         uses_mask=uses_mask,
     )

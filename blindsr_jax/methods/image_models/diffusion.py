@@ -124,8 +124,8 @@ def build(
       eta: of DDIM.
       data: how the sharp image is refined: 'exact' minimises |y - A x|^2 + w |x - x0|^2 (a closed form for 'circular',
         conjugate gradients for 'valid'), 'gradient' takes one step down |y - A x|^2 (the paper's eq. 23).
-      weight: w; None weighs the LR image's noise against that of the step, noise_std^2 / var(x0).
-      noise_std: what the LR image's noise and an imperfect kernel make of the residual, on the scale of [0, 1].
+      weight: w; None weighs the LR image's noise against that of the step: (noise_std^2 + that of the problem^2) / var(x0).
+      noise_std: what an imperfect kernel makes of the residual, beside the noise of the problem, on the scale of [0, 1].
       step_size: of 'gradient', in the largest that is safe, s^2 / 2.
       iterations: of conjugate gradients.
       samples: drawn side by side under one kernel; their mean is the result, their standard deviation its uncertainty.
@@ -168,7 +168,7 @@ def build(
         overlap=overlap,
     )
     functions = (functools.partial(function, settings) for function in (_init, _predict, _update))
-    return ImageModel(*functions, _SMALLEST_SIDE, arrays, samples > 1, num_steps)
+    return ImageModel(*functions, _SMALLEST_SIDE, arrays, samples > 1, num_steps, weight is None and data == "exact")
 
 
 def _check(*, data: str, method: str, noise_std: float, tile: int, overlap: int) -> None:
@@ -270,7 +270,8 @@ def _refine(settings: Settings, clean: jax.Array, problem: Problem, kernel: jax.
         lr = problem.seen(degrade(clean, kernel, scale=spec.scale, boundary=spec.boundary))
         return proximal.gradient_step(clean, lr, kernel, settings.step_size * spec.scale**2 / 2, spec=spec)
     std = jnp.asarray(settings.chain.sqrt_recipm1_alphas_cumprod, lr.dtype)[index] / 2
-    w = (settings.noise_std / std) ** 2 if weight is None else weight
+    measured = 0.0 if problem.noise_std is None else problem.noise_std.astype(lr.dtype)
+    w = (settings.noise_std**2 + measured**2) / std**2 if weight is None else weight
     options = {"spec": spec, "num_iterations": settings.iterations, "mask": problem.mask}
     return proximal.solve_data(clean, lr, kernel, w, **options)
 

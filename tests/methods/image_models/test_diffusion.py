@@ -68,6 +68,23 @@ def test_gray_images_and_samples_with_their_spread(make):
     np.testing.assert_array_equal(result.image, other.image)
 
 
+def test_noise_that_the_problem_tells_of_is_not_explained(make):
+    """The same noisy LR image, told of its noise: the residual stays at the noise, and the image is smoother."""
+    k, std = kernel(), 0.05
+    clean = problem_with(k, "circular")
+    noisy = clean.lr + std * jax.random.normal(jax.random.key(8), clean.lr.shape)
+    solver = make()
+    assert solver.uses_noise and not make(weight=0.1).uses_noise
+
+    def run(noise_std):
+        problem = Problem(noisy, clean.spec, noise_std)
+        return solve(jax.random.key(0), problem, solver, num_steps=STEPS, kernel=k)
+
+    unknown, none, told = run(None), run(jnp.float32(0)), run(jnp.float32(std))
+    np.testing.assert_allclose(unknown.image, none.image, atol=1e-5)
+    assert unknown.trace["residual"][-1] < 0.2 * std**2 < told.trace["residual"][-1]
+
+
 def test_weights_are_an_argument_of_the_program(make):
     """As constants of the program a large network could not be compiled."""
     solver, k = make(), kernel()
