@@ -124,8 +124,9 @@ def build(
       eta: of DDIM.
       data: how the sharp image is refined: 'exact' minimises |y - A x|^2 + w |x - x0|^2 (a closed form for 'circular',
         conjugate gradients for 'valid'), 'gradient' takes one step down |y - A x|^2 (the paper's eq. 23).
-      weight: w; None weighs the LR image's noise against that of the step: (noise_std^2 + that of the problem^2) / var(x0).
-      noise_std: what an imperfect kernel makes of the residual, beside the noise of the problem, on the scale of [0, 1].
+      weight: w; None weighs what the residual is made of against the noise of the step, both as variances:
+        (noise_std^2 + noise_std^2 of the problem) / var(x0).
+      noise_std: what an imperfect kernel makes of the residual, beside the problem's noise, on the scale of [0, 1].
       step_size: of 'gradient', in the largest that is safe, s^2 / 2.
       iterations: of conjugate gradients.
       samples: drawn side by side under one kernel; their mean is the result, their standard deviation its uncertainty.
