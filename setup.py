@@ -17,7 +17,7 @@ setup(
     packages=[*find_packages(include=["blindsr_jax", "blindsr_jax.*"]), "blindsr_jax.configs", "blindsr_jax.launch"],
     package_dir={"blindsr_jax.configs": "configs", "blindsr_jax.launch": "launch"},
     entry_points={"console_scripts": ["blindsr = blindsr_jax.runs.main:main"]},
-    package_data={"blindsr_jax": ["py.typed"], "blindsr_jax.weights": ["files/**/*"]},
+    package_data={"blindsr_jax": ["py.typed"], "blindsr_jax.runs": ["web/*"], "blindsr_jax.weights": ["files/**/*"]},
     install_requires=[
         f"jax{JAX}",
         "flax>=0.12,<0.13",

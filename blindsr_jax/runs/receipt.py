@@ -1,0 +1,41 @@
+"""The receipt of a result: whether the degradation leads from it back to the LR image that it was found from."""
+
+import numpy as np
+from scipy import signal
+
+from blindsr_jax import io
+
+
+def residual(lr: np.ndarray, image: np.ndarray, kernel: np.ndarray, *, scale: int) -> np.ndarray | None:
+    """The LR image less the result, blurred and sampled again: lr - (k * x) downsampled by s.
+
+    Only pixels whose kernel lies within the result count, as what lies outside of it is not known. It is the sum of
+    `imaging.degradation` in NumPy, one colour after another, so that no program is compiled and little memory is taken.
+
+    Args:
+      lr: (h, w, c) in [0, 1].
+      image: (s h, s w, c) in [0, 1], or levels (uint8 or uint16).
+      kernel: (k, k), cross-correlation convention.
+      scale: s.
+
+    Returns:
+      (h', w', c) with h' <= h, w' <= w, about the middle of the LR image; None where no pixel counts.
+    """
+    k = len(kernel)
+    p = (k - 1) // 2
+    first = -(-p // scale)  # s i - p >= 0
+    h, w = ((n - k + p) // scale + 1 - first for n in image.shape[:2])  # s i - p + k <= n
+    if h < 1 or w < 1:
+        return None
+    flipped = np.asarray(kernel, np.float32)[::-1, ::-1]
+    found = np.empty((h, w, lr.shape[2]), np.float32)
+    for colour in range(lr.shape[2]):
+        seen = io.to_floats(image[scale * first - p :, scale * first - p :, colour]).astype(np.float32)
+        blurred = signal.oaconvolve(seen, flipped, mode="valid")[::scale, ::scale][:h, :w]
+        found[..., colour] = lr[first : first + h, first : first + w, colour] - blurred
+    return found
+
+
+def rms(values: np.ndarray) -> float:
+    """Root of the mean square of a residual, in 255ths."""
+    return 255 * float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
