@@ -54,7 +54,7 @@ class Page(html.parser.HTMLParser):
     def handle_data(self, data):
         if self.open == ["script", "application/json"]:
             self.data += data
-        elif self.open[:1] != ["script"]:
+        elif self.open[:1] not in (["script"], ["style"]):
             self.text += data
 
     def handle_endtag(self, tag):
