@@ -138,7 +138,8 @@ def write_tables(
             {key: x for key, x in cell.items() if key != "digest" and not isinstance(x, dict)} for cell in cells
         ],
     }
-    title = f"{len(cases)} cases, {len({cell['config'] for cell in cells})} configs"
+    kinds = [len({row[kind] for row in (*cells, *failures)}) for kind in ("case", "config")]
+    title = f"table, cases: {kinds[0]}, configs: {kinds[1]}"
     shown = {caption: found for caption, found in shown.items() if found}
     report.write_page(os.path.join(folder, "index.html"), title=title, tables=shown)
     return text

@@ -102,7 +102,9 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(x) for key, x in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(x) for x in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else str(value)
+    return value
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -115,6 +117,12 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row))
     body = [line("td", [show(row.get(name)) for name in names]) for row in rows]
     return f"<table>{line('th', map(str, names))}{''.join(body)}</table>"
+
+
+def _common(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Values that all of several images have, which are told once."""
+    first, *others = [entry.get("values") or {} for entry in entries] or [{}]
+    return {key: x for key, x in first.items() if others and all(key in y and y[key] == x for y in others)}
 
 
 def _section(entry: Mapping[str, Any], pictures: Sequence[tuple[str, str]]) -> str:
@@ -164,20 +172,23 @@ def write_page(
       path: file to write; pictures are linked relative to it.
       title: heading.
       entries: images, each with `name`, `pictures` (a list of (caption, file)), optionally `text` (a sentence), `bad`
-        (bool: the sentence is an error), `values` (name to value), `links` (caption to file), and for the scripts
-        `view` and `thumbnail` (files of `views`) and `truth` (of `views.kernel_numbers`).
+        (bool: the sentence is an error), `values` (name to value), `view` (WORKDIR/views/NAME.js, beside which the
+        other files of the image are looked for) and `truth` (the true kernel, of `views.kernel_numbers`).
       tables: rows by caption; a row is column to value.
       curves: of `views.curves`.
     """
     folder, shown, plain = os.path.dirname(os.path.abspath(path)), [], []
+    common = _common(entries)
     for entry in entries:
         pictures = [(caption, _link(folder, file)) for caption, file in entry["pictures"]]
-        files = {key: _link(folder, entry[key]) for key in ("view", "thumbnail") if entry.get(key)}
-        links = {caption: _link(folder, file) for caption, file in (entry.get("links") or {}).items()}
-        shown.append({**entry, **files, "pictures": pictures, "links": links})
-        plain.append(_section(entry, pictures))
+        view = _link(folder, entry["view"]) if entry.get("view") else None
+        values = {key: x for key, x in (entry.get("values") or {}).items() if key not in common}
+        found = {**entry, "pictures": pictures, "view": view, "values": values}
+        shown.append({key: x for key, x in found.items() if x or key in ("name", "pictures")})
+        plain.append(_section(found, pictures))
+    plain += [_table([common])] if common else []
     plain += [f"<h2>{html.escape(caption)}</h2>{_table(rows)}" for caption, rows in tables.items()]
-    data = _plain({"title": title, "entries": shown, "tables": tables, "curves": curves})
+    data = _plain({"common": common, "entries": shown, "tables": tables, "curves": curves})
     scripts = [(_WEB / name).read_text("utf-8") for name in ("img-comparison-slider.js", "page.js")]
     digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
     text = string.Template((_WEB / "page.html").read_text("utf-8")).substitute(

@@ -127,16 +127,13 @@ def page_entry(
             true_kernel = io.read_kernel(kernel)
             io.kernel_png(drawn, true_kernel)
             pictures.append(("true kernel", drawn))
-    view, thumbnail = (outputs.output_path(workdir, "views", record.name, suffix) for suffix in (".js", ".jpg"))
-    places = {"kernel as an array": ("kernels", ".npy"), "figure": ("figures", ".png"), "record": ("records", ".json")}
-    links = {words: outputs.output_path(workdir, kind, record.name, end) for words, (kind, end) in places.items()}
-    found = {"view": view, "thumbnail": thumbnail}
+    view = outputs.output_path(workdir, "views", record.name, ".js")
     return {
         "name": record.name,
         "text": record.message,
         "bad": not record.status.has_image,
         "values": values,
         "pictures": [(caption, file) for caption, file in pictures if os.path.isfile(file)],
-        "links": {caption: file for caption, file in links.items() if os.path.isfile(file)},
+        "view": view if os.path.isfile(view) else None,
         "truth": None if true_kernel is None else views.kernel_numbers(true_kernel),
-    } | {key: file for key, file in found.items() if os.path.isfile(file)}
+    }

@@ -81,6 +81,7 @@ def test_names_are_shown_as_they_are_and_pictures_load(tmp_path, name):
     known |= {"h1", "h2", "p", "figure", "img", "figcaption", "table", "tr", "th", "td"}
     assert page.tags == known
     (found,) = json.loads(page.data)["entries"]
+    assert json.loads(page.data)["common"] == {}
     assert (found["name"], found["text"], found["values"]) == (name, f"cannot read {name}", {name: name})
     assert found["pictures"] == [[f"result {name}", page.links[0]]]
     assert page.text.count(name.replace("\udcff", "?")) == 7

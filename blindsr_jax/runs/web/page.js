@@ -2,6 +2,9 @@
 // The page of a run, drawn from the JSON beside it. Everything is set as text or as an attribute, never as HTML.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
+  // The other files of an image stand beside its view, WORKDIR/views/NAME.js.
+  const beside = (entry, kind, suffix) => entry.view.replace(/views\/([^/]*)\.js$/, `${kind}/$1${suffix}`);
+  for (const entry of data.entries) entry.values = { ...data.common, ...entry.values };
   const page = document.getElementById("page");
   const SVG = "http://www.w3.org/2000/svg";
   const WORDS = {
@@ -60,7 +63,7 @@
       row.element = make("tr");
       for (const column of columns) {
         const special = row.cells && row.cells[column];
-        const kind = column === "name" ? "name" : numeric.has(column) ? "number" : null;
+        const kind = ["name", "message"].includes(column) ? "name" : numeric.has(column) ? "number" : null;
         const error = row.values[`${column}_se`];
         const words = show(row.values[column]) + (isNumber(error) ? ` ± ${Number(error.toPrecision(2))}` : "");
         row.element.append(make("td", { class: kind }, special || words));
@@ -294,7 +297,7 @@
   }
 
   function kernelSection(entry, place, isCurrent) {
-    const values = entry.values || {};
+    const values = entry.values;
     const belief = [];
     if (isNumber(values.width_px)) {
       belief.push(`width ${show(values.width_px)} px${values.width_px_80 ? ` (80 %: ${show(values.width_px_80)})` : ""}`);
@@ -330,7 +333,7 @@
 
   function receipt(entry) {
     const found = entry.pictures.filter(([caption]) => /residual/.test(caption));
-    const { residual_rms_255: rms, noise_std: noise } = entry.values || {};
+    const { residual_rms_255: rms, noise_std: noise } = entry.values;
     if (!found.length && !isNumber(rms)) return null;
     const words = isNumber(rms) ? `The result, blurred by the kernel and sampled again, differs from the input by ${show(rms)} of 255 (RMS).` : "";
     const told = isNumber(noise) ? ` Noise and compression of the input were taken for ${show(255 * noise)} of 255.` : "";
@@ -340,7 +343,7 @@
 
   function detail(entry, isCurrent) {
     const place = make("div", {});
-    const status = (entry.values || {}).status;
+    const status = entry.values.status;
     const kind = entry.bad ? "bad" : status === "recovered" ? "warn" : "good";
     place.append(make("h2", { tabindex: "-1" }, entry.name),
       make("p", {}, make("strong", { class: kind }, status || (entry.bad ? "failed" : "")), entry.text ? `${status ? ": " : ""}${entry.text}` : ""));
@@ -352,8 +355,10 @@
     if (paper) place.append(paper);
     if (curves) place.append(curves);
     const list = make("dl");
-    for (const [key, value] of Object.entries(entry.values || {}).filter(([key]) => key !== "families")) list.append(make("dt", {}, label(key)), make("dd", {}, show(value)));
-    const files = [...entry.pictures.map(([caption, link]) => [caption, link]), ...Object.entries(entry.links || {})];
+    for (const [key, value] of Object.entries(entry.values).filter(([key]) => key !== "families")) list.append(make("dt", {}, label(key)), make("dd", {}, show(value)));
+    const more = { "kernel as an array": ["kernels", ".npy"], figure: ["figures", ".png"], record: ["records", ".json"] };
+    const others = entry.view ? Object.entries(more).map(([words, place]) => [words, beside(entry, ...place)]) : [];
+    const files = [...entry.pictures, ...others];
     place.append(make("h3", {}, "Values"), list);
     if (files.length) place.append(make("h3", {}, "Files"), make("ul", {}, ...files.map(([caption, link]) => make("li", {}, make("a", { href: link }, caption)))));
     return place;
@@ -371,9 +376,9 @@
 
   function images(entries) {
     const rows = entries.map((entry, number) => {
-      const values = { name: entry.name, ...(entry.values || {}) };
+      const values = { name: entry.name, ...entry.values };
       const result = entry.pictures.find(([caption]) => /^result/.test(caption));
-      const source = entry.thumbnail || (result && result[1]);
+      const source = result && (entry.view ? beside(entry, "views", ".jpg") : result[1]);
       const thumb = source && make("img", { class: "thumb", src: source, loading: "lazy", decoding: "async", width: 48, height: 48, alt: `result of ${entry.name}` });
       const link = make("a", { href: `#${number}` }, entry.name);
       const words = values.status && make("span", { class: entry.bad ? "bad" : values.status === "recovered" ? "warn" : "good" }, values.status);
@@ -436,7 +441,8 @@
   for (const [caption, values] of Object.entries(data.tables)) {
     const rows = values.map((row) => ({ values: row, bad: ["failed", "diverged"].includes(row.status) }));
     worstFirst(rows);
-    const columns = [...new Set(values.flatMap((row) => Object.keys(row)))].filter((name) => !name.endsWith("_se"));
-    page.append(make("h3", {}, caption), sortableTable(rows, columns, caption));
+    const columns = [...new Set(values.flatMap((row) => Object.keys(row)))].filter((name) =>
+      !name.endsWith("_se") && values.some((row) => row[name] !== null && row[name] !== undefined));
+    page.append(make("section", { class: "table" }, sortableTable(rows, columns, caption)));
   }
 })();
