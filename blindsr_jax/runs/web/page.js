@@ -154,12 +154,13 @@
     return { row, column, axes, angle, width: Math.sqrt(middle), direction: (180 - angle) % 180 };
   }
 
-  function kernelFigure(values, top, caption, hasEllipse) {
+  function kernelFigure(numbers, size, top, caption, hasEllipse) {
+    const values = padded(valuesOf(numbers), size);
     const canvas = make("canvas", { role: "img", "aria-label": caption });
     paint(canvas, values, top);
     const field = make("div", { class: "field" }, canvas);
-    const size = values.length;
-    const words = [`${caption}, ${size} × ${size}, largest entry ${show(Math.max(...values.flat()))}`];
+    const own = numbers.levels.length;
+    const words = [`${caption}, ${own} × ${own}, largest entry ${show(Math.max(...values.flat()))}`];
     if (hasEllipse) {
       const found = moments(values);
       const place = `rotate(${found.angle} ${found.column + 0.5} ${found.row + 0.5})`;
@@ -172,16 +173,24 @@
     return make("figure", { class: "kernel" }, field, make("figcaption", {}, words.join("; ")));
   }
 
+  // Zeros around a kernel, so that pixels of kernels of several sizes are equally large.
+  function padded(values, size) {
+    const margin = (size - values.length) / 2;
+    const rows = Array.from({ length: size }, () => Array(size).fill(0));
+    values.forEach((row, i) => row.forEach((value, j) => { rows[i + margin][j + margin] = value; }));
+    return rows;
+  }
+
   function kernelPanel(view, truth) {
-    const found = valuesOf(view.kernel);
-    const others = [truth && valuesOf(truth), view.spread && valuesOf(view.spread)];
-    const top = Math.max(...[found, ...others].filter(Boolean).flat(2), 1e-12);
+    const known = [view.kernel, truth, view.spread].filter(Boolean);
+    const size = Math.max(...known.map((numbers) => numbers.levels.length));
+    const top = Math.max(...known.map(valuesOf).flat(2), 1e-12);
     const legend = make("canvas", { class: "legend", role: "img", "aria-label": `colours from 0 to ${show(top)}` });
     paint(legend, [Array.from({ length: 64 }, (_, i) => i / 63)], 1);
     return make("div", { class: "cards" },
-      kernelFigure(found, top, "kernel", true),
-      others[0] ? kernelFigure(others[0], top, "true kernel", true) : null,
-      others[1] ? kernelFigure(others[1], top, "spread, standard deviation of each entry", false) : null,
+      kernelFigure(view.kernel, size, top, "kernel", true),
+      truth ? kernelFigure(truth, size, top, "true kernel", true) : null,
+      view.spread ? kernelFigure(view.spread, size, top, "spread, standard deviation of each entry", false) : null,
       make("figure", {}, legend, make("figcaption", {}, `one colour scale, 0 to ${show(top)}; the ellipse is that of the covariance, one σ`)));
   }
 
@@ -259,7 +268,7 @@
       const style = getComputedStyle(stage);
       const room = stage.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
       const shape = natural / (images[1].naturalHeight || images[0].naturalHeight);
-      const width = isFit ? Math.min(room, 0.75 * window.innerHeight * shape) : natural * Number(zoom.value);
+      const width = isFit ? Math.min(room, 0.62 * window.innerHeight * shape) : natural * Number(zoom.value);
       slider.style.width = `${width}px`;
       stage.classList.toggle("pixels", width > natural);
     }
