@@ -1,16 +1,21 @@
 """The receipt of a result: whether the degradation leads from it back to the LR image that it was found from."""
 
+import itertools
+
 import numpy as np
 from scipy import signal
 
 from blindsr_jax import io
+
+_STRIP = 2**20  # pixels of the result that are blurred at once: images may be large
 
 
 def residual(lr: np.ndarray, image: np.ndarray, kernel: np.ndarray, *, scale: int) -> np.ndarray | None:
     """The LR image less the result, blurred and sampled again: lr - (k * x) downsampled by s.
 
     Only pixels whose kernel lies within the result count, as what lies outside of it is not known. It is the sum of
-    `imaging.degradation` in NumPy, one colour after another, so that no program is compiled and little memory is taken.
+    `imaging.degradation` in NumPy, one colour and strip after another, so that no
+    program is compiled and little memory is taken.
 
     Args:
       lr: (h, w, c) in [0, 1].
@@ -28,11 +33,13 @@ def residual(lr: np.ndarray, image: np.ndarray, kernel: np.ndarray, *, scale: in
     if h < 1 or w < 1:
         return None
     flipped = np.asarray(kernel, np.float32)[::-1, ::-1]
-    found = np.empty((h, w, lr.shape[2]), np.float32)
-    for colour in range(lr.shape[2]):
-        seen = io.to_floats(image[scale * first - p :, scale * first - p :, colour]).astype(np.float32)
-        blurred = signal.oaconvolve(seen, flipped, mode="valid")[::scale, ::scale][:h, :w]
-        found[..., colour] = lr[first : first + h, first : first + w, colour] - blurred
+    found, step = np.empty((h, w, lr.shape[2]), np.float32), max(1, _STRIP // (scale**2 * w))
+    for top, colour in itertools.product(range(0, h, step), range(lr.shape[2])):
+        bottom = min(top + step, h)
+        rows = slice(scale * (first + top) - p, scale * (first + bottom - 1) - p + k)
+        seen = io.to_floats(image[rows, scale * first - p :, colour]).astype(np.float32)
+        blurred = signal.oaconvolve(seen, flipped, mode="valid")[::scale, ::scale][:, :w]
+        found[top:bottom, :, colour] = lr[first + top : first + bottom, first : first + w, colour] - blurred
     return found
 
 

@@ -6,8 +6,10 @@ from blindsr_jax.imaging.degradation import degrade
 from blindsr_jax.runs import receipt
 
 
+@pytest.mark.parametrize("strip", [2**20, 70])
 @pytest.mark.parametrize(("scale", "size"), [(1, 3), (1, 7), (2, 11), (3, 5), (4, 19), (8, 9)])
-def test_the_residual_is_that_of_the_degradation_where_all_is_known(scale, size):
+def test_the_residual_is_that_of_the_degradation_where_all_is_known(monkeypatch, scale, size, strip):
+    monkeypatch.setattr(receipt, "_STRIP", strip)
     rng = np.random.default_rng(scale)
     kernel = rng.random((size, size))
     kernel /= kernel.sum()
