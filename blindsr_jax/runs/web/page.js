@@ -256,7 +256,7 @@
       slider.setAttribute("aria-valuenow", Math.round(slider.value));
       slider.setAttribute("aria-valuetext", `${Math.round(slider.value)} % ${sides[0].textContent}`);
     };
-    for (const [name, value] of Object.entries({ role: "slider", tabindex: 0, "aria-valuemin": 0, "aria-valuemax": 100, "aria-label": "left: before, right: after" })) slider.setAttribute(name, value);
+    for (const [name, value] of Object.entries({ role: "slider", tabindex: 0, "aria-valuemin": 0, "aria-valuemax": 100, "aria-label": "comparison" })) slider.setAttribute(name, value);
     slider.addEventListener("slide", tell);
     const stage = make("div", { class: "stage", tabindex: "0", role: "region", "aria-label": "pictures to compare" }, slider);
 
