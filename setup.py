@@ -5,6 +5,8 @@ from setuptools import find_packages, setup
 JAX = ">=0.10,<0.12"
 TESTS = ["pytest>=8,<10", "pytest-xdist>=3.6,<4", "scikit-image>=0.25,<0.27", "imagecodecs", "build"]
 LINT = ["ruff==0.17.5", "pyrefly==1.4.1"]
+# Drives an installed Chromium through the page of a run; without one these tests are skipped.
+BROWSER = ["playwright>=1.50,<2"]
 DOCS = ["mkdocs>=1.6,<2", "mkdocstrings[python]>=1.0,<2", "mkdocs-api-autonav>=0.4,<0.5"]
 
 setup(
@@ -17,7 +19,7 @@ setup(
     packages=[*find_packages(include=["blindsr_jax", "blindsr_jax.*"]), "blindsr_jax.configs", "blindsr_jax.launch"],
     package_dir={"blindsr_jax.configs": "configs", "blindsr_jax.launch": "launch"},
     entry_points={"console_scripts": ["blindsr = blindsr_jax.runs.main:main"]},
-    package_data={"blindsr_jax": ["py.typed"], "blindsr_jax.weights": ["files/**/*"]},
+    package_data={"blindsr_jax": ["py.typed"], "blindsr_jax.runs": ["web/*"], "blindsr_jax.weights": ["files/**/*"]},
     install_requires=[
         f"jax{JAX}",
         "flax>=0.12,<0.13",
@@ -40,7 +42,7 @@ setup(
         "tiff": ["imagecodecs>=2025.3,<2028"],
         "cuda12": [f"jax[cuda12]{JAX}"],
         "tpu": [f"jax[tpu]{JAX}"],
-        "dev": [*TESTS, *LINT, *DOCS],
+        "dev": [*TESTS, *BROWSER, *LINT, *DOCS],
         "docs": DOCS,
     },
 )

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from blindsr_jax import io
 from blindsr_jax.evaluation import cases, cells, metrics, tables
 from blindsr_jax.imaging.problem import Status
-from blindsr_jax.runs import cli, ownership
+from blindsr_jax.runs import cli, ownership, report
 from blindsr_jax.runs.compile_clock import CompileClock
 
 _CASES = flags.DEFINE_string("cases", None, "Folder of the cases.")
@@ -57,12 +57,13 @@ def is_table(folder: str) -> bool:
     return any(isinstance(cell, dict) and "digest" in cell for cell in found)
 
 
-TABLE = ownership.Layout("table", ("table.json", "table.md", "table.csv"), ("cells",), is_table)
+TABLE = ownership.Layout("table", ("table.json", "table.md", "table.csv", "index.html"), ("cells",), is_table)
 
 
-def write(folder: str, contents: list[dict]) -> str:
+def write(folder: str, contents: list[dict], failures: list[dict]) -> str:
     """Writes the table so far; returns it."""
-    return tables.write_tables(folder, tables.add_gaps(contents), keys=KEYS, groups=_GROUPS.value)
+    found = tables.add_gaps(contents)
+    return tables.write_tables(folder, found, keys=KEYS, groups=_GROUPS.value, failures=failures)
 
 
 def main() -> int:
@@ -75,22 +76,25 @@ def main() -> int:
     except io.InputError as error:
         raise cli.UsageError(f"--cases={_CASES.value}: {cli.one_line(error)}") from error
     ownership.check_folder(_WORKDIR.value, TABLE)
+    report.check_page(_WORKDIR.value)
     folder = cli.make_workdir(_WORKDIR.value, folders=TABLE.folders)
-    contents, failed = [], 0
+    contents, failures = [], []
     runner = cells.Runner(CompileClock().seconds)
     wanted = cells.all_cells(found, configs, num_seeds=_SEEDS.value, border=_BORDER.value)
     for cell, content, is_new in cells.fill(os.path.join(folder, "cells"), wanted, runner.run):
         if isinstance(content, Exception):
-            failed += 1
-            print(f"{cell.stem}: {cli.failure(cell.case.name, content)}", file=sys.stderr, flush=True)
+            message = cli.failure(cell.case.name, content)
+            known = {"case": cell.case.name, "config": cell.name, "seed": cell.seed}
+            failures.append({**known, "status": "failed", "message": message})
+            print(f"{cell.stem}: {message}", file=sys.stderr, flush=True)
             continue
         contents.append(content)
         if is_new:
-            write(folder, contents)
+            write(folder, contents, failures)
             score = f"{content['psnr_y']:.2f} dB" if "psnr_y" in content else content["status"]
             print(f"{cell.stem}: {score}", flush=True)
-    print(write(folder, contents))
-    return cli.SOME_FAILED if failed or any(not Status(c["status"]).has_image for c in contents) else cli.OK
+    print(write(folder, contents, failures))
+    return cli.SOME_FAILED if failures or any(not Status(c["status"]).has_image for c in contents) else cli.OK
 
 
 if __name__ == "__main__":

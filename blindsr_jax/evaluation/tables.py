@@ -9,6 +9,7 @@ import numpy as np
 from scipy import special
 
 from blindsr_jax import io
+from blindsr_jax.runs import report
 
 MEAN = "mean"  # the name of the row over all cases
 CEILING = ":ceiling"  # behind the name of a config: its image model under the true kernel
@@ -112,12 +113,33 @@ def to_markdown(rows: Sequence[dict[str, Any]], *, keys: Sequence[str]) -> str:
 
 
 def write_tables(
-    folder: str, cells: Sequence[dict[str, Any]], *, keys: Sequence[str], groups: Sequence[str] = ()
+    folder: str,
+    cells: Sequence[dict[str, Any]],
+    *,
+    keys: Sequence[str],
+    groups: Sequence[str] = (),
+    failures: Sequence[dict[str, Any]] = (),
 ) -> str:
-    """Writes table.md, table.csv and table.json (rows and cells) into a folder; returns the Markdown."""
+    """Writes table.md, table.csv, table.json (rows and cells) and index.html into a folder; returns the Markdown.
+
+    The page also shows `failures`, rows of `case`, `config`, `seed`, `status` and `message`.
+    """
     rows = aggregate(cells, keys=keys, groups=groups)
     text = to_markdown(rows, keys=keys)
     io.write_text(os.path.join(folder, "table.md"), text)
     io.write_csv(os.path.join(folder, "table.csv"), rows)
     io.write_json(os.path.join(folder, "table.json"), {"rows": rows, "cells": list(cells)})
+    cases = {cell["case"] for cell in cells}
+    shown = {
+        "failures": failures,
+        "means over cases, with standard errors over seeds": [row for row in rows if row["case"] not in cases],
+        "cases, with standard errors over seeds": [row for row in rows if row["case"] in cases],
+        "solves": [
+            {key: x for key, x in cell.items() if key != "digest" and not isinstance(x, dict)} for cell in cells
+        ],
+    }
+    kinds = [len({row[kind] for row in (*cells, *failures)}) for kind in ("case", "config")]
+    title = f"table, cases: {kinds[0]}, configs: {kinds[1]}"
+    shown = {caption: found for caption, found in shown.items() if found}
+    report.write_page(os.path.join(folder, "index.html"), title=title, tables=shown)
     return text

@@ -1,6 +1,7 @@
 """The output files of a solve: a table with one row per file.
 
-A new file is one row here and one field of `imaging.problem.Result` (its `needs`) that holds what the file shows.
+A new file is one row here and one field of `imaging.problem.Result` (its `needs`) that holds what the file shows, or a
+property of `Solved` where that follows from the result. A row without `needs` is of all solves, those of old included.
 """
 
 import functools
@@ -15,7 +16,7 @@ import numpy as np
 from blindsr_jax import io
 from blindsr_jax.imaging.problem import Result
 from blindsr_jax.io import durable
-from blindsr_jax.runs import report
+from blindsr_jax.runs import receipt, report, views
 from blindsr_jax.runs.records import Record
 
 
@@ -38,6 +39,16 @@ class Solved:
         """The levels of the result: (s h, s w, c)."""
         return io.to_levels(self.result.image, self.source.bits)
 
+    @functools.cached_property
+    def residual(self) -> np.ndarray | None:
+        """The input less the result as it is written, blurred and sampled again, see `receipt.residual`."""
+        return receipt.residual(self.source.pixels, self.image, self.result.kernel, scale=self.scale)
+
+    def has(self, needs: str | None) -> bool:
+        """Whether there is what a row of OUTPUTS needs."""
+        found = self if needs is not None and hasattr(type(self), needs) else self.result
+        return needs is None or getattr(found, needs) is not None
+
     def as_input(self, levels: np.ndarray) -> io.Image:
         """Levels (s h, s w, c) as an image with the transparency and the bit depth of the input."""
         return io.Image(levels, self._alpha, self.source.bits)
@@ -56,7 +67,9 @@ class Output(NamedTuple):
     write: Callable[[str, Solved], None]
     caption: str = ""  # on the page, where '{scale}' is the enlargement; none: it is not shown
     place: int = 0  # on the page, from left to right
-    needs: str | None = None  # the field of `Result` without which there is no such file; None: there always is
+    needs: str | None = (
+        None  # the field of `Result` or `Solved` without which there is no such file; None: there always is
+    )
 
     def file(self, name: str) -> str:
         """The file of an image, below the working folder."""
@@ -109,6 +122,21 @@ def _kernel_std(path: str, solved: Solved) -> None:
     io.write_array(path, solved.result.belief.kernel_std)
 
 
+def _view(path: str, solved: Solved) -> None:
+    belief = solved.result.belief
+    std = None if belief is None else belief.kernel_std
+    views.write_view(path, kernel=solved.result.kernel, std=std, trace=solved.result.trace)
+
+
+def _thumbnail(path: str, solved: Solved) -> None:
+    views.write_thumbnail(path, solved.image)
+
+
+def _residual_picture(path: str, solved: Solved) -> None:
+    assert solved.residual is not None
+    views.write_residual(path, solved.residual)
+
+
 # In the order in which they are written and listed.
 OUTPUTS = (
     Output("images", ".png", _image, "result, x{scale}", 2),
@@ -121,6 +149,9 @@ OUTPUTS = (
     Output("uncertainty", ".npy", _uncertainty, needs="uncertainty"),
     Output("kernel_maps", ".png", _kernel_map_picture, "kernels of the parts", 5, needs="kernel_map"),
     Output("kernel_maps", ".npy", _kernel_map, needs="kernel_map"),
+    Output("views", ".png", _residual_picture, "residual of the receipt", 6, needs="residual"),
+    Output("views", ".jpg", _thumbnail, needs="trace"),
+    Output("views", ".js", _view, needs="trace"),
 )
 KINDS = tuple(dict.fromkeys(row.kind for row in OUTPUTS))
 ALWAYS = tuple(dict.fromkeys(row.kind for row in OUTPUTS if row.needs is None))  # folders that each solve has
@@ -146,7 +177,7 @@ def write(workdir: str, solved: Solved) -> dict[str, dict[str, Any]]:
     Raises:
       OSError: one cannot be written.
     """
-    rows = [row for row in OUTPUTS if row.needs is None or getattr(solved.result, row.needs) is not None]
+    rows = [row for row in OUTPUTS if solved.has(row.needs)]
     for row in rows:
         row.write(row.path(workdir, solved.name), solved)
     found = durable.settle(row.path(workdir, solved.name) for row in rows)

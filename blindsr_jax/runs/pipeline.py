@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from blindsr_jax import io
 from blindsr_jax.imaging.problem import Result
+from blindsr_jax.inference import jpeg_quality
 from blindsr_jax.inference.kernel_flip import flip_test
 from blindsr_jax.methods import build
 from blindsr_jax.methods.interfaces import min_lr_side
@@ -133,6 +134,12 @@ class Pipeline:
         if run.kernel is not None and flip_test(problem, run.kernel).verdict == "flipped":
             record = record.noted(FLIPPED)
             say(f"{job.name}: {FLIPPED}", sys.stderr)
+        std, steps = problem.noise_std, source.jpeg_steps
+        record = dataclasses.replace(
+            record,
+            noise_std=None if std is None else float(f"{float(std):.4g}"),
+            jpeg_quality=None if steps is None else jpeg_quality.from_table(steps),
+        )
         attempt = Attempt(seeds.image_key(run.seed, job.name), problem, run.kernel)
         task = ImageTask(job.path, label, record, source, attempt)
         self._sizes.check(task)

@@ -1,10 +1,18 @@
 """Figures and the HTML page of a run."""
 
+import base64
+import contextlib
+import hashlib
 import html
+import json
+import math
 import os
+import string
 import warnings
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -13,16 +21,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from blindsr_jax import io
+from blindsr_jax.runs import ownership
 
-_STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;margin:2rem;color:#222;background:#fafafa}
-h1{font-size:1.4rem} h2{font-size:1.05rem;margin:2rem 0 .3rem} p{margin:.2rem 0}
-.row{display:flex;flex-wrap:wrap;gap:1rem;align-items:flex-start}
-figure{margin:0} figcaption{font-size:.85rem;color:#555}
-img{display:block;max-width:32vw;min-width:17rem;image-rendering:auto;border:1px solid #ccc}
-img.kernel{image-rendering:pixelated;min-width:0;width:190px} .bad{color:#a00}
-table{border-collapse:collapse} td,th{padding:.1rem .8rem .1rem 0;text-align:left;font-size:.9rem}
-"""
+_WEB = Path(__file__).parent / "web"  # template, style and scripts of the page
+GENERATOR = b'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="generator" content="blindsr_jax">'
 _LONGEST_TITLE = 100  # characters of a figure's title
 _MARGINS = {"left": 0.005, "right": 0.995, "bottom": 0.07, "top": 0.86, "wspace": 0.18}  # of a figure
 _MOST_PIXELS = 700  # of a side of an image in a figure, at least; of a larger one every second, third ... is drawn
@@ -90,40 +92,111 @@ def write_map(path: str, values: np.ndarray) -> None:
     io.write_image(path, io.Image(colours.astype(np.float32)))
 
 
-def _picture(folder: str, path: str, caption: str) -> str:
-    link = quote(os.fsencode(os.path.relpath(path, folder)))  # names need not be text
-    kind = ' class="kernel"' if "kernel" in caption else ""
-    return f'<figure><img{kind} src="{link}" alt=""><figcaption>{html.escape(caption)}</figcaption></figure>'
+def _link(folder: str, path: str | os.PathLike) -> str:
+    return quote(os.fsencode(os.path.relpath(path, folder)))  # names need not be text
 
 
-def _table(values: Mapping[str, Any]) -> str:
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: numbers that are not finite become words."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(x) for key, x in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(x) for x in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else str(value)
+    return value
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     def show(value):
-        return f"{value:.4g}" if isinstance(value, float) else str(value)
+        return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
-    head = "".join(f"<th>{html.escape(str(key))}</th>" for key in values)
-    cells = "".join(f"<td>{html.escape(show(value))}</td>" for value in values.values())
-    return f"<table><tr>{head}</tr><tr>{cells}</tr></table>"
+    def line(tag, cells):
+        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    body = [line("td", [show(row.get(name)) for name in names]) for row in rows]
+    return f"<table>{line('th', map(str, names))}{''.join(body)}</table>"
 
 
-def write_page(path: str, *, title: str, entries: Sequence[Mapping[str, Any]]) -> None:
-    """An HTML page, one section per entry.
+def _common(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Values that all of several images have, which are told once."""
+    first, *others = [entry.get("values") or {} for entry in entries] or [{}]
+    return {key: x for key, x in first.items() if others and all(key in y and y[key] == x for y in others)}
+
+
+def _section(entry: Mapping[str, Any], pictures: Sequence[tuple[str, str]]) -> str:
+    """An image on the page of a browser without scripts."""
+    name, parts = html.escape(entry["name"]), [f"<h2>{html.escape(entry['name'])}</h2>"]
+    if entry.get("text"):
+        kind = ' class="bad"' if entry.get("bad") else ""
+        parts.append(f"<p{kind}>{html.escape(entry['text'])}</p>")
+    if values := {
+        key: x for key, x in (entry.get("values") or {}).items() if not isinstance(x, Mapping | list | tuple)
+    }:
+        parts.append(_table([values]))
+    for caption, link in pictures:
+        words = html.escape(caption)
+        image = f'<img loading="lazy" decoding="async" src="{link}" alt="{words} of {name}">'
+        parts.append(f"<figure>{image}<figcaption>{words}</figcaption></figure>")
+    return "".join(parts)
+
+
+def check_page(folder: str, *, flag: str = "workdir") -> None:
+    """Refuses an index.html that is no page of ours, in a folder whose earlier run may have had none.
+
+    Raises:
+      NotOursError: one stands there.
+    """
+
+    def is_ours(path):
+        with contextlib.suppress(OSError), open(path, "rb") as file:
+            return file.read(len(GENERATOR)) == GENERATOR
+        return False
+
+    page = os.path.join(folder, "index.html")
+    ownership.check_file(page, flag=flag, kind="a page of an earlier run", is_ours=is_ours)
+
+
+def write_page(
+    path: str,
+    *,
+    title: str,
+    entries: Sequence[Mapping[str, Any]] = (),
+    tables: Mapping[str, Sequence[Mapping[str, Any]]] = MappingProxyType({}),
+    curves: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """An HTML page that needs nothing but the files that it links: of images, of tables, or of curves.
 
     Args:
       path: file to write; pictures are linked relative to it.
       title: heading.
-      entries: each with `name`, `pictures` (a list of (caption, file)), optionally `text` (a sentence), `bad` (bool:
-        the sentence is an error) and `values` (name to value).
+      entries: images, each with `name`, `pictures` (a list of (caption, file)), optionally `text` (a sentence), `bad`
+        (bool: the sentence is an error), `values` (name to value), `view` (WORKDIR/views/NAME.js, beside which the
+        other files of the image are looked for) and `truth` (the true kernel, of `views.kernel_numbers`).
+      tables: rows by caption; a row is column to value.
+      curves: of `views.curves`.
     """
-    folder = os.path.dirname(os.path.abspath(path))
-    parts = [f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title><style>{_STYLE}</style>"]
-    parts.append(f"<h1>{html.escape(title)}</h1>")
+    folder, shown, plain = os.path.dirname(os.path.abspath(path)), [], []
+    common = _common(entries)
     for entry in entries:
-        parts.append(f"<h2>{html.escape(entry['name'])}</h2>")
-        if entry.get("text"):
-            kind = ' class="bad"' if entry.get("bad") else ""
-            parts.append(f"<p{kind}>{html.escape(entry['text'])}</p>")
-        if entry.get("values"):
-            parts.append(_table(entry["values"]))
-        pictures = "".join(_picture(folder, file, caption) for caption, file in entry["pictures"])
-        parts.append(f'<div class="row">{pictures}</div>')
-    io.write_bytes(path, ("\n".join(parts) + "\n").encode("utf-8", "replace"))
+        pictures = [(caption, _link(folder, file)) for caption, file in entry["pictures"]]
+        view = _link(folder, entry["view"]) if entry.get("view") else None
+        values = {key: x for key, x in (entry.get("values") or {}).items() if key not in common}
+        found = {**entry, "pictures": pictures, "view": view, "values": values}
+        shown.append({key: x for key, x in found.items() if x or key in ("name", "pictures")})
+        plain.append(_section(found, pictures))
+    plain += [_table([common])] if common else []
+    plain += [f"<h2>{html.escape(caption)}</h2>{_table(rows)}" for caption, rows in tables.items()]
+    data = _plain({"common": common, "entries": shown, "tables": tables, "curves": curves})
+    scripts = [(_WEB / name).read_text("utf-8") for name in ("img-comparison-slider.js", "page.js")]
+    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
+    text = string.Template((_WEB / "page.html").read_text("utf-8")).substitute(
+        title=html.escape(title),
+        style=(_WEB / "page.css").read_text("utf-8"),
+        plain="\n".join(plain),
+        data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
+        scripts="\n".join(f"<script>{text}</script>" for text in scripts),
+        allowed=" ".join(f"'sha256-{digest}'" for digest in digests),
+    )
+    io.write_bytes(path, GENERATOR + text.encode("utf-8", "replace"))

@@ -11,10 +11,13 @@ from typing import Any
 
 from blindsr_jax import io
 from blindsr_jax.io import documents, durable
-from blindsr_jax.runs import outputs, report
+from blindsr_jax.runs import outputs, report, views
 from blindsr_jax.runs.records import Record
 from blindsr_jax.runs.signals import StoppedError
 from blindsr_jax.runs.workdir import writing
+
+# Keys of a record that the page tells elsewhere, or not at all.
+_UNSHOWN = ("name", "message", "outputs", "versions", "sha256", "input")
 
 
 def write_summary(workdir: str, records: list[Record]) -> None:
@@ -113,21 +116,24 @@ def page_entry(
     kernel: str | os.PathLike | None = None,
 ) -> dict[str, Any]:
     """What the page shows of one record; `hr` and `kernel` are files of the truth, where it is known."""
-    shown = ("status", "scale", "boundary", "seconds", "compile_seconds", "steps", "loss")
-    shown += ("uncertainty", "confidence", "width_px")
-    values = {key: getattr(record, key) for key in shown} | {key: x for key, x in scores.items() if key != "name"}
+    values = {key: x for key, x in {**record.to_json(), **scores}.items() if key not in _UNSHOWN and x is not None}
     pictures = outputs.pictures(workdir, record)
+    true_kernel = None
     if hr is not None:
         pictures.insert(2, ("truth", os.fspath(hr)))
     if kernel is not None:
         drawn = outputs.output_path(workdir, "truth", record.name)
         with contextlib.suppress(io.InputError):  # a broken one has been reported where it was scored
-            io.kernel_png(drawn, io.read_kernel(kernel))
+            true_kernel = io.read_kernel(kernel)
+            io.kernel_png(drawn, true_kernel)
             pictures.append(("true kernel", drawn))
+    view = outputs.output_path(workdir, "views", record.name, ".js")
     return {
         "name": record.name,
         "text": record.message,
         "bad": not record.status.has_image,
-        "values": {key: value for key, value in values.items() if value is not None},
-        "pictures": [(caption, file) for caption, file in pictures if Path(file).is_file()],
+        "values": values,
+        "pictures": [(caption, file) for caption, file in pictures if os.path.isfile(file)],
+        "view": view if os.path.isfile(view) else None,
+        "truth": None if true_kernel is None else views.kernel_numbers(true_kernel),
     }

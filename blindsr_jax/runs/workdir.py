@@ -11,7 +11,7 @@ import numpy as np
 
 from blindsr_jax import io
 from blindsr_jax.imaging.problem import Belief, Result, Status
-from blindsr_jax.runs import outputs, ownership
+from blindsr_jax.runs import outputs, ownership, receipt
 from blindsr_jax.runs.records import Record, read_record, record_path, write_record
 from blindsr_jax.runs.signals import StoppedError
 
@@ -101,9 +101,11 @@ def write_outputs(workdir: str, record: Record, source: io.Image, result: Result
     image, kernel = np.asarray(result.image), np.asarray(result.kernel)
     belief = jax.tree.map(np.asarray, result.belief)
     result = result._replace(image=image, kernel=kernel, uncertainty=std, kernel_map=kernels, belief=belief)
-    promised = outputs.write(workdir, outputs.Solved(record.name, record.scale, source, result))
+    solved = outputs.Solved(record.name, record.scale, source, result)
+    promised, residual = outputs.write(workdir, solved), solved.residual
     mean = None if std is None else float(f"{std.mean():.6g}")
-    known = {} if belief is None else believed(belief)
+    known: dict[str, Any] = {} if belief is None else believed(belief)
+    known["residual_rms_255"] = None if residual is None else round(receipt.rms(residual), 4)
     record = dataclasses.replace(record, outputs=promised, uncertainty=mean, **known)
     write_record(workdir, record)
     return record

@@ -20,7 +20,7 @@ from tqdm import tqdm
 import blindsr_jax
 from blindsr_jax import io
 from blindsr_jax.io import documents
-from blindsr_jax.runs import checkpoints, cli, locks, ownership, resume, schemas
+from blindsr_jax.runs import checkpoints, cli, locks, ownership, report, resume, schemas, views
 from blindsr_jax.runs.signals import Stopper
 from blindsr_jax.solvers import batch
 from blindsr_jax.solvers.loop import Progress
@@ -149,9 +149,11 @@ def check_ownership(folder: str, config: Any, outputs: tuple[str, ...]) -> None:
         return False
 
     new = plain(config).keys()
-    layout = ownership.Layout("training", ("config.json", *outputs, "metrics.jsonl"), (STATE,), is_training)
+    names = ("config.json", *outputs, "metrics.jsonl", "index.html")
+    layout = ownership.Layout("training", names, (STATE,), is_training)
     ownership.check_inputs(_inputs(config), folder, outputs=layout.places)
     ownership.check_folder(folder, layout)
+    report.check_page(folder)
 
 
 def _inputs(config: Any) -> list[str | os.PathLike]:
@@ -174,7 +176,7 @@ def check_folder(folder: str, config: Any, outputs: tuple[str, ...]) -> None:
     place, new = os.path.join(folder, "config.json"), plain(config)
     if RESTART.value:
         ownership.remove_state(os.path.join(folder, STATE))
-        for name in (*outputs, "metrics.jsonl", "config.json"):
+        for name in (*outputs, "metrics.jsonl", "index.html", "config.json"):
             if os.path.exists(os.path.join(folder, name)):
                 os.remove(os.path.join(folder, name))
     if not os.path.exists(place):
@@ -197,6 +199,12 @@ def write_metrics(folder: str, trace: Mapping[str, np.ndarray]) -> None:
     rows = [{name: float(f"{x[i]:.7g}") for name, x in trace.items() if not np.isnan(x[i])} for i in range(count)]
     lines = [json.dumps({"epoch": i + 1, **row}) for i, row in enumerate(rows)]
     io.write_text(os.path.join(folder, "metrics.jsonl"), "\n".join(lines) + "\n")
+
+
+def write_page(folder: str, trace: Mapping[str, np.ndarray]) -> None:
+    """index.html: what was measured, by epoch."""
+    curves = views.curves({name: x for name, x in trace.items() if name != "seconds"})
+    report.write_page(os.path.join(folder, "index.html"), title="training", curves=curves)
 
 
 def _restore(folder: str, training: Training) -> Progress:
@@ -226,6 +234,7 @@ def _run_epochs(folder: str, training: Training, stopper: Stopper) -> Progress:
         print(f"{progress.step} of {total} epochs were done before", flush=True)
     if training.share(progress) == 1:  # the state may be newer than what is derived from it
         training.write(progress)
+        write_page(folder, progress.trace)
     with tqdm(total=total, initial=progress.step, desc="training", unit="epoch", disable=None) as bar:
         while training.share(progress) < 1:
             if stopper.number is not None:
@@ -239,6 +248,7 @@ def _run_epochs(folder: str, training: Training, stopper: Stopper) -> Progress:
             over = training.share(progress) == 1
             if progress.step % training.write_every == 0 or over:
                 training.write(progress)
+                write_page(folder, progress.trace)
             if over or time.monotonic() - saved > CHECKPOINT_SECONDS.value:
                 checkpoints.save(os.path.join(folder, STATE), progress)
                 saved = time.monotonic()

@@ -70,6 +70,10 @@ def test_files(tmp_path):
     rows = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
     assert rows[0]["psnr"] == "21.0" and rows[0]["case"] == "a"
     assert json.loads((tmp_path / "table.json").read_text())["cells"] == CELLS
+    failure = {"case": "z", "config": "x", "seed": 0, "status": "failed", "message": "cannot read <z>"}
+    tables.write_tables(str(tmp_path), CELLS, keys=KEYS, failures=[failure])
+    page = (tmp_path / "index.html").read_text()
+    assert "<td>cannot read &lt;z&gt;</td>" in page and page.index("<h2>failures</h2>") < page.index("<h2>solves</h2>")
 
 
 def test_mean_interval_is_that_of_students_t():

@@ -19,6 +19,7 @@ LINE = {
 }  # fmt: skip
 LATER = {
     "input", "sha256", "outputs", "families", "width_px", "width_px_80", "direction_deg", "direction_deg_80",
+    "noise_std", "jpeg_quality", "residual_rms_255",
 }  # fmt: skip
 DOCUMENTS = {
     "record": (records.RECORD, RECORD | {"uncertainty": 0.5}),
@@ -96,6 +97,9 @@ WRONG = {
     "width_px_80": (3, ["1"], {}),
     "direction_deg": ("up", []),
     "direction_deg_80": (3, [None], {}),
+    "noise_std": ("low", []),
+    "jpeg_quality": (0, 101, 1.5, "high"),
+    "residual_rms_255": ("none", []),
 }
 
 

@@ -54,7 +54,7 @@ def test_all_that_a_record_promises_is_on_the_disk_before_the_record(tmp_path, e
     new = workdir.write_outputs(folder, record(), source(), result(uncertainty))
     at = events.index(("renamed", f"{folder}/records/a.json"))
     before, after = events[:at], events[at + 1 :]
-    assert len(new.outputs) == (5 if uncertainty is None else 7)
+    assert len(new.outputs) == (8 if uncertainty is None else 10)
     for name in new.outputs:
         path = f"{folder}/{name}"
         assert before.index(("renamed", path)) < before.index(("synced", path))
@@ -66,7 +66,11 @@ def test_all_that_a_record_promises_is_on_the_disk_before_the_record(tmp_path, e
 
 def test_a_record_holds_size_and_digest_of_each_output(tmp_path):
     new = workdir.write_outputs(str(tmp_path), record(), source(), result())
-    files = {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in tmp_path.rglob("*.[np]*[gy]")}
+    files = {
+        path.relative_to(tmp_path).as_posix(): path.read_bytes()
+        for path in tmp_path.rglob("*.*")
+        if path.suffix != ".json"
+    }
     assert new.outputs == {
         name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()
     }

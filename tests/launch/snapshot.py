@@ -7,7 +7,9 @@ from pathlib import Path
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    outputs = [path for kind in ("images", "inputs", "kernels", "figures") for path in folder.glob(f"{kind}/[!.]*")]
+    outputs = [
+        path for kind in ("images", "inputs", "kernels", "figures", "views") for path in folder.glob(f"{kind}/[!.]*")
+    ]
     records = [json.loads(path.read_text()) for path in sorted(folder.glob("records/[!.]*"))]
     found = {
         "outputs": {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in outputs},

@@ -13,7 +13,7 @@ from tests.launch.commands import PLAIN, TINY, command, read_json, usage_error
 from tests.launch.conftest import levels
 
 STEPS = ("--config.num_steps=8", "--config.chunk_steps=2", "--checkpoint_seconds=0")
-KINDS = ("images", "inputs", "kernels", "figures")
+KINDS = ("images", "inputs", "kernels", "figures", "views")
 # In the process of a launch whose calls are whole chunks: a signal in the middle of the second image, in a chunk.
 SIGNAL = """
 import os, signal

@@ -8,12 +8,15 @@ import re
 import subprocess
 import sys
 import termios
+from urllib.parse import unquote
 
+import jax.numpy as jnp
 import numpy as np
 import PIL.Image
 import pytest
 
 from blindsr_jax import io
+from blindsr_jax.imaging.degradation import degrade
 from blindsr_jax.imaging.problem import Status, make_spec
 from blindsr_jax.runs.records import new_record
 from tests.launch.commands import ROOT, TINY, command, environment, launch, python, read_json
@@ -21,7 +24,8 @@ from tests.launch.conftest import BAD, GOOD, KINDS, KINDS_16, H, W
 
 KEYS = (
     "name status message scale boundary kernel_center config seed seconds compile_seconds "
-    "steps loss confidence versions input sha256 outputs families width_px width_px_80 direction_deg direction_deg_80"
+    "steps loss confidence versions input sha256 outputs families width_px width_px_80 direction_deg direction_deg_80 "
+    "noise_std jpeg_quality residual_rms_255"
 ).split()
 
 
@@ -121,8 +125,23 @@ def test_page(solved):
     assert "<h2>&lt;b&gt;&amp;</h2>" in page and "<b>" not in page
     assert all(f"<h2>{name}</h2>" in page for name in GOOD | BAD if name.isalnum())
     links = re.findall('src="([^"]+)"', page)
-    assert len(links) == 3 * len(GOOD) and "images/%3Cb%3E%26.png" in links
+    assert len(links) == 4 * len(GOOD) and "images/%3Cb%3E%26.png" in links
     assert "30 x 5 pixels are too few" in page
+    assert "<script>alert" not in page and all((solved.workdir / unquote(link)).is_file() for link in links)
+
+
+def test_records_say_how_well_the_result_explains_the_input(solved, records):
+    for name in GOOD:
+        lr = io.read_image(records[name]["input"])
+        image, kernel = (
+            io.read_image(solved.workdir / f"images/{name}.png").pixels,
+            np.load(solved.workdir / f"kernels/{name}.npy"),
+        )
+        blurred = degrade(jnp.asarray(image), jnp.asarray(kernel), scale=2, boundary="circular")
+        inner = (io.fill_hidden(lr).pixels - np.asarray(blurred))[
+            3:-2, 3:-2
+        ]  # there a kernel of 11 x 11 lies within the result
+        assert records[name]["residual_rms_255"] == pytest.approx(255 * np.sqrt(np.mean(inner**2)), abs=1e-3), name
 
 
 def same_bits(solved, workdir, *, name="gray"):

@@ -43,6 +43,7 @@ def test_outputs(runs, train):
     best = max(line["validation"] for line in lines)
     np.testing.assert_allclose(note["metrics"]["validation_log_density"], best, rtol=1e-5)
     assert f"{best:.2f}" in runs[0].out and note["config"]["seed"] == 0
+    assert '"curves":{"steps":3,"values":{"loss":[' in (folder / "index.html").read_text()
     assert io.read_image(folder / "samples.png").pixels.shape[1] > 1000
 
 

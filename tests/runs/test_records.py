@@ -13,6 +13,7 @@ CONTRACT = (
     "name", "status", "message", "scale", "boundary", "kernel_center", "config", "seed", "seconds", "compile_seconds",
     "steps", "loss", "confidence", "versions", "input", "sha256", "outputs",
     "families", "width_px", "width_px_80", "direction_deg", "direction_deg_80",
+    "noise_std", "jpeg_quality", "residual_rms_255",
 )  # fmt: skip
 
 
@@ -55,10 +56,14 @@ def test_the_files_of_a_solve_have_the_names_that_other_programs_rely_on():
     assert names == [
         "images/a.png", "inputs/a.png", "kernels/a.png", "figures/a.png", "kernels/a.npy", "kernels/a_std.npy",
         "uncertainty/a.png", "uncertainty/a.npy", "kernel_maps/a.png", "kernel_maps/a.npy",
+        "views/a.png", "views/a.jpg", "views/a.js",
     ]  # fmt: skip
     assert outputs.ALWAYS == ("images", "inputs", "kernels", "figures")
     captions = [caption for caption, _ in outputs.pictures("w", new_record())]
-    assert captions == ["LR image, enlarged by bicubic", "result, x2", "kernel", "uncertainty", "kernels of the parts"]
+    assert captions == [
+        "LR image, enlarged by bicubic", "result, x2", "kernel", "uncertainty", "kernels of the parts",
+        "residual of the receipt",
+    ]  # fmt: skip
 
 
 def test_a_new_file_is_one_row(tmp_path, monkeypatch):
