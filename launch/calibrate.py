@@ -5,6 +5,9 @@ python launch/calibrate.py --scale=4 --input='val/*.jpg' --workdir=out/calibrati
 LR patches are made as in the training, with kernels drawn afresh from the network's prior. On half of the images the
 temperature is fitted, on the other half coverage, reliability, Brier and log scores are taken, of all and by family.
 Writes calibration.json and calibration.png.
+
+With --config=configs/photo.py the kernels of its estimator are judged by the same posteriors: on the first half the
+line is fitted that takes the logit of what they say to that of what happens, on the other half both are scored.
 """
 
 import os
@@ -17,13 +20,16 @@ import numpy as np
 from absl import flags
 
 from blindsr_jax import io
+from blindsr_jax.config import check_config, load_config
 from blindsr_jax.evaluation import calibration, calibration_figure
 from blindsr_jax.imaging.problem import make_spec
 from blindsr_jax.inference import evidence
 from blindsr_jax.kernels.pool import draw_pool
-from blindsr_jax.methods import families
+from blindsr_jax.methods import build, families
 from blindsr_jax.networks.evidence import SMALLEST_SIDE
 from blindsr_jax.runs import cli, seeds
+from blindsr_jax.runs.shared_kernel import own_kernel
+from blindsr_jax.solvers.measured import make_problem
 from blindsr_jax.training import corruption, driver, packs, patches, synthesis
 from blindsr_jax.weights import evidence as evidence_weights
 
@@ -38,6 +44,7 @@ _LR_SIDE = flags.DEFINE_integer(
 _GAIN = flags.DEFINE_float(
     "gain", evidence.GAIN, "n windows of a larger patch count as n to this.", lower_bound=0.0, upper_bound=1.0
 )
+_CONFIG = flags.DEFINE_string("config", None, "A config file whose estimator's kernels are judged too.")
 _SEED = flags.DEFINE_integer("seed", 1, "Of patches and kernels.", lower_bound=0, upper_bound=seeds.MAX_SEED)
 flags.declare_key_flag("workdir")
 flags.mark_flags_as_required(["scale", "input", "workdir"])
@@ -71,9 +78,18 @@ def read_halves(least: int) -> list[np.ndarray]:
         raise cli.UsageError(f"--input={_INPUT.value}: {error}") from error
 
 
+def build_method():
+    """Spec, estimator and whole solver of --config."""
+    config = load_config(_CONFIG.value)
+    check_config(config)
+    spec = build.build_spec(config, _SCALE.value)
+    return spec, build.build_estimator(config, spec), build.build_solver(config, spec)
+
+
 class Half(NamedTuple):
     """Patches of one half of the images."""
 
+    lr: np.ndarray  # (n, h, w, 3)
     kernels: np.ndarray  # (n, k, k), the true ones
     families: np.ndarray  # (n,)
     scored: calibration.Scored
@@ -88,10 +104,33 @@ def score_patches(key, trained: evidence_weights.Trained, prior: evidence.Prior,
         seen = synthesis.synthesize(keys, pieces, pool, settings)
         look = partial(evidence.observe, params, network=network, window=trained.window, gain=_GAIN.value)
         scored = calibration.score_all(network, params, jax.lax.map(look, seen.lr), draws, seen.kernel)
-        return Half(seen.kernel, seen.category, scored)
+        return Half(seen.lr, seen.kernel, seen.category, scored)
 
     keys = jax.random.split(key, _PATCHES.value // 2)
     return jax.device_get(run(keys, trained.params, jnp.asarray(pieces), pool, prior.kernels))
+
+
+def judge_method(halves: tuple[Half, Half], prior: evidence.Prior, temperature: float, method) -> dict:
+    """The kernels of a method on both halves: the line that is fitted on the first, and scores of the second."""
+    spec, estimator, solver = method
+    rows = []
+    for half in halves:
+        problems = (make_problem(lr, spec, solver) for lr in half.lr)
+        kernels = np.stack([np.asarray(own_kernel(problem, estimator)) for problem in problems])
+        truth = evidence.shapes(jnp.asarray(half.kernels))
+        errors, said = calibration.of_kernels(kernels, half.scored, truth, prior, temperature)
+        rows.append((said, (errors < evidence.TOLERANCE).astype(float), errors))
+    line = calibration.fit_line(*rows[0][:2])
+    said, happened, errors = rows[1]
+    mapped = np.asarray(evidence.recalibrate(jnp.asarray(said), line))
+    return {
+        "config": os.path.basename(_CONFIG.value),
+        "line": line,
+        "cov_error": float(np.mean(errors)),
+        "cov_error_median": float(np.median(errors)),
+        "as_said": calibration.trust(said, happened),
+        "recalibrated": calibration.trust(mapped, happened),
+    }
 
 
 def report(folder: str, half: Half, prior: evidence.Prior, names: tuple[str, ...], note: dict) -> None:
@@ -115,6 +154,7 @@ def main() -> int:
     with cli.usage_errors(ValueError, TypeError, KeyError):
         trained = evidence_weights.load(_WEIGHTS.value, _SCALE.value)
         family, settings = make_data(trained)
+        method = None if _CONFIG.value is None else build_method()
     halves = read_halves(synthesis.crop_side(settings.lr_side, settings.scale, trained.kernel_size))
     folder = cli.make_workdir(driver.WORKDIR.value)
     draws_key, pool_key, *keys = jax.random.split(jax.random.key(_SEED.value), 4)
@@ -133,6 +173,9 @@ def main() -> int:
         "device": jax.devices()[0].device_kind,
         "temperature": calibration.fit_temperature(fit.scored),
     }
+    if method is not None:
+        note["method"] = judge_method((fit, test), prior, float(trained.note.get("temperature", 1.0)), method)
+        print(f"{note['method']['config']}: {note['method']}")
     report(folder, test, prior, names, note)
     return cli.OK
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy import optimize
 
 from blindsr_jax.inference import evidence as posteriors
 from blindsr_jax.inference.evidence import LEVELS, TOLERANCE, Observation, Prior, Shapes
@@ -102,6 +103,22 @@ def reliability(said: np.ndarray, happened: np.ndarray) -> list[dict[str, float]
     ]
 
 
+def fit_line(said: np.ndarray, happened: np.ndarray) -> tuple[float, float]:
+    """The (a, b) of `inference.evidence.recalibrate` under which what happened (n,) is most probable.
+
+    A prior of the weight of one image holds it at (0, 1), so that it exists whatever happened.
+    """
+    said = np.clip(said, 1e-3, 1 - 1e-3)
+    logits = np.log(said / (1 - said))
+
+    def loss(line):
+        z = line[0] + line[1] * logits
+        return np.sum(np.logaddexp(0, z) - happened * z) + np.sum((line - [0.0, 1.0]) ** 2) / 2
+
+    found = optimize.minimize(loss, np.array([0.0, 1.0])).x
+    return float(found[0]), float(found[1])
+
+
 def calibration_error(said: np.ndarray, happened: np.ndarray) -> float:
     """ECE: the mean over the images of the distance between said and found in their bin."""
     return sum(row["number"] * abs(row["said"] - row["found"]) for row in reliability(said, happened)) / len(said)
@@ -132,6 +149,30 @@ def _summary(judged: Judged, families: np.ndarray, chosen: np.ndarray) -> dict[s
         "family_accuracy": float(np.mean(judged.families.argmax(1) == families)),
         "confusion": judged.families.mean(0).tolist(),
         "effective_size": float(np.mean(judged.effective_size)),
+    }
+
+
+def of_kernels(kernels: np.ndarray, scored: Scored, truth: Shapes, prior: Prior, temperature: float) -> np.ndarray:
+    """What posteriors say of kernels (n, k, k) that something else found: (2, n), their errors and `confidence`."""
+
+    def one(evidence, truth, kernel):
+        weights = posteriors.weigh(evidence, temperature)
+        error = posteriors.covariance_errors(kernel, truth.covariance[None])[0]
+        return jnp.stack([error, posteriors.confidence(kernel, weights, prior)])
+
+    every = jnp.asarray(scored.prior), truth, jnp.asarray(kernels)
+    return np.asarray(jax.lax.map(lambda x: one(*x), every, batch_size=min(len(kernels), _AT_ONCE))).T
+
+
+def trust(said: np.ndarray, happened: np.ndarray) -> dict[str, float]:
+    """How probabilities (n,) stand to what happened (n,): their mean, its share, Brier scores, ECE."""
+    base = float(np.mean(happened))
+    return {
+        "confidence": float(np.mean(said)),
+        "share_close": base,
+        "brier": float(np.mean((said - happened) ** 2)),
+        "brier_base": base * (1 - base),
+        "ece": calibration_error(said, happened),
     }
 
 

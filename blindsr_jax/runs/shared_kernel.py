@@ -52,7 +52,8 @@ def _read(path: os.PathLike, spec: Spec, estimator: Solver, white_level: float |
     return None if small else make_problem(source.pixels, spec, estimator, jpeg_steps=source.jpeg_steps)
 
 
-def _own_kernel(problem: Problem, estimator: Solver) -> jax.Array:
+def own_kernel(problem: Problem, estimator: Solver) -> jax.Array:
+    """The kernel (k, k) that an estimator of one step finds."""
     key = jax.random.key(0)  # estimators of one step draw nothing
     state = loop.start(key, problem, None, estimator.arrays, solver=estimator)
     return loop.run_chunk(key, state, problem, jnp.int32(0), estimator.arrays, solver=estimator, length=1)[0].kernel
@@ -82,7 +83,7 @@ def estimate(paths: Sequence[os.PathLike], config: Any, spec: Spec, *, white_lev
     estimator = build.build_estimator(config, spec)
     places = np.unique(np.linspace(0, len(paths) - 1, min(len(paths), MOST_IMAGES)).round().astype(int))
     read = (_read(paths[i], spec, estimator, white_level) for i in places)
-    own = [_own_kernel(problem, estimator) for problem in read if problem is not None]
+    own = [own_kernel(problem, estimator) for problem in read if problem is not None]
     if not own:
         raise ValueError("--shared_kernel: no image can be read and is large enough, one at least was expected")
     say(f"one kernel for all images, from {len(own)} of them")
