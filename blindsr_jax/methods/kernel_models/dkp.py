@@ -19,7 +19,7 @@ from blindsr_jax.imaging.problem import Problem, Spec
 from blindsr_jax.inference import langevin, rks, spectrum
 from blindsr_jax.kernels.family import KernelFamily, check_draws, sample_kernels
 from blindsr_jax.methods.interfaces import KernelInfo, KernelModel, StepContext
-from blindsr_jax.networks.fcn import CODE_SIZE, KernelFCN
+from blindsr_jax.networks.fcn import CODE_SIZE, FreeKernel, KernelFCN
 
 WEIGHTS = ("release", "posterior")
 LIKELIHOODS = ("direct", "quadratic")
@@ -48,7 +48,7 @@ class DkpState(NamedTuple):
 class Settings(NamedTuple):
     """What stays the same during a solve; see `build`."""
 
-    network: KernelFCN
+    network: KernelFCN | FreeKernel
     move: optax.GradientTransformationExtraArgs  # the Langevin step
     family: KernelFamily
     num_samples: int  # random kernels per prior step
@@ -64,6 +64,8 @@ class Settings(NamedTuple):
     warmup_steps: int  # before the solve
     freeze_steps: int  # of the solve before the kernel moves
     form: str  # of langevin.FORMS
+    rks: bool  # random kernels pull
+    nld: bool  # the data move the kernel
 
 
 def build(
@@ -84,6 +86,10 @@ def build(
     freeze_steps: Annotated[int, rules.STEPS_FROM_0] = 0,
     learning_rate: Annotated[float, rules.RATE] = 1e-4,
     hidden: Annotated[int, rules.whole(1, 65536)] = 1000,
+    layers: Annotated[int, rules.whole(1, 64)] = 1,
+    rks: bool = True,
+    pke: bool = True,
+    nld: bool = True,
     form: Annotated[str, rules.choice(*langevin.FORMS)] = "sequential",
     langevin_temperature: langevin.Temperature = 0.0,
     cooling_steps: langevin.CoolingSteps = None,
@@ -108,7 +114,13 @@ def build(
       freeze_steps: steps of the solve before the kernel moves: until then the image says nothing about it.
       warmup_steps: steps towards random kernels (or towards the start kernel, if one is given) before the solve.
       learning_rate: of Adam.
-      hidden: units of the kernel network.
+      hidden: units of each hidden layer of the kernel network.
+      layers: hidden layers of it.
+      rks: False for an ablation without random kernel sampling: nothing pulls, and nothing warms the kernel up but a
+        start that is given or comes from the spectrum.
+      pke: False for one without the network: the entries of the kernel are free, up to a softmax. They need a larger
+        learning rate.
+      nld: False for one without Langevin dynamics: the data move the kernel no more, random kernels alone do.
       form: of the Langevin step, see `langevin.network_langevin`. 'sequential' takes prior and data steps as they come;
         'summed' takes one step each time, along the data gradient plus, where kernels are drawn, the prior gradient.
       langevin_temperature: of the noise on data steps, in units of the loss; 0 adds none. See
@@ -127,7 +139,7 @@ def build(
         raise ValueError(f"config.kernel.data_every is {data_every}, expected 1 with form 'summed'")
     adam = langevin.noisy_adam(learning_rate, temperature=langevin_temperature, cooling_steps=cooling_steps)
     settings = Settings(
-        network=KernelFCN(spec.kernel_size, hidden),
+        network=KernelFCN(spec.kernel_size, hidden, layers) if pke else FreeKernel(spec.kernel_size),
         move=langevin.network_langevin(adam, form=form),
         family=family,
         num_samples=num_samples,
@@ -143,6 +155,8 @@ def build(
         warmup_steps=warmup_steps,
         freeze_steps=freeze_steps,
         form=form,
+        rks=rks,
+        nld=nld,
     )
     return KernelModel(partial(_init, settings), partial(_step, settings))
 
@@ -176,6 +190,8 @@ def _init(settings: Settings, key, problem: Problem, kernel) -> DkpState:
         return _apply(settings, state, prior_grads=_prior_gradient(settings, state, goal)), None
 
     state = DkpState(params, settings.move.init(params), code, zeros, pool)
+    if kernel is None and not settings.rks:
+        return state
     return jax.lax.scan(warm, state, jax.random.split(warm_key, settings.warmup_steps))[0]
 
 
@@ -210,7 +226,7 @@ def _target(settings: Settings, key, state: DkpState, image, problem: Problem) -
 def _step(settings: Settings, key, state: DkpState, image, problem: Problem, context: StepContext):
     # The predicates are the same for all images of a batch, so vmap keeps these branches.
     moves = context.step >= settings.freeze_steps
-    draws = moves & (context.step % settings.prior_every == 0)
+    draws = moves & (context.step % settings.prior_every == 0) & settings.rks
 
     def prior_gradient(s):
         return _prior_gradient(settings, s, _target(settings, key, s, image, problem))
@@ -243,5 +259,5 @@ def _step(settings: Settings, key, state: DkpState, image, problem: Problem, con
     def wait(s):
         return s._replace(grads=grads) if settings.data_every > 1 else s
 
-    due = moves & ((context.step + 1) % settings.data_every == 0)
+    due = moves & ((context.step + 1) % settings.data_every == 0) & settings.nld
     return jax.lax.cond(due, data_step, wait, state), kernel, KernelInfo(loss)
