@@ -137,6 +137,8 @@ def build(
     check_draws("num_samples", num_samples, spec.kernel_size)
     if form == "summed" and data_every != 1:
         raise ValueError(f"config.kernel.data_every is {data_every}, expected 1 with form 'summed'")
+    if form == "summed" and not nld:
+        raise ValueError("config.kernel.nld is False, expected True with form 'summed', which has no other steps")
     adam = langevin.noisy_adam(learning_rate, temperature=langevin_temperature, cooling_steps=cooling_steps)
     settings = Settings(
         network=KernelFCN(spec.kernel_size, hidden, layers) if pke else FreeKernel(spec.kernel_size),
