@@ -44,7 +44,10 @@ def is_reproduction(folder: str) -> bool:
 
 
 LAYOUT = ownership.Layout(
-    "table of this launch", (SETTINGS, "table.json", "table.md", "table.csv"), ("cells", "data"), is_reproduction
+    "table of this launch",
+    (SETTINGS, "table.json", "table.md", "table.csv"),
+    ("cells", benchmark_sets.FOLDER),
+    is_reproduction,
 )
 
 
@@ -86,13 +89,16 @@ def read_cards(plan: reproduction.Plan) -> list[rivals.Card]:
     return cards
 
 
-def check_workdir(plan: reproduction.Plan) -> str:
+def check_workdir(plan: reproduction.Plan, groups: list[benchmark_sets.Group]) -> str:
     """Makes the working folder; refuses one of something else or of another table."""
     folder = _WORKDIR.value
     ownership.check_folder(folder, LAYOUT)
     images = [p for name in plan.table.datasets for p in benchmark_sets.sharp_images(_DATA.value, name)]
     files = [*images, *_RIVALS.value, *plan.weights.values()]
-    ownership.check_inputs(files, folder, outputs=LAYOUT.places)
+    inner = [name for group in groups for name in benchmark_sets.folders(group)]
+    ownership.check_inputs(files, folder, outputs=[*LAYOUT.places, *(f"{name}/" for name in inner)])
+    for name in inner:
+        ownership.check_no_link(os.path.join(folder, name), folder)
     path = os.path.join(folder, SETTINGS)
     settings = {"table": plan.table.name, **plan.part._asdict(), "num_steps": plan.num_steps}
     old = ownership.read_json(path)
@@ -168,12 +174,12 @@ def main() -> int:
     except io.InputError as error:
         raise cli.UsageError(f"--data or --sets: {cli.one_line(error)}") from error
     check_configs(plan, groups, methods)
-    folder, failures = check_workdir(plan), Failures()
+    folder, failures = check_workdir(plan, groups), Failures()
     runner = cells.Runner(CompileClock().seconds, estimates_memory="estimated_memory_mb" in plan.table.keys)
     listed = describe(plan, methods, cards)
     rows, contents, counts = [], [], {}
     for group in groups:
-        place = {"data": _DATA.value, "folder": os.path.join(folder, "data"), "on_error": failures.say}
+        place = {"data": _DATA.value, "folder": os.path.join(folder, benchmark_sets.FOLDER), "on_error": failures.say}
         found = benchmark_sets.make(plan.table, group, plan.part, **place)
         counts[group.dataset] = len(found)
         about = reproduction.header(plan, groups, counts, missing)

@@ -17,6 +17,7 @@ from blindsr_jax.runs import ownership
 
 SEED = 1  # of kernels, as in the releases; they depend on the image's name too
 BOUNDARY, CENTER = "circular", "release"
+FOLDER = "data"  # of the test sets, in that of a table
 
 
 class Group(NamedTuple):
@@ -43,6 +44,12 @@ def sharp_images(data: str, dataset: str, limit: int | None = None) -> list[Path
     """The sharp images of a set, DATA/SET/HR/*.png, sorted; none where there is no such folder."""
     paths = sorted(map(Path, glob.glob(os.path.join(glob.escape(data), dataset, "HR", "*.png"))))
     return paths[:limit]
+
+
+def folders(group: Group) -> list[str]:
+    """The folders of a group's test set, in that of the table."""
+    place = f"{FOLDER}/{group.name}"
+    return [place, *(f"{place}/{kind}" for kind in degraded.LAYOUT.folders)]
 
 
 def is_full(group: Group, part: Part, images: int) -> bool:
