@@ -48,6 +48,7 @@ def base_config() -> ConfigDict:
                 "gaussian": {"variance_range": config_dict.placeholder(object)},
                 "line": {"length_range": config_dict.placeholder(tuple)},
                 "trajectory": {"major_variance_range": config_dict.placeholder(object)},
+                "folder": {"path": config_dict.placeholder(str)},
             },
         }
     )
