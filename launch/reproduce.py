@@ -13,11 +13,12 @@ import sys
 from collections.abc import Iterator
 
 from absl import flags
-from ml_collections import ConfigDict
 
 from blindsr_jax import io
 from blindsr_jax.evaluation import benchmark_sets, cells, reproduction, rivals
+from blindsr_jax.evaluation.cases import Case
 from blindsr_jax.evaluation.protocols import TABLES, Method
+from blindsr_jax.imaging.problem import Spec
 from blindsr_jax.runs import cli, ownership
 from blindsr_jax.runs.compile_clock import CompileClock
 
@@ -94,7 +95,9 @@ def check_workdir(plan: reproduction.Plan, groups: list[benchmark_sets.Group]) -
     folder = _WORKDIR.value
     ownership.check_folder(folder, LAYOUT)
     images = [p for name in plan.table.datasets for p in benchmark_sets.sharp_images(_DATA.value, name)]
-    files = [*images, *_RIVALS.value, *plan.weights.values()]
+    scales = map(str, plan.table.scales)
+    weights = [file.replace("{scale}", scale) for scale in scales for file in plan.weights.values()]
+    files = [*images, *_RIVALS.value, *weights]
     inner = [name for group in groups for name in benchmark_sets.folders(group)]
     ownership.check_inputs(files, folder, outputs=[*LAYOUT.places, *(f"{name}/" for name in inner)])
     for name in inner:
@@ -119,6 +122,10 @@ def check_configs(plan: reproduction.Plan, groups: list[benchmark_sets.Group], m
             raise cli.UsageError(f"--crop={plan.part.crop} is too small, expected at least {least}")
         with cli.usage_errors(ValueError):
             reproduction.groups_configs(plan, group, methods)
+        try:
+            reproduction.weights_hashes(plan, group.scale, methods)
+        except io.InputError as error:
+            raise cli.UsageError(f"--weights: {cli.one_line(error)}") from error
 
 
 class Failures:
@@ -135,7 +142,7 @@ class Failures:
 
 
 def rival_cells(
-    cards: list[rivals.Card], group: benchmark_sets.Group, spec, found: list, failures: Failures
+    cards: list[rivals.Card], group: benchmark_sets.Group, spec: Spec, found: list[Case], failures: Failures
 ) -> Iterator[dict]:
     """The scores of other programs on the cases of a group."""
     for card in cards:
@@ -149,15 +156,12 @@ def rival_cells(
 def describe(plan: reproduction.Plan, methods: tuple[Method, ...], cards: list[rivals.Card]) -> list[dict]:
     """The rows of the list of methods."""
 
-    def steps(config: ConfigDict) -> int:
-        return config.num_steps
-
     rows = []
     for method in methods:
         scale = next(s for s in plan.table.scales if method.scales is None or s in method.scales)
         values = ", ".join(f"{name} = {value}" for name, value in method.values.items())
         config = method.config + (", true kernel" if method.is_ceiling else "")
-        number = steps(reproduction.make_config(plan, method, scale))
+        number = reproduction.make_config(plan, method, scale).num_steps
         rows.append({"method": method.label, "config": f"`{config}`", "values": values, "steps": number})
     for card in cards:
         grid = "the usual grid, moved here" if card.grid == "half_pixel" else "the grid of the data"
@@ -188,7 +192,8 @@ def main() -> int:
         labels |= dict.fromkeys(card.name for card in cards)
         spec = benchmark_sets.make_place(plan.table, group)[0]
         own = list(rival_cells(cards, group, spec, found, failures))
-        wanted = cells.all_cells(found, configs, num_seeds=plan.num_seeds, border=None)
+        hashes = reproduction.weights_hashes(plan, group.scale, methods)
+        wanted = cells.all_cells(found, configs, num_seeds=plan.num_seeds, border=None, files=hashes)
         for cell, content, is_new in cells.fill(os.path.join(folder, "cells"), wanted, runner.run):
             if isinstance(content, Exception):
                 failures.say(cell.stem, content)

@@ -80,6 +80,7 @@ class Cell(NamedTuple):
     config: ConfigDict
     seed: int
     border: int | None  # pixels left out of the scores on each side; None for the scale
+    files: str = ""  # what tells one version of the files that the config names from another
 
     @property
     def stem(self) -> str:
@@ -91,7 +92,7 @@ class Cell(NamedTuple):
         """What a finished cell must say of itself; one of a changed config or case says something else."""
         case = self.case
         text = json.dumps([self.config.to_dict(), self.border], sort_keys=True, default=list)
-        content = [text.encode(), case.lr.tobytes(), case.hr.tobytes(), case.kernel.tobytes()]
+        content = [text.encode(), self.files.encode(), case.lr.tobytes(), case.hr.tobytes(), case.kernel.tobytes()]
         digest = hashlib.sha256(b"".join(content)).hexdigest()[:16]
         return {"case": case.name, "config": self.name, "seed": self.seed, "digest": digest}
 
@@ -142,11 +143,17 @@ class Runner:
 
 
 def all_cells(
-    cases: Sequence[Case], configs: Mapping[str, ConfigDict], *, num_seeds: int, border: int | None
+    cases: Sequence[Case],
+    configs: Mapping[str, ConfigDict],
+    *,
+    num_seeds: int,
+    border: int | None,
+    files: Mapping[str, str] | None = None,
 ) -> list[Cell]:
-    """All cells of a table, a whole table of the first seed before the next."""
+    """All cells of a table, a whole table of the first seed before the next; `files` is that of a cell, by config."""
+    files = files or {}
     places = itertools.product(range(num_seeds), cases, configs)
-    return [Cell(case, name, configs[name], seed, border) for seed, case, name in places]
+    return [Cell(case, name, configs[name], seed, border, files.get(name, "")) for seed, case, name in places]
 
 
 def fill(

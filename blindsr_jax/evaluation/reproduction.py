@@ -14,6 +14,7 @@ from blindsr_jax.evaluation import benchmark_sets, cells, tables
 from blindsr_jax.evaluation.benchmark_sets import Group, Part
 from blindsr_jax.evaluation.protocols import Method, Table
 from blindsr_jax.evaluation.published import UNKNOWN
+from blindsr_jax.io import durable
 from blindsr_jax.methods import build
 
 TITLES = {
@@ -72,8 +73,7 @@ def make_config(plan: Plan, method: Method, scale: int) -> ConfigDict:
     """The config of a method at a scale; raises ValueError where a value is wrong."""
     values = dict(method.values)
     if method.label in plan.weights:
-        option = method.needs or _weights_option(method)
-        values[option] = plan.weights[method.label].replace("{scale}", str(scale))
+        values[method.needs or _weights_option(method)] = weights_file(plan, method, scale)
     place = {"boundary": benchmark_sets.BOUNDARY, "kernel_center": benchmark_sets.CENTER}
     size = plan.table.kernel_sizes.get(scale)
     if size is not None:
@@ -82,6 +82,21 @@ def make_config(plan: Plan, method: Method, scale: int) -> ConfigDict:
     if plan.num_steps is not None:
         _shorten(config, plan.num_steps)
     return config
+
+
+def weights_file(plan: Plan, method: Method, scale: int) -> str:
+    """The file of --weights for a method at a scale."""
+    return plan.weights[method.label].replace("{scale}", str(scale))
+
+
+def weights_hashes(plan: Plan, scale: int, methods: Sequence[Method]) -> dict[str, str]:
+    """SHA-256 of the files of --weights at a scale, by the names of cells.
+
+    Raises:
+      InputError: one cannot be read.
+    """
+    chosen = [m for m in methods if m.label in plan.weights and (m.scales is None or scale in m.scales)]
+    return {name_of(m): durable.contents(io.find_inputs(weights_file(plan, m, scale))[0]).sha256 for m in chosen}
 
 
 def _weights_option(method: Method) -> str:

@@ -29,9 +29,9 @@ def scored(cell):
     }
 
 
-def table(config=0, border=None, seed=0):
+def table(config=0, border=None, seed=0, files=None):
     configs = {"a": ConfigDict({"value": config}), "b:x/y": ConfigDict({"value": 1})}
-    return cells.all_cells([case(seed=seed)], configs, num_seeds=2, border=border)
+    return cells.all_cells([case(seed=seed)], configs, num_seeds=2, border=border, files=files)
 
 
 def test_a_finished_cell_is_not_run_again_and_a_changed_one_is(tmp_path):
@@ -44,6 +44,7 @@ def test_a_finished_cell_is_not_run_again_and_a_changed_one_is(tmp_path):
 
     assert news(table()) == []
     assert news(table(config=2)) == ["case__a__0", "case__a__1"]
+    assert news(table(config=2, files={"a": "hash"})) == ["case__a__0", "case__a__1"] == news(table(config=2))
     assert len(news(table(config=2, border=3))) == len(news(table(config=2, border=3, seed=1))) == 4
     (tmp_path / "case__a__1.json").write_text("{")
     assert news(table(config=2, border=3, seed=1)) == ["case__a__1"]

@@ -112,6 +112,7 @@ def test_refusals(made, tmp_path):
         "'Set6' is no set": ["--sets=Set6", fresh],
         "'nope' is no method": ["--methods=nope", fresh],
         "--weights=x": ["--weights=x", fresh],
+        "nothere_x4.npz": [f"--weights=Diff-DKP={tmp_path}/nothere_x{{scale}}.npz", "--methods=Diff-DKP", fresh],
         "another row": [f"--rivals={tmp_path}/card.json", fresh],
         "nothere.json": [f"--rivals={tmp_path}/nothere.json", fresh],
         "expected the same flags or another folder": ["--crop=48"],
