@@ -3,7 +3,8 @@
 from setuptools import find_packages, setup
 
 JAX = ">=0.10,<0.12"
-TESTS = ["pytest>=8,<10", "pytest-xdist>=3.6,<4", "scikit-image>=0.25,<0.27", "imagecodecs", "build"]
+SCIKIT_IMAGE = "scikit-image>=0.25,<0.27"
+TESTS = ["pytest>=8,<10", "pytest-xdist>=3.6,<4", SCIKIT_IMAGE, "imagecodecs", "build"]
 LINT = ["ruff==0.17.5", "pyrefly==1.4.1"]
 # Drives an installed Chromium through the page of a run; without one these tests are skipped.
 BROWSER = ["playwright>=1.50,<2"]
@@ -40,6 +41,8 @@ setup(
     extras_require={
         # Compressed TIFF with more than 8 bits; tifffile reads the others alone.
         "tiff": ["imagecodecs>=2025.3,<2028"],
+        # The restorers richardson_lucy and wiener, which are there to be compared with: no method of ours needs it.
+        "baselines": [SCIKIT_IMAGE],
         "cuda12": [f"jax[cuda12]{JAX}"],
         "tpu": [f"jax[tpu]{JAX}"],
         "dev": [*TESTS, *BROWSER, *LINT, *DOCS],

@@ -28,6 +28,7 @@ _SIZE = flags.DEFINE_integer("kernel_size", None, "Odd; default min(4 scale + 3,
 _VARIANCES = flags.DEFINE_list(
     "variance_range", None, "LOW,HIGH: variances of Gaussian kernels, square pixels of the sharp image."
 )
+_KERNELS = flags.DEFINE_string("kernels", None, "With --family=folder: a folder of .npy and .mat files, or a pattern.")
 _LEGACY = flags.DEFINE_boolean("legacy_png", False, "Truncate to 8 bits as the releases do, instead of rounding.")
 flags.mark_flags_as_required(["input", "scale", "workdir"])
 
@@ -46,9 +47,12 @@ def variance_range() -> tuple[float, float]:
 
 def make_family(spec: Spec) -> KernelFamily:
     """The family that --family names; 'mixture' is Gaussian and motion in equal parts."""
+    if _KERNELS.value is not None and _FAMILY.value != "folder":
+        raise ValueError(f"--kernels={_KERNELS.value} is of no use, expected --family=folder beside it")
     names = ("gaussian", "motion") if _FAMILY.value == "mixture" else (_FAMILY.value,)
     place = {"scale": spec.scale, "kernel_size": spec.kernel_size, "kernel_center": spec.kernel_center}
     options = {"gaussian": {"variance_range": variance_range()}} if _VARIANCES.value else {}
+    options["folder"] = {"path": _KERNELS.value}
     families = [load_family(name, **place, **options.get(name, {})) for name in names]
     return families[0] if len(families) == 1 else mixture(families)
 

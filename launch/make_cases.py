@@ -25,6 +25,7 @@ _SEED = flags.DEFINE_integer(
     "seed", 1, "A kernel depends on it and on the image's name.", lower_bound=0, upper_bound=seeds.MAX_SEED
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the cases; made where missing.")
+_KERNELS = flags.DEFINE_string("kernels", None, "With --family=folder: a folder of .npy and .mat files, or a pattern.")
 flags.mark_flags_as_required(["input", "scale", "workdir"])
 
 
@@ -32,7 +33,10 @@ def main() -> int:
     """Makes a case of each image; one bad file is reported and the rest goes on."""
     with cli.usage_errors(ValueError):
         spec = make_spec(scale=_SCALE.value, boundary="circular", kernel_center="release")
-        family = load_family(_FAMILY.value, scale=spec.scale, kernel_center=spec.kernel_center)
+        if _KERNELS.value is not None and _FAMILY.value != "folder":
+            raise ValueError(f"--kernels={_KERNELS.value} is of no use, expected --family=folder beside it")
+        options = {"path": _KERNELS.value} if _FAMILY.value == "folder" else {}
+        family = load_family(_FAMILY.value, scale=spec.scale, kernel_center=spec.kernel_center, **options)
         paths = io.find_inputs(_INPUT.value)
     if _CROP.value < spec.kernel_size + spec.scale:
         raise cli.UsageError(f"--crop={_CROP.value} is too small, expected at least {spec.kernel_size + spec.scale}")

@@ -1,9 +1,10 @@
 """The config that all configs start from, reading a config file and its variant, and the range of shared values."""
 
+import functools
 import runpy
 import sys
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def base_config() -> ConfigDict:
                 "gaussian": {"variance_range": config_dict.placeholder(object)},
                 "line": {"length_range": config_dict.placeholder(tuple)},
                 "trajectory": {"major_variance_range": config_dict.placeholder(object)},
+                "folder": {"path": config_dict.placeholder(str)},
             },
         }
     )
@@ -151,6 +153,16 @@ def check_name(config: ConfigDict, name: str) -> None:
             unknown = ".".join(parts[: i + 1])
             raise ValueError(f"config.{unknown} is unknown, expected one of {', '.join(sorted(node))}")
         node = node.get(part)
+
+
+def set_values(config: ConfigDict, values: Mapping[str, Any]) -> None:
+    """Sets values of a config, in place, by dotted name; raises ValueError where there is no such name."""
+    for name, value in values.items():
+        check_name(config, name)
+        *parts, last = name.split(".")
+        node = functools.reduce(lambda part, key: part[key], parts, config)
+        with node.unlocked():
+            node[last] = value
 
 
 # Of the values that all methods share; those of the parts stand beside the arguments of their `build`.

@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 
 from blindsr_jax import io
-from blindsr_jax.config import check_config, load_config
+from blindsr_jax.config import check_config, load_config, load_method, set_values
 from blindsr_jax.evaluation import metrics, tables
 from blindsr_jax.evaluation.cases import Case
 from blindsr_jax.imaging.problem import Spec
@@ -22,13 +23,21 @@ from blindsr_jax.io import documents
 from blindsr_jax.methods import build
 from blindsr_jax.methods.interfaces import Solver
 from blindsr_jax.runs import schemas, seeds
+from blindsr_jax.solvers import memory
 from blindsr_jax.solvers.loop import solve
 from blindsr_jax.solvers.measured import make_problem
 
 _CELL = documents.object_of(schemas.CELL_KEYS | dict.fromkeys(metrics.SCORES, schemas.SCORE))
 
 
-def read_config(path: str, *, is_ceiling: bool, boundary: str, kernel_center: str) -> ConfigDict:
+def read_config(
+    path: str,
+    *,
+    is_ceiling: bool,
+    boundary: str,
+    kernel_center: str,
+    values: Mapping[str, Any] | None = None,
+) -> ConfigDict:
     """A config under the conventions of the cases.
 
     Args:
@@ -36,11 +45,25 @@ def read_config(path: str, *, is_ceiling: bool, boundary: str, kernel_center: st
       is_ceiling: whether it solves under the true kernel.
       boundary: how the cases were made.
       kernel_center: likewise.
+      values: of the config by dotted name, in place of its own.
 
     Raises:
       ValueError: there is no such config, or a value of it is wrong.
     """
-    config = load_config(path)
+    return _prepared(load_config(path), is_ceiling, boundary, kernel_center, values)
+
+
+def read_method(name: str, **options: Any) -> ConfigDict:
+    """The same of a file of configs/ by name; `options` are those of `read_config`."""
+    return _prepared(
+        load_method(name), *(options[key] for key in ("is_ceiling", "boundary", "kernel_center", "values"))
+    )
+
+
+def _prepared(
+    config: ConfigDict, is_ceiling: bool, boundary: str, kernel_center: str, values: Mapping[str, Any] | None
+) -> ConfigDict:
+    set_values(config, values or {})
     config.boundary, config.kernel_center = boundary, kernel_center
     if is_ceiling:
         build.give_kernel(config)
@@ -57,6 +80,7 @@ class Cell(NamedTuple):
     config: ConfigDict
     seed: int
     border: int | None  # pixels left out of the scores on each side; None for the scale
+    files: str = ""  # what tells one version of the files that the config names from another
 
     @property
     def stem(self) -> str:
@@ -68,7 +92,7 @@ class Cell(NamedTuple):
         """What a finished cell must say of itself; one of a changed config or case says something else."""
         case = self.case
         text = json.dumps([self.config.to_dict(), self.border], sort_keys=True, default=list)
-        content = [text.encode(), case.lr.tobytes(), case.hr.tobytes(), case.kernel.tobytes()]
+        content = [text.encode(), self.files.encode(), case.lr.tobytes(), case.hr.tobytes(), case.kernel.tobytes()]
         digest = hashlib.sha256(b"".join(content)).hexdigest()[:16]
         return {"case": case.name, "config": self.name, "seed": self.seed, "digest": digest}
 
@@ -76,13 +100,15 @@ class Cell(NamedTuple):
 class Runner:
     """Solves cells; each solver is made once, so that seeds and cases of one size share a program."""
 
-    def __init__(self, compile_seconds: Callable[[], float]):
+    def __init__(self, compile_seconds: Callable[[], float], *, estimates_memory: bool = False):
         """A runner.
 
         Args:
           compile_seconds: that were spent on compiling so far; they do not count.
+          estimates_memory: whether cells say what `solvers.memory` estimates, as `estimated_memory_mb`.
         """
         self._compile_seconds = compile_seconds
+        self._estimates_memory = estimates_memory
         self._made: dict[tuple[str, int], tuple[Spec, Solver]] = {}
 
     def _solver(self, cell: Cell) -> tuple[Spec, Solver]:
@@ -109,16 +135,25 @@ class Runner:
             image = metrics.quantize(np.asarray(result.image, np.float64))
             found |= metrics.score_image(image, case.hr.astype(np.float64), border=border)
             found |= metrics.score_kernel(np.asarray(result.kernel, np.float64), case.kernel)
+        if self._estimates_memory:
+            needed = memory.estimate(jax.random.key(0), problem, solver, kernel=kernel, **steps)
+            found["estimated_memory_mb"] = round(needed / 2**20)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # of the process, so it never falls
         return found | {"seconds": round(seconds, 3), "peak_memory_mb": round(peak)}
 
 
 def all_cells(
-    cases: Sequence[Case], configs: Mapping[str, ConfigDict], *, num_seeds: int, border: int | None
+    cases: Sequence[Case],
+    configs: Mapping[str, ConfigDict],
+    *,
+    num_seeds: int,
+    border: int | None,
+    files: Mapping[str, str] | None = None,
 ) -> list[Cell]:
-    """All cells of a table, a whole table of the first seed before the next."""
+    """All cells of a table, a whole table of the first seed before the next; `files` is that of a cell, by config."""
+    files = files or {}
     places = itertools.product(range(num_seeds), cases, configs)
-    return [Cell(case, name, configs[name], seed, border) for seed, case, name in places]
+    return [Cell(case, name, configs[name], seed, border, files.get(name, "")) for seed, case, name in places]
 
 
 def fill(

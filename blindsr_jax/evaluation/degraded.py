@@ -31,6 +31,7 @@ class Settings(NamedTuple):
     seed: int
     noise_std: float = 0.0  # [0, 1] scale
     truncate: bool = False  # to 8 bits, as the releases do, instead of rounding
+    crop: int | None = None  # side of the middle part that is used of each image; None: the whole image
 
 
 def _is_set(folder: str) -> bool:
@@ -86,6 +87,11 @@ def degrade_file(path: str | os.PathLike, name: str, key: jax.Array, settings: S
       InputError: the image is bad or too small.
     """
     spec, source = settings.spec, io.read_image(path)
+    if settings.crop is not None:
+        try:
+            source = source._replace(pixels=synthetic.middle(source.pixels, settings.crop))
+        except ValueError as error:
+            raise io.InputError(f"cannot crop {str(path)!r}: {error}") from error
     least = spec.kernel_size + spec.scale
     if min(source.pixels.shape[:2]) < least:
         h, w, _ = source.pixels.shape
@@ -117,8 +123,23 @@ def degrade_file(path: str | os.PathLike, name: str, key: jax.Array, settings: S
         "noise_std": settings.noise_std,
         "boundary": spec.boundary,
         "kernel_center": spec.kernel_center,
-        "sha256": hashlib.sha256(Path(lr_path).read_bytes()).hexdigest(),
+        "crop": settings.crop,
+        "sha256": _sha256(lr_path),
+        "hr_sha256": _sha256(hr_path),
+        "kernel_sha256": _sha256(npy_path),
+        "source_sha256": source.sha256,
     }
+
+
+def _sha256(path: str | os.PathLike) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def is_whole(folder: str, line: Mapping[str, Any]) -> bool:
+    """Whether the files of an image are those that its line of the manifest speaks of."""
+    hr, lr, kernel, _ = output_paths(folder, line["name"])
+    wanted = {lr: "sha256", hr: "hr_sha256", kernel: "kernel_sha256"}
+    return all(os.path.isfile(path) and _sha256(path) == line.get(key) for path, key in wanted.items())
 
 
 def make_each(

@@ -151,7 +151,7 @@ def _build_stage(config: Mapping[str, Any], where: str, spec: Spec, num_steps: i
     return build(spec, **options)
 
 
-def _default_steps(config: Mapping[str, Any], where: str) -> int:
+def default_steps(config: Mapping[str, Any], where: str) -> int:
     """How many steps a stage takes: of the config, or the default of its `build`, or one."""
     name = config[where]
     module = _load(where, name, besides=("given",))
@@ -175,8 +175,8 @@ def stage_steps(config: Mapping[str, Any]) -> tuple[int, int] | None:
     if estimator is None or restorer is None:
         missing = "estimator" if estimator is None else "restorer"
         raise ValueError(f"config.{missing} is not given, expected config.estimator and config.restorer or neither")
-    first = 0 if estimator == "given" else _default_steps(config, "estimator")
-    second = _default_steps(config, "restorer")
+    first = 0 if estimator == "given" else default_steps(config, "estimator")
+    second = default_steps(config, "restorer")
     rest = -(first + second) % config["chunk_steps"] if first + second > config["chunk_steps"] else 0
     return (first + rest, second) if first > 1 else (first, second + rest)
 
@@ -187,7 +187,7 @@ def build_estimator(config: Mapping[str, Any], spec: Spec) -> Solver:
     Raises:
       ValueError: the config names none, or one of several steps.
     """
-    if config.get("estimator") in (None, "given") or _default_steps(config, "estimator") > 1:
+    if config.get("estimator") in (None, "given") or default_steps(config, "estimator") > 1:
         raise ValueError(f"config.estimator is {config.get('estimator')!r}, expected an estimator of one step: kenet")
     return _build_stage(config, "estimator", spec, 1)
 
@@ -263,6 +263,6 @@ def _build_method(config: Mapping[str, Any], spec: Spec) -> Solver:
     solver = compose(1.0, retry=compose(RETRY_STEP))
     if config.get("kernel_init") is None:
         return solver
-    if _default_steps(config, "kernel_init") > 1:
+    if default_steps(config, "kernel_init") > 1:
         raise ValueError(f"config.kernel_init is {config['kernel_init']!r}, expected an estimator of one step: kenet")
     return started_by(_build_stage(config, "kernel_init", spec, 1), solver)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from blindsr_jax.config import check_config, check_name, load_method
+from blindsr_jax.config import check_config, load_method, set_values
 from blindsr_jax.imaging.problem import Result, Spec
 from blindsr_jax.methods import build
 from blindsr_jax.methods.interfaces import Solver, min_lr_side
@@ -22,12 +22,7 @@ DEFAULT_METHOD = "dip_dkp_fast"
 
 def _configured(method: str | ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
     config = load_method(method) if isinstance(method, str) else method.copy_and_resolve_references()
-    for name, value in overrides.items():
-        check_name(config, name)
-        *parts, last = name.split(".")
-        node = functools.reduce(lambda part, key: part[key], parts, config)
-        with node.unlocked():
-            node[last] = value
+    set_values(config, overrides)
     check_config(config)
     return config
 

@@ -29,9 +29,9 @@ def scored(cell):
     }
 
 
-def table(config=0, border=None, seed=0):
+def table(config=0, border=None, seed=0, files=None):
     configs = {"a": ConfigDict({"value": config}), "b:x/y": ConfigDict({"value": 1})}
-    return cells.all_cells([case(seed=seed)], configs, num_seeds=2, border=border)
+    return cells.all_cells([case(seed=seed)], configs, num_seeds=2, border=border, files=files)
 
 
 def test_a_finished_cell_is_not_run_again_and_a_changed_one_is(tmp_path):
@@ -44,6 +44,7 @@ def test_a_finished_cell_is_not_run_again_and_a_changed_one_is(tmp_path):
 
     assert news(table()) == []
     assert news(table(config=2)) == ["case__a__0", "case__a__1"]
+    assert news(table(config=2, files={"a": "hash"})) == ["case__a__0", "case__a__1"] == news(table(config=2))
     assert len(news(table(config=2, border=3))) == len(news(table(config=2, border=3, seed=1))) == 4
     (tmp_path / "case__a__1.json").write_text("{")
     assert news(table(config=2, border=3, seed=1)) == ["case__a__1"]
@@ -71,3 +72,29 @@ def test_what_is_wrong_with_a_folder_of_cases_is_named(tmp_path):
     io.write_kernel(tmp_path / "one" / "kernel.npy", np.eye(3) / 3)
     (found,) = cases.read_cases(tmp_path)
     assert (found.name, found.scale, found.lr.shape, found.hr.shape) == ("one", 2, (4, 4, 3), (8, 8, 3))
+
+
+def test_sets_are_read_in_the_layouts_of_the_releases_and_of_the_degradation(tmp_path):
+    pixels = np.random.default_rng(0).random((18, 21, 3)).astype(np.float32)
+    for place, scale, kernel in (("DIPDKP_lr_x4", 4, "DIPDKP_gt_k_x4"), ("DIPFKP_lr_x2", 2, "DIPFKP_gt_k_x2")):
+        (tmp_path / "released" / kernel).mkdir(parents=True)
+        (tmp_path / "released" / place).mkdir()
+        lr = pixels[: 18 // scale * scale : scale, : 21 // scale * scale : scale]
+        io.write_image(tmp_path / "released" / place / "a.png", io.Image(lr))
+        io.write_kernel_mat(tmp_path / "released" / kernel / "a.mat", np.eye(3))
+    (tmp_path / "released" / "HR").mkdir()
+    io.write_image(tmp_path / "released" / "HR" / "a.png", io.Image(pixels))
+    found = cases.read_cases(tmp_path / "released")
+    assert [(c.name, c.scale, c.hr.shape) for c in found] == [
+        ("a_x4_DIPDKP", 4, (16, 20, 3)),  # a rest of the scale is cut off the HR image
+        ("a_x2_DIPFKP", 2, (18, 20, 3)),
+    ]
+    (tmp_path / "released" / "DIPFKP_gt_k_x2" / "a.mat").unlink()
+    with pytest.raises(io.InputError, match=r"DIPFKP_gt_k_x2' has no kernel, a\.npy or a\.mat"):
+        cases.read_cases(tmp_path / "released")
+    for kind, shape in (("lr", (6, 7, 3)), ("hr", (18, 21, 3))):
+        (tmp_path / "set" / kind).mkdir(parents=True)
+        io.write_image(tmp_path / "set" / kind / "b.png", io.Image(np.zeros(shape, np.float32)))
+    (tmp_path / "set" / "kernels").mkdir()
+    io.write_kernel(tmp_path / "set" / "kernels" / "b.npy", np.eye(3))
+    assert [(c.name, c.scale) for c in cases.read_cases(tmp_path / "set")] == [("b", 3)]

@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pytest
 from scipy import ndimage
+from skimage import color as skimage_color
 from skimage import metrics as skimage_metrics
 
 from blindsr_jax.evaluation import metrics
@@ -70,6 +71,19 @@ def test_against_scikit_image():
         a, b, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True
     )
     assert metrics.ssim_y(sr, hr, border=4) == pytest.approx(ssim_map[5:-5, 5:-5].mean(), abs=1e-10)
+
+
+@pytest.mark.parametrize("border", [2, 3, 4, 16])
+@pytest.mark.parametrize("shape", [(48, 61, 3), (64, 44, 1)])
+def test_the_scores_of_files_are_those_of_scikit_image(shape, border):
+    levels = [np.rint(255 * image).astype(np.uint8) for image in pair(border, shape)]
+    colours = [np.broadcast_to(image, (*shape[:2], 3)) for image in levels]
+    a, b = (skimage_color.rgb2ycbcr(image)[border:-border, border:-border, 0] for image in colours)
+    options = {"data_range": 255, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "full": True}
+    _, ssim_map = skimage_metrics.structural_similarity(b, a, **options)
+    expected = skimage_metrics.peak_signal_noise_ratio(b, a, data_range=255), ssim_map[5:-5, 5:-5].mean()
+    found = metrics.score_image(*(image / 255 for image in levels), border=border)
+    np.testing.assert_allclose([found["psnr_y"], found["ssim_y"]], expected, atol=1e-4, rtol=0)
 
 
 def test_gray_counts_as_equal_channels():

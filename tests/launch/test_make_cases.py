@@ -47,3 +47,24 @@ def test_what_is_too_small_is_said(made):
     small_image, _, small_crop = made[1]
     assert small_image.code == 1 and "low.png" in small_image.err and "1 of 2 cases" in small_image.out
     assert "--crop=16 is too small" in usage_error(small_crop)
+
+
+def test_kernels_of_a_folder_are_a_family_of_both_launches(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "kernels").mkdir()
+    PIL.Image.fromarray(levels(3, (40, 50))).save(tmp_path / "in" / "a.png")
+    kernel = np.zeros((11, 11))
+    kernel[4:6, 4:6] = 0.25
+    io.write_kernel(tmp_path / "kernels" / "k.npy", kernel)
+    own = [f"--input={tmp_path}/in/*.png", "--scale=2", "--family=folder"]
+    flags = [*own, f"--kernels={tmp_path}/kernels"]
+    cases, degraded, without, useless = forked(
+        command("make_cases", *flags, "--crop=32", f"--workdir={tmp_path}/cases"),
+        command("degrade", *flags, f"--workdir={tmp_path}/set"),
+        command("degrade", *own, f"--workdir={tmp_path}/no"),
+        command("degrade", *flags, "--family=gaussian", f"--workdir={tmp_path}/no"),
+    )
+    assert cases.code == degraded.code == 0
+    for path in ("cases/a_x2_folder/kernel.npy", "set/kernels/a.npy"):
+        np.testing.assert_allclose(io.read_kernel(tmp_path / path), kernel, atol=1e-5)
+    assert "'folder' has no path" in usage_error(without) and "--kernels" in usage_error(useless)

@@ -19,11 +19,12 @@ from blindsr_jax.imaging.problem import Problem, Spec
 from blindsr_jax.inference import langevin, rks, spectrum
 from blindsr_jax.kernels.family import KernelFamily, check_draws, sample_kernels
 from blindsr_jax.methods.interfaces import KernelInfo, KernelModel, StepContext
-from blindsr_jax.networks.fcn import CODE_SIZE, KernelFCN
+from blindsr_jax.networks.fcn import CODE_SIZE, FreeKernel, KernelFCN
 
 WEIGHTS = ("release", "posterior")
 LIKELIHOODS = ("direct", "quadratic")
 STARTS = ("random", "spectrum")
+PARTS = ("rks", "pke", "nld")  # that an ablation can leave out
 NUM_STARTS = 2048  # kernels that a start from the spectrum looks at
 _NOISE = 1  # folded into the key of a step for the Langevin noise
 
@@ -48,7 +49,7 @@ class DkpState(NamedTuple):
 class Settings(NamedTuple):
     """What stays the same during a solve; see `build`."""
 
-    network: KernelFCN
+    network: KernelFCN | FreeKernel
     move: optax.GradientTransformationExtraArgs  # the Langevin step
     family: KernelFamily
     num_samples: int  # random kernels per prior step
@@ -64,6 +65,7 @@ class Settings(NamedTuple):
     warmup_steps: int  # before the solve
     freeze_steps: int  # of the solve before the kernel moves
     form: str  # of langevin.FORMS
+    without: str | None  # of PARTS
 
 
 def build(
@@ -84,6 +86,8 @@ def build(
     freeze_steps: Annotated[int, rules.STEPS_FROM_0] = 0,
     learning_rate: Annotated[float, rules.RATE] = 1e-4,
     hidden: Annotated[int, rules.whole(1, 65536)] = 1000,
+    layers: Annotated[int, rules.whole(1, 64)] = 1,
+    without: Annotated[str | None, rules.optional(rules.choice(*PARTS))] = None,
     form: Annotated[str, rules.choice(*langevin.FORMS)] = "sequential",
     langevin_temperature: langevin.Temperature = 0.0,
     cooling_steps: langevin.CoolingSteps = None,
@@ -98,8 +102,7 @@ def build(
       weights: 'release' or 'posterior', see `rks`.
       temperature: of the posterior weights, in units of the best candidate's error.
       error_floor: the smallest such unit, see `rks.posterior_weights`.
-      prior_weight: strength of the pull, on the mean over the kernel's entries: the sum of the posterior weights, a
-        factor of the released ones.
+      prior_weight: strength of the pull: the sum of the posterior weights, a factor of the released ones.
       prior_every: steps between prior steps.
       redraw: each prior step draws new random kernels; otherwise they are drawn once, which costs less.
       data_every: steps between data steps; their gradients are summed, and dropped when a prior step comes (release).
@@ -108,26 +111,25 @@ def build(
       freeze_steps: steps of the solve before the kernel moves: until then the image says nothing about it.
       warmup_steps: steps towards random kernels (or towards the start kernel, if one is given) before the solve.
       learning_rate: of Adam.
-      hidden: units of the kernel network.
+      hidden: units of each hidden layer of the kernel network.
+      layers: hidden layers of it.
+      without: a part that an ablation leaves out. 'rks': no random kernels pull, nor warm up; 'pke': the kernel has no
+        network but free entries up to a softmax, which need a larger learning rate; 'nld': the data do not move it.
       form: of the Langevin step, see `langevin.network_langevin`. 'sequential' takes prior and data steps as they come;
         'summed' takes one step each time, along the data gradient plus, where kernels are drawn, the prior gradient.
-      langevin_temperature: of the noise on data steps, in units of the loss; 0 adds none. See
-        `langevin.noisy_adam`.
+      langevin_temperature: of the noise on data steps, in units of the loss, see `langevin.noisy_adam`; 0 adds none.
       cooling_steps: steps over which it falls to 0; None keeps it.
 
     Raises:
       ValueError: an unknown choice, too many random kernels, or 'summed' with gradients that wait for a data step.
     """
-    choices = (("weights", weights, WEIGHTS), ("likelihood", likelihood, LIKELIHOODS), ("start", start, STARTS))
-    for name, value, known in (*choices, ("form", form, langevin.FORMS)):
-        if value not in known:
-            raise ValueError(f"config.kernel.{name} is {value!r}, expected one of {', '.join(known)}")
+    _check_choices(weights=(weights, WEIGHTS), likelihood=(likelihood, LIKELIHOODS), start=(start, STARTS))
+    _check_choices(form=(form, langevin.FORMS), without=(without, (None, *PARTS)))
     check_draws("num_samples", num_samples, spec.kernel_size)
-    if form == "summed" and data_every != 1:
-        raise ValueError(f"config.kernel.data_every is {data_every}, expected 1 with form 'summed'")
+    _check_form(form, data_every, without)
     adam = langevin.noisy_adam(learning_rate, temperature=langevin_temperature, cooling_steps=cooling_steps)
     settings = Settings(
-        network=KernelFCN(spec.kernel_size, hidden),
+        network=FreeKernel(spec.kernel_size) if without == "pke" else KernelFCN(spec.kernel_size, hidden, layers),
         move=langevin.network_langevin(adam, form=form),
         family=family,
         num_samples=num_samples,
@@ -143,8 +145,24 @@ def build(
         warmup_steps=warmup_steps,
         freeze_steps=freeze_steps,
         form=form,
+        without=without,
     )
     return KernelModel(partial(_init, settings), partial(_step, settings))
+
+
+def _check_choices(**given: tuple[str | None, tuple[str | None, ...]]) -> None:
+    """Raises ValueError where an option is none of the values that are known."""
+    for name, (value, known) in given.items():
+        if value not in known:
+            raise ValueError(f"config.kernel.{name} is {value!r}, expected one of {', '.join(map(str, known))}")
+
+
+def _check_form(form: str, data_every: int, without: str | None) -> None:
+    """Raises ValueError where the one step of the form 'summed' has no data gradient of its own each time."""
+    if form == "summed" and data_every != 1:
+        raise ValueError(f"config.kernel.data_every is {data_every}, expected 1 with form 'summed'")
+    if form == "summed" and without == "nld":
+        raise ValueError("config.kernel.without is 'nld', expected another part with form 'summed'")
 
 
 def _apply(settings: Settings, state: DkpState, *, data_grads=None, prior_grads=None, key=None) -> DkpState:
@@ -176,6 +194,8 @@ def _init(settings: Settings, key, problem: Problem, kernel) -> DkpState:
         return _apply(settings, state, prior_grads=_prior_gradient(settings, state, goal)), None
 
     state = DkpState(params, settings.move.init(params), code, zeros, pool)
+    if kernel is None and settings.without == "rks":
+        return state
     return jax.lax.scan(warm, state, jax.random.split(warm_key, settings.warmup_steps))[0]
 
 
@@ -210,7 +230,7 @@ def _target(settings: Settings, key, state: DkpState, image, problem: Problem) -
 def _step(settings: Settings, key, state: DkpState, image, problem: Problem, context: StepContext):
     # The predicates are the same for all images of a batch, so vmap keeps these branches.
     moves = context.step >= settings.freeze_steps
-    draws = moves & (context.step % settings.prior_every == 0)
+    draws = moves & (context.step % settings.prior_every == 0) & (settings.without != "rks")
 
     def prior_gradient(s):
         return _prior_gradient(settings, s, _target(settings, key, s, image, problem))
@@ -243,5 +263,5 @@ def _step(settings: Settings, key, state: DkpState, image, problem: Problem, con
     def wait(s):
         return s._replace(grads=grads) if settings.data_every > 1 else s
 
-    due = moves & ((context.step + 1) % settings.data_every == 0)
+    due = moves & ((context.step + 1) % settings.data_every == 0) & (settings.without != "nld")
     return jax.lax.cond(due, data_step, wait, state), kernel, KernelInfo(loss)

@@ -128,7 +128,38 @@ def test_a_start_from_the_spectrum_is_a_kernel():
     assert bool(jnp.isfinite(kernel).all()) and kernel.min() >= 0
 
 
-@pytest.mark.parametrize("option", [{"weights": "x"}, {"likelihood": "x"}, {"start": "x"}, {"form": "x"}])
+def test_without_random_kernels_the_data_alone_move_the_network():
+    model = small.kernel_model(data_every=3, prior_every=5, without="rks")
+    states = [state for state, _ in run(model, 6)]
+    assert [i for i in range(6) if moved(states[i], states[i + 1])] == [2, 5]
+    assert int(states[0].opt[0].count) == 0  # no warm-up
+
+
+def test_without_langevin_dynamics_random_kernels_alone_move_it():
+    model = small.kernel_model(data_every=3, prior_every=5, without="nld")
+    states = [state for state, _ in run(model, 6)]
+    assert [i for i in range(6) if moved(states[i], states[i + 1])] == [0, 5]
+
+
+def test_without_a_network_the_entries_are_free_and_more_layers_are_more_parameters():
+    found = run(small.kernel_model(without="pke", data_every=1, learning_rate=0.1), 3)
+    assert [leaf.shape for leaf in jax.tree.leaves(found[-1][0].params)] == [(7, 7)]
+    np.testing.assert_allclose(found[-1][1].sum(), 1, rtol=1e-5)
+    assert moved(found[1][0], found[3][0])
+    sizes = [
+        sum(leaf.size for leaf in jax.tree.leaves(run(small.kernel_model(layers=n), 0)[0][0].params)) for n in (1, 3)
+    ]
+    assert sizes[1] - sizes[0] == 2 * (16 * 16 + 16)
+
+
+def test_the_summed_form_needs_its_data_steps():
+    with pytest.raises(ValueError, match="without is 'nld'"):
+        small.kernel_model(form="summed", data_every=1, without="nld")
+
+
+@pytest.mark.parametrize(
+    "option", [{"weights": "x"}, {"likelihood": "x"}, {"start": "x"}, {"form": "x"}, {"without": "x"}]
+)
 def test_unknown_choices_are_refused(option):
     with pytest.raises(ValueError, match="expected one of"):
         dkp.build(small.spec(), family=small.family(), **option)
