@@ -3,7 +3,14 @@
 from setuptools import find_packages, setup
 
 JAX = ">=0.10,<0.12"
-TESTS = ["pytest>=8,<10", "pytest-xdist>=3.6,<4", "scikit-image>=0.25,<0.27", "imagecodecs", "build"]
+TESTS = [
+    "pytest>=8,<10",
+    "pytest-xdist>=3.6,<4",
+    "hypothesis>=6.130,<7",  # laws of the maths on values that nobody would write down
+    "scikit-image>=0.25,<0.27",
+    "imagecodecs>=2025.3,<2028",
+    "build>=1.2,<2",
+]
 LINT = ["ruff==0.17.5", "pyrefly==1.4.1"]
 DOCS = ["mkdocs>=1.6,<2", "mkdocstrings[python]>=1.0,<2", "mkdocs-api-autonav>=0.4,<0.5"]
 
@@ -40,6 +47,7 @@ setup(
         "tiff": ["imagecodecs>=2025.3,<2028"],
         "cuda12": [f"jax[cuda12]{JAX}"],
         "tpu": [f"jax[tpu]{JAX}"],
+        "test": TESTS,
         "dev": [*TESTS, *LINT, *DOCS],
         "docs": DOCS,
     },

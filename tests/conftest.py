@@ -15,7 +15,7 @@ QUICK = (
     "--xla_cpu_parallel_codegen_split_count=1"
 )
 MOST_BYTES = 2e9  # of kept programs; beyond it all are made anew
-FOLDER = Path(__file__).parents[1] / ".pytest_cache" / "programs"
+FOLDER = Path(os.environ.get("BLINDSR_TEST_PROGRAMS") or Path(__file__).parents[1] / ".pytest_cache" / "programs")
 
 # Other files import jax, which reads these then. The processes that share the tests (xdist) have them from the first.
 os.environ["XDG_CACHE_HOME"] = str(FOLDER)

@@ -93,7 +93,8 @@ def write_map(path: str, values: np.ndarray) -> None:
 def _picture(folder: str, path: str, caption: str) -> str:
     link = quote(os.fsencode(os.path.relpath(path, folder)))  # names need not be text
     kind = ' class="kernel"' if "kernel" in caption else ""
-    return f'<figure><img{kind} src="{link}" alt=""><figcaption>{html.escape(caption)}</figcaption></figure>'
+    image = f'<img{kind} src="{link}" alt="" loading="lazy">'  # as it comes into sight: there may be thousands
+    return f"<figure>{image}<figcaption>{html.escape(caption)}</figcaption></figure>"
 
 
 def _table(values: Mapping[str, Any]) -> str:

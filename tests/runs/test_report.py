@@ -28,7 +28,7 @@ class Page(html.parser.HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.add(tag)
-        assert {name for name, _ in attrs} <= {"class", "src", "alt", "charset"}
+        assert {name for name, _ in attrs} <= {"class", "src", "alt", "charset", "loading"}
         self.links += [value for name, value in attrs if name == "src"]
 
     def handle_data(self, data):
