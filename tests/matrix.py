@@ -78,7 +78,7 @@ def try_one(folder: Path, uv: Path, version: str, choice: str, tests: list[str])
     if made or run(uv, "pip", "install", *options, "-e", ".[test]", log=log):
         return "could not be had", last_lines(log)
     # The tests of an environment must not find the programs that another jax has compiled.
-    cache = {"PYTHONPATH": str(ROOT), "BLINDSR_TEST_PROGRAMS": str(place / "programs")}
+    cache = {"PYTHONPATH": str(ROOT), "BLINDSR_TEST_PROGRAMS": f"{place}-programs"}
     failed = run(python, "-m", "pytest", "-p", "no:cacheprovider", *tests, log=log, **cache)
     return ("FAILED, see " + str(log) if failed else "passed"), versions(python)
 
