@@ -27,7 +27,7 @@ setup(
     package_data={"blindsr_jax": ["py.typed"], "blindsr_jax.weights": ["files/**/*"]},
     install_requires=[
         f"jax{JAX}",
-        "flax>=0.12,<0.13",
+        "flax>=0.12.7,<0.13",
         "optax>=0.2.8,<0.3",
         "distrax>=0.1.9,<0.2",
         "orbax-checkpoint>=0.12,<0.13",
