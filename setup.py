@@ -4,7 +4,14 @@ from setuptools import find_packages, setup
 
 JAX = ">=0.10,<0.12"
 SCIKIT_IMAGE = "scikit-image>=0.25,<0.27"
-TESTS = ["pytest>=8,<10", "pytest-xdist>=3.6,<4", SCIKIT_IMAGE, "imagecodecs", "build"]
+TESTS = [
+    "pytest>=8,<10",
+    "pytest-xdist>=3.6,<4",
+    "hypothesis>=6.130,<7",  # laws of the maths on values that nobody would write down
+    SCIKIT_IMAGE,
+    "imagecodecs>=2025.3,<2028",
+    "build>=1.2,<2",
+]
 LINT = ["ruff==0.17.5", "pyrefly==1.4.1"]
 # Drives an installed Chromium through the page of a run; without one these tests are skipped.
 BROWSER = ["playwright>=1.50,<2"]
@@ -23,7 +30,7 @@ setup(
     package_data={"blindsr_jax": ["py.typed"], "blindsr_jax.runs": ["web/*"], "blindsr_jax.weights": ["files/**/*"]},
     install_requires=[
         f"jax{JAX}",
-        "flax>=0.12,<0.13",
+        "flax>=0.12.7,<0.13",
         "optax>=0.2.8,<0.3",
         "distrax>=0.1.9,<0.2",
         "orbax-checkpoint>=0.12,<0.13",
@@ -33,8 +40,8 @@ setup(
         "pillow>=11,<14",
         "tifffile>=2025.3,<2028",
         "absl-py>=2.1,<3",
-        "ml_collections>=1.0,<2",
-        "matplotlib>=3.9,<4",
+        "ml_collections>=1.1,<2",
+        "matplotlib>=3.10.7,<4",
         "tqdm>=4.66,<5",
         "filelock>=3.16,<5",
     ],
@@ -45,6 +52,7 @@ setup(
         "baselines": [SCIKIT_IMAGE],
         "cuda12": [f"jax[cuda12]{JAX}"],
         "tpu": [f"jax[tpu]{JAX}"],
+        "test": TESTS,
         "dev": [*TESTS, *BROWSER, *LINT, *DOCS],
         "docs": DOCS,
     },

@@ -21,7 +21,7 @@ from blindsr_jax.evaluation.cases import Case
 from blindsr_jax.imaging.problem import Spec
 from blindsr_jax.io import documents
 from blindsr_jax.methods import build
-from blindsr_jax.methods.interfaces import Solver
+from blindsr_jax.methods.interfaces import Solver, min_lr_side
 from blindsr_jax.runs import schemas, seeds
 from blindsr_jax.solvers import memory
 from blindsr_jax.solvers.loop import solve
@@ -121,6 +121,11 @@ class Runner:
     def run(self, cell: Cell) -> dict[str, Any]:
         """Solves and scores; the true kernel is handed to a ceiling only."""
         (spec, solver), case, config = self._solver(cell), cell.case, cell.config
+        (h, w, _), least = case.lr.shape, min_lr_side(spec, solver)
+        if min(h, w) < least:
+            raise io.InputError(
+                f"{w} x {h} pixels are too few for {cell.name}, sides of at least {least} were expected"
+            )
         kernel = None
         if cell.name.endswith(tables.CEILING):
             kernel = metrics.match_size(case.kernel, spec.kernel_size).astype(np.float32)

@@ -151,6 +151,15 @@ def read_npy(path, data, *, check=None):
         raise refuse(path, "it is not a complete .npy file with one plain array") from error
 
 
+def _create(path: Path) -> BinaryIO:
+    """Opens a new file; its folder is made only where it is missing, as asking takes time on a shared disk."""
+    try:
+        return open(path, "xb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "xb")
+
+
 def write_bytes(path, data, *, is_durable=False):
     """Writes a file through a temporary name in the same folder, which is made where missing.
 
@@ -163,10 +172,9 @@ def write_bytes(path, data, *, is_durable=False):
       OSError: the folder cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
     try:
-        with open(temporary, "wb") as file:
+        with _create(temporary) as file:
             file.write(data)
             if is_durable:
                 file.flush()

@@ -90,8 +90,15 @@ def is_clean(name):
     return bool(name) and "/" not in name and not UNPRINTABLE.search(name) and len(name.encode()) < 256
 
 
-def _key(name):
-    """Names with one key are one file somewhere: composed and decomposed accents, upper and lower case."""
+def key(name):
+    """Names with one key are one file somewhere: composed and decomposed accents, upper and lower case.
+
+    Args:
+      name: str, of a file.
+
+    Returns:
+      str.
+    """
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
@@ -108,11 +115,13 @@ def unique_stems(paths):
       stems are cut after 200 bytes.
     """
     stems = [_clean(Path(path).stem) for path in paths]
-    real, used, names = {_key(stem) for stem in stems}, set(), []
+    real, used, names = {key(stem) for stem in stems}, set(), []
+    free: dict[str, int] = {}  # by key: no number below it is; a stem may be that of all images
     for stem in stems:
-        name, number = stem, 2
-        while _key(name) in used or (name != stem and _key(name) in real):
+        name, number = stem, free.get(key(stem), 2)
+        while key(name) in used or (name != stem and key(name) in real):
             name, number = f"{stem}_{number}", number + 1
-        used.add(_key(name))
+        free[key(stem)] = number
+        used.add(key(name))
         names.append(name)
     return names

@@ -36,6 +36,7 @@ class Channel:
         _probe(connection)
         self.is_lost, self.limit = False, SHORT
         self._socket, self._buffer, self._is_at_end = connection, bytearray(), False
+        self._searched = 0  # bytes of the buffer that hold no end of a line
 
     def fileno(self) -> int:
         """For `multiprocessing.connection.wait`."""
@@ -59,12 +60,15 @@ class Channel:
         if self.is_lost:
             return None
         self._fill()
-        line, newline, rest = self._buffer.partition(b"\n")
-        if not newline:
-            if self._is_at_end or len(line) > self.limit:
+        end = self._buffer.find(b"\n", self._searched)
+        if end < 0:
+            self._searched = len(self._buffer)
+            if self._is_at_end or len(self._buffer) > self.limit:
                 self.close()
             return None
-        self._buffer = rest
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        self._searched = 0
         try:
             message = json.loads(line)
         except (ValueError, RecursionError):

@@ -96,14 +96,14 @@ def _detect(seconds: float) -> tuple[str, int, int]:
     return address, count, index
 
 
-def send_plan(peers: Peers, plan: Any) -> None:
-    """Hands a plan (anything that JSON can hold) from process 0 to the others."""
-    for channel in peers.channels.values():
-        channel.send({"plan": plan})
+def send_plan(peers: Peers, items: Sequence[Any]) -> None:
+    """Hands each of the other processes its share of a list (of anything that JSON can hold), from process 0."""
+    for index, channel in peers.channels.items():
+        channel.send({"plan": items[index :: peers.count]})
 
 
 def receive_plan(peers: Peers, stopper: Stopper) -> Any:
-    """The plan of process 0.
+    """The share of this process in the list of process 0.
 
     Raises:
       RefusedError: it has refused to start.

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,13 @@ from blindsr_jax.runs.summary import Summary
 from blindsr_jax.runs.task import Run
 
 
-def solve_share(tasks: list[tuple[str, resume.Job]], run: Run, on_record: Callable[[Record], None]) -> int:
-    """Solves this process's share of the images, each with its label; returns how many failed.
+def solve_share(tasks: Sequence[tuple[str, resume.Job]], run: Run, on_record: Callable[[Record], None]) -> int:
+    """Solves the images that fall to this process, each with its label; returns how many failed.
 
     Raises:
       StoppedError: a signal has come, or the folder cannot be written any more.
     """
-    tasks, is_complete = run.peers.share(tasks), False
-    pipeline = Pipeline(run, len(tasks), on_record)
+    pipeline, is_complete = Pipeline(run, len(tasks), on_record), False
     try:
         for label, job in tasks:
             pipeline.add(job, label)
@@ -46,24 +45,25 @@ def lead(jobs: list[resume.Job], run: Run) -> int:
             failed += 1
             say(f"{label}: {job.record.status}, {job.record.message}", sys.stderr)
     tasks = [(label, job) for label, job in zip(labels, jobs, strict=True) if job.record is None]
-    summary, missing = Summary(run.folder, read_records(run.folder)), []
+    records, missing = read_records(run.folder), []
+    summary = Summary(run.folder, records)
     try:
         with distributed.together(run.peers):
             distributed.send_plan(run.peers, [(label, str(job.path), job.name) for label, job in tasks])
-            failed += solve_share(tasks, run, summary.add)
+            failed += solve_share(run.peers.share(tasks), run, summary.add)
             missing = distributed.wait(run.peers, run.stopper)
     finally:
         if run.peers.count > 1:
-            summary = Summary(run.folder, read_records(run.folder))
+            records = read_records(run.folder)
+            summary = Summary(run.folder, records)
         summary.write()
     for index in missing:
         say(f"process {index} has not finished its share, the same command does", sys.stderr)
-    return failed if run.peers.count == 1 else count_failed(run.folder, jobs)
+    return failed if run.peers.count == 1 else count_failed(records, jobs)
 
 
-def count_failed(folder: str, jobs: list[resume.Job]) -> int:
-    """How many images have no result, whichever process was to make it."""
-    records = read_records(folder)
+def count_failed(records: Mapping[str, Record], jobs: list[resume.Job]) -> int:
+    """How many images have no result, whichever process was to make it; `records` by name."""
     return sum(job.name not in records or not records[job.name].status.has_image for job in jobs)
 
 

@@ -207,5 +207,6 @@ def _is_promised(row: Output, record: Record) -> bool:
 
 
 def pictures(workdir: str, record: Record) -> list[tuple[str, str]]:
-    """Captions and paths of what the page shows of an image, whether or not they are there."""
-    return [(row.caption.format(scale=record.scale), row.path(workdir, record.name)) for row in SHOWN]
+    """Captions and paths of what the page shows of an image: what its record promises, else all that there may be."""
+    rows = [row for row in SHOWN if record.outputs is None or _is_promised(row, record)]
+    return [(row.caption.format(scale=record.scale), row.path(workdir, record.name)) for row in rows]

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from blindsr_jax.io import documents, files
+from blindsr_jax.io.paths import key
 
 STATE = "state"  # WORKDIR/state/DIGEST_OF_NAME/ of an unfinished solve, WORKDIR/state/ of a training
 UNFINISHED = ".unfinished.json"  # names whose outputs may be half made
@@ -185,6 +186,29 @@ def _standing(folder: str, layout: Layout) -> Iterator[str]:
                 yield from (os.path.join(place, x) for x in found if not _TEMPORARY.fullmatch(x))
 
 
+class _Standing:
+    """Whether paths exist, asked for many of few folders: on a shared disk each question takes a journey."""
+
+    def __init__(self):
+        self._found: dict[str, set[str] | None] = {}  # by folder: keys of the names in it, None if it cannot be listed
+
+    def has(self, path: str) -> bool:
+        folder, name = os.path.split(path)
+        if folder not in self._found:
+            self._found[folder] = self._list(folder)
+        found = self._found[folder]
+        return (found is None or key(name) in found) and os.path.lexists(path)
+
+    @staticmethod
+    def _list(folder: str) -> set[str] | None:
+        try:
+            return {key(name) for name in os.listdir(folder or ".")}
+        except FileNotFoundError:
+            return set()
+        except OSError:
+            return None
+
+
 def check_new(
     names: Iterable[str],
     known: Collection[str],
@@ -205,9 +229,10 @@ def check_new(
     Raises:
       NotOursError: such a file exists.
     """
+    standing = _Standing()
     for name in names:
         for path in () if name in known else paths(name):
-            if os.path.lexists(path):
+            if standing.has(path):
                 reason = f"stands where results of {name!r} are written, and no record there knows it"
                 raise _refuse(flag, folder, path, reason + "; expected that it is moved away, or another folder")
 

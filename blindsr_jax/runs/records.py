@@ -5,7 +5,7 @@ The keys are the fields of `Record`, in their order, each with what its value mu
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self, get_type_hints
 
@@ -14,7 +14,7 @@ import jax
 import blindsr_jax
 from blindsr_jax import io
 from blindsr_jax.imaging.problem import Spec, Status
-from blindsr_jax.io import documents
+from blindsr_jax.io import documents, durable
 from blindsr_jax.io.documents import Key, list_of, mapping_of, nullable, number, object_of, one_of, stem, text, whole
 from blindsr_jax.runs.schemas import BOUNDARY, CENTER, SEED
 
@@ -124,12 +124,19 @@ def write_record(workdir: str, record: Record) -> None:
     io.write_json(record_path(workdir, record.name), record.to_json())
 
 
+def in_order(records: Iterable[Record]) -> list[Record]:
+    """Records in the order of results.json."""
+    return sorted(records, key=lambda record: (record.input or "", record.name))
+
+
 def require_records(workdir: str) -> list[Record]:
-    """The records in WORKDIR/results.json.
+    """The records in WORKDIR/results.json; those of WORKDIR/records where they are too many for one document.
 
     Raises:
       InputError: there are none.
     """
     path, expected = os.path.join(workdir, "results.json"), "the records of a solve were expected"
+    if durable.size(path) > documents.LIST_BYTES:
+        return in_order(read_records(workdir).values())
     found = documents.require(path, RECORDS, expected, limit=documents.LIST_BYTES)
     return [Record.from_document(document) for document in found]

@@ -136,13 +136,15 @@ def _names(paths: Sequence[Path], known: Mapping[str, Known]) -> list[str]:
     """A name for each input: that of the earlier run, or one that no earlier image has."""
     by_path = {image.path: name for name, image in known.items()}
     names = [by_path.get(os.path.abspath(path)) for path in paths]
+    claimed = set(names)
     unclaimed = {
         (os.path.basename(image.path), image.sha256): name
         for name, image in known.items()
-        if name not in names and image.sha256 is not None
+        if name not in claimed and image.sha256 is not None
     }
+    moved = {base for base, _ in unclaimed}
     for i, path in enumerate(paths):  # a folder that has been moved
-        if names[i] is None and unclaimed and os.path.basename(path) in {base for base, _ in unclaimed}:
+        if names[i] is None and os.path.basename(path) in moved:
             names[i] = unclaimed.pop((os.path.basename(path), sha256(path)), None)
     new = [path for path, name in zip(paths, names, strict=True) if name is None]
     fresh = iter(io.unique_stems([*(f"{name}.png" for name in known), *new])[len(known) :])

@@ -12,7 +12,7 @@ from typing import Any
 from blindsr_jax import io
 from blindsr_jax.io import documents, durable
 from blindsr_jax.runs import outputs, report, views
-from blindsr_jax.runs.records import Record
+from blindsr_jax.runs.records import Record, in_order
 from blindsr_jax.runs.signals import StoppedError
 from blindsr_jax.runs.workdir import writing
 
@@ -37,7 +37,7 @@ class Summary:
         self._changed, self._due = not self._is_written(), 0.0
 
     def _sorted(self) -> list[Record]:
-        return sorted(self._records.values(), key=lambda record: (record.input or "", record.name))
+        return in_order(self._records.values())
 
     def _is_written(self) -> bool:
         """Whether the files show these records already: an evaluation may have added its scores to the page."""
@@ -119,6 +119,8 @@ def page_entry(
     values = {key: x for key, x in {**record.to_json(), **scores}.items() if key not in _UNSHOWN and x is not None}
     pictures = outputs.pictures(workdir, record)
     true_kernel = None
+    if record.outputs is None:  # else the disk is not asked: a page may have a hundred thousand images
+        pictures = [(caption, file) for caption, file in pictures if Path(file).is_file()]
     if hr is not None:
         pictures.insert(2, ("truth", os.fspath(hr)))
     if kernel is not None:
@@ -133,7 +135,7 @@ def page_entry(
         "text": record.message,
         "bad": not record.status.has_image,
         "values": values,
-        "pictures": [(caption, file) for caption, file in pictures if os.path.isfile(file)],
+        "pictures": pictures,
         "view": view if os.path.isfile(view) else None,
         "truth": None if true_kernel is None else views.kernel_numbers(true_kernel),
     }

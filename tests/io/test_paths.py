@@ -35,6 +35,8 @@ def test_unique_stems():
     assert paths == ["photo", "photo_3", "photo_2", "photo_4", "photo_2_2"]
     assert io.unique_stems(["Photo.png", "photo.jpg"]) == ["Photo", "photo_2"]
     assert io.unique_stems([]) == []
+    many = [f"{folder}/frame.png" for folder in range(20_000)]  # as of a camera; it must not take minutes
+    assert io.unique_stems([*many, "frame_7.png"])[-3:] == ["frame_20000", "frame_20001", "frame_7"]
 
 
 def test_links_in_a_circle_end(tmp_path, monkeypatch):

@@ -26,12 +26,13 @@ def test_one_process_joins_nobody():
     assert distributed.join("localhost:1", 1, 0, seconds=1) == Peers()
 
 
-def test_joined_processes_share_a_plan():
+def test_joined_processes_get_their_shares_of_a_plan():
     address = f"localhost:{free_port()}"
     leader, *others = at_once(*(lambda i=i: distributed.join(address, 3, i, seconds=60) for i in range(3)))
-    plan = [["[1/1] a\udce9", "/in/a\udce9.png", "a_"]] * 5000
+    plan = [[f"[{i}/5000] a\udce9", "/in/a\udce9.png", "a_"] for i in range(5000)]
     distributed.send_plan(leader, plan)
-    assert [distributed.receive_plan(other, stopper()) for other in others] == [plan, plan]
+    shares = [leader.share(plan), *(distributed.receive_plan(other, stopper()) for other in others)]
+    assert shares == [plan[0::3], plan[1::3], plan[2::3]]
 
 
 CLUSTERS = {
@@ -162,7 +163,7 @@ def test_process_0_can_be_stopped_while_it_waits():
 def test_a_plan_that_is_none_is_refused(plan, monkeypatch):
     leader, worker = two_peers()
     monkeypatch.setattr(leading.agreement, "answer", lambda *_: None)
-    distributed.send_plan(leader, plan)
+    leader.channels[1].send({"plan": plan})
     run = SimpleNamespace(peers=worker, stopper=stopper(), folder="nowhere")
     with pytest.raises(RefusedError, match="process 0"):
         leading.follow(run, {})

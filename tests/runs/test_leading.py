@@ -8,7 +8,7 @@ import pytest
 from blindsr_jax.imaging.problem import Status
 from blindsr_jax.runs import distributed, leading, workdir
 from blindsr_jax.runs.distributed import Peers
-from blindsr_jax.runs.records import new_record, write_record
+from blindsr_jax.runs.records import new_record, read_records, write_record
 from blindsr_jax.runs.resume import Job
 from tests import small
 from tests.small_peers import all_closed, at_once, two_peers  # noqa: F401
@@ -34,7 +34,7 @@ def run_of(folder, peers):
 
 
 def test_images_without_a_result_are_counted_whoever_was_to_make_them(tmp_path, jobs):
-    assert leading.count_failed(str(tmp_path), jobs) == 2
+    assert leading.count_failed(read_records(str(tmp_path)), jobs) == 2
 
 
 def test_process_0_goes_on_without_a_lost_process_and_names_it(tmp_path, jobs, capfd, monkeypatch):
@@ -46,11 +46,12 @@ def test_process_0_goes_on_without_a_lost_process_and_names_it(tmp_path, jobs, c
         worker.channels[0].close()
         return plan
 
+    jobs.append(Job(Path("d.png"), "d", None))
     failed, plan = at_once(lambda: leading.lead(jobs, run_of(tmp_path, leader)), be_lost)
-    assert (failed, plan) == (2, [["[3/3] c", "c.png", "c"]])
+    assert (failed, plan) == (3, [["[4/4] d", "d.png", "d"]])
     out, err = capfd.readouterr()
-    assert out == "2 of 3 finished before\n"
-    assert err.splitlines()[0] == "[2/3] b: diverged, so it is" and "process 1" in err.splitlines()[1]
+    assert out == "2 of 4 finished before\n"
+    assert err.splitlines()[0] == "[2/4] b: diverged, so it is" and "process 1" in err.splitlines()[1]
     assert (tmp_path / "results.json").exists()
 
 

@@ -181,6 +181,18 @@ def test_outputs_of_names_that_no_record_knows_may_not_exist(tmp_path):
         ownership.check_new(["c"], set(), paths, folder)
 
 
+def test_new_names_cost_one_look_per_folder_and_not_per_file(tmp_path, monkeypatch):
+    write(tmp_path / "images/A.png")
+    folder, asked, listed = str(tmp_path), [], []
+    monkeypatch.setattr(os.path, "lexists", lambda path: asked.append(path) or False)
+    listdir = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: listed.append(path) or listdir(path))
+    names = [*(f"frame{i}" for i in range(1000)), "a"]
+    ownership.check_new(names, set(), lambda name: outputs.paths_of(folder, name), folder)
+    # Where upper and lower case are one, the disk itself is to say so.
+    assert asked == [str(tmp_path / "images/a.png")] and len(listed) == len(set(listed)) == len(outputs.KINDS)
+
+
 def test_names_are_noted_until_all_is_made(tmp_path):
     folder = str(tmp_path)
     with pytest.raises(KeyboardInterrupt), ownership.making(folder, ["a"]):

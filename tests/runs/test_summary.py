@@ -1,7 +1,12 @@
 import json
+from pathlib import Path
 
-from blindsr_jax.runs import workdir
-from blindsr_jax.runs.records import read_records, write_record
+import pytest
+
+from blindsr_jax.imaging.problem import Status
+from blindsr_jax.io import documents
+from blindsr_jax.runs import outputs, workdir
+from blindsr_jax.runs.records import read_records, require_records, write_record
 from blindsr_jax.runs.summary import Summary, write_summary
 from tests.runs.test_workdir import new_record
 
@@ -48,6 +53,25 @@ def test_what_is_in_the_way_of_the_lists_of_all_images_stops_nothing(tmp_path, c
     (tmp_path / "index.html").rmdir()
     summary.write()
     assert capsys.readouterr().err == "" and "<h2>b</h2>" in (tmp_path / "index.html").read_text()
+
+
+def test_the_page_believes_the_records_and_does_not_ask_the_disk_for_each_picture(tmp_path, monkeypatch):
+    rows = {row.kind: row.file("a") for row in outputs.SHOWN}
+    record = new_record(status=Status.OK, outputs={rows["images"]: {"bytes": 1, "sha256": "0"}})
+    monkeypatch.setattr(Path, "is_file", lambda path: pytest.fail("asked"))
+    write_summary(str(tmp_path), [record])
+    page = (tmp_path / "index.html").read_text()
+    assert rows["images"] in page and rows["kernels"] not in page
+
+
+def test_records_that_are_too_many_for_one_document_are_read_one_by_one(tmp_path, monkeypatch):
+    for name in "ab":
+        write_record(str(tmp_path), new_record(name, input=f"/{name}"))
+    records = read_records(str(tmp_path))
+    Summary(str(tmp_path), records).write()
+    assert require_records(str(tmp_path)) == [records["a"], records["b"]]
+    monkeypatch.setattr(documents, "LIST_BYTES", 100)
+    assert require_records(str(tmp_path)) == [records["a"], records["b"]]
 
 
 def test_lists_and_page_hold_messages_of_any_characters(tmp_path):
