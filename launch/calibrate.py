@@ -122,7 +122,7 @@ def judge_method(halves: tuple[Half, Half], prior: evidence.Prior, temperature: 
         rows.append((said, (errors < evidence.TOLERANCE).astype(float), errors))
     line = calibration.fit_line(*rows[0][:2])
     said, happened, errors = rows[1]
-    mapped = np.asarray(evidence.recalibrate(jnp.asarray(said), line))
+    mapped = calibration.recalibrate(said, line)
     return {
         "config": os.path.basename(_CONFIG.value),
         "line": line,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import optimize
+from scipy import optimize, special
 
 from blindsr_jax.inference import evidence as posteriors
 from blindsr_jax.inference.evidence import LEVELS, TOLERANCE, Observation, Prior, Shapes
@@ -103,13 +103,22 @@ def reliability(said: np.ndarray, happened: np.ndarray) -> list[dict[str, float]
     ]
 
 
+def _logits(said: np.ndarray) -> np.ndarray:
+    said = np.clip(said, 1e-3, 1 - 1e-3)  # what is said to be certain is not
+    return np.log(said / (1 - said))
+
+
+def recalibrate(said: np.ndarray, line: tuple[float, float]) -> np.ndarray:
+    """Probabilities (n,) whose logits are a + b times those of the ones that were said, `line` (a, b) (Platt 1999)."""
+    return special.expit(line[0] + line[1] * _logits(said))
+
+
 def fit_line(said: np.ndarray, happened: np.ndarray) -> tuple[float, float]:
-    """The (a, b) of `inference.evidence.recalibrate` under which what happened (n,) is most probable.
+    """The (a, b) of `recalibrate` under which what happened (n,) is most probable.
 
     A prior of the weight of one image holds it at (0, 1), so that it exists whatever happened.
     """
-    said = np.clip(said, 1e-3, 1 - 1e-3)
-    logits = np.log(said / (1 - said))
+    logits = _logits(said)
 
     def loss(line):
         z = line[0] + line[1] * logits

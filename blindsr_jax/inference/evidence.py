@@ -217,13 +217,6 @@ def confidence(kernel: jax.Array, weights: jax.Array, prior: Prior, *, tolerance
     return probability(weights, covariance_errors(kernel, prior.shapes.covariance) < tolerance)
 
 
-def recalibrate(probability: jax.Array, line: jax.Array | tuple[float, float]) -> jax.Array:
-    """A probability whose logit is a + b times that of the one that was said, for `line` (a, b) (Platt 1999)."""
-    edge = 1e-3  # what is said to be certain is not
-    said = jnp.clip(probability, edge, 1 - edge)
-    return jax.nn.sigmoid(line[0] + line[1] * jnp.log(said / (1 - said)))
-
-
 def effective_size(weights: jax.Array) -> jax.Array:
     """How many draws () a posterior with weights (n,) rests on."""
     return 1 / jnp.sum(weights**2)

@@ -233,7 +233,7 @@ def build_solver(config: Mapping[str, Any], spec: Spec) -> Solver:
       ValueError: an unknown name or a bad value.
     """
     solver = _build_method(config, spec)
-    return solver._replace(believe=learned.judge(spec, config.get("estimator"))) if config.get("trust") else solver
+    return solver._replace(believe=learned.judge(spec)) if config.get("trust") else solver
 
 
 def _build_method(config: Mapping[str, Any], spec: Spec) -> Solver:

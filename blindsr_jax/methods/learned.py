@@ -3,7 +3,6 @@
 It serves the estimator `posterior`, and it judges the kernels of all other methods: `believe`.
 """
 
-import json
 import os
 from collections.abc import Callable
 from functools import cache, partial
@@ -120,34 +119,19 @@ def _believe(settings: Settings, arrays: Arrays, problem: Problem, kernel: jax.A
     return around(settings, arrays, ask(settings, arrays, problem), kernel)
 
 
-def believe(learned: Learned, problem: Problem, kernel: jax.Array, line: tuple[float, float] | None = None) -> Belief:
+def believe(learned: Learned, problem: Problem, kernel: jax.Array) -> Belief:
     """What is known of the kernel of an LR image, and how sure it is that it is `kernel`.
 
     Args:
       learned: of `load`.
       problem: one LR image.
       kernel: (k, k), of any method, in the problem's size and centre.
-      line: (a, b) of `evidence.recalibrate` for kernels of this method, None where nothing is known of them.
     """
-    found = _believe(*learned, problem, kernel)
-    return found if line is None else found._replace(confidence=evidence.recalibrate(found.confidence, line))
+    return _believe(*learned, problem, kernel)
 
 
-def line_of(estimator: str | None, scale: int) -> tuple[float, float] | None:
-    """The line that launch/calibrate.py has fitted for the kernels of an estimator, or None."""
-    lines = json.loads((trained.FOLDER / "lines.json").read_text())["lines"]
-    found = lines.get(estimator, {}).get(str(scale))
-    return None if found is None else tuple(found)
-
-
-def judge(spec: Spec, estimator: str | None = None) -> Callable[[Problem, jax.Array], Belief] | None:
-    """`Solver.believe` for a problem; it loads at its first image. None where no network is shipped for the scale.
-
-    Args:
-      spec: of the problem.
-      estimator: whose kernels are judged; one estimator may be right more often than the posterior knows.
-    """
+def judge(spec: Spec) -> Callable[[Problem, jax.Array], Belief] | None:
+    """`Solver.believe` for a problem; it loads at its first image. None where no network is shipped for the scale."""
     if f"evidence_x{spec.scale}" not in trained.shipped():
         return None
-    line = line_of(estimator, spec.scale)
-    return lambda problem, kernel: believe(load(spec), problem, kernel, line)
+    return lambda problem, kernel: believe(load(spec), problem, kernel)
