@@ -104,6 +104,7 @@ def test_the_report_of_a_gpu_at_small_size(tmp_path):
     assert (tmp_path / "report.md").read_text().count("## ") == 11
 
 
+@pytest.mark.long
 def test_the_report_keeps_to_its_time(tmp_path):
     run = python(*command("bench_gpu", "--small", f"--workdir={tmp_path}", "--budget_seconds=1"))
     assert run.code == 0 and run.err == "", run

@@ -57,6 +57,7 @@ def test_names_that_are_no_text_stop_no_other_launch(tmp_path, cached):
     assert (tmp_path / "table/table.md").is_file() and len(read_json(tmp_path, "set/manifest.json")) == 2
 
 
+@pytest.mark.long
 def test_the_digest_in_a_record_is_of_the_pixels_that_were_solved(tmp_path, cached):
     inputs, others = write_inputs(tmp_path / "in", "a"), write_inputs(tmp_path / "others", "bc")
     path, other = inputs / "a.png", others / "c.png"

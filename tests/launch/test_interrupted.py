@@ -216,6 +216,7 @@ def test_a_run_that_differs_is_refused_and_changes_nothing(whole, tmp_path, cach
     assert "b.png" in sentence and "has changed" in sentence and "--restart" in sentence, sentence
 
 
+@pytest.mark.long
 def test_restart_solves_anew_what_differs_and_new_files_are_solved_in_addition(whole, tmp_path, cached):
     inputs, workdir = write_inputs(tmp_path / "in"), copy(whole[1], tmp_path / "out")
     for path in (workdir / "records").iterdir():

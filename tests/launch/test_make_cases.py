@@ -49,6 +49,7 @@ def test_what_is_too_small_is_said(made):
     assert "--crop=16 is too small" in usage_error(small_crop)
 
 
+@pytest.mark.long
 def test_kernels_of_a_folder_are_a_family_of_both_launches(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "kernels").mkdir()

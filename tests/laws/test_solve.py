@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from blindsr_jax.imaging.problem import Problem
 from blindsr_jax.methods.joint import joint
@@ -25,6 +26,7 @@ def test_a_gray_image_is_solved_as_three_equal_colours():
     assert np.ptp(np.asarray(found.image)) > 0.01
 
 
+@pytest.mark.long
 def test_the_order_of_the_colours_is_nothing():
     lr = small.problem().lr
     found, mixed = solved(lr), solved(lr[..., [2, 0, 1]])
@@ -33,6 +35,7 @@ def test_the_order_of_the_colours_is_nothing():
     assert np.abs(np.asarray(found.image)[..., 0] - np.asarray(found.image)[..., 1]).max() > 0.01
 
 
+@pytest.mark.long
 def test_a_transposed_image_is_solved_by_the_transposed_one():
     lr = small.problem().lr
     kernel = jnp.asarray(np.random.default_rng(0).uniform(size=(7, 7)), jnp.float32)

@@ -82,7 +82,7 @@ def test_the_kernel_rests_first(name, freeze, tiny_flow):
     assert still == [i < freeze for i in range(STEPS - 1)]
 
 
-@pytest.mark.parametrize("name", FREEZE)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] * (name != "fcn")) for name in FREEZE])
 def test_a_batch_and_another_dtype_can_be_traced(name, tiny_flow):
     """As shapes only, which compiles nothing: a solver of a batch, in float64."""
     with jax.enable_x64(True):
