@@ -4,6 +4,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from blindsr_jax.config import rules
@@ -233,7 +234,8 @@ def build_solver(config: Mapping[str, Any], spec: Spec) -> Solver:
       ValueError: an unknown name or a bad value.
     """
     solver = _build_method(config, spec)
-    return solver._replace(believe=learned.judge(spec)) if config.get("trust") else solver
+    believe = learned.judge(spec) if config.get("trust") else None
+    return solver if believe is None else solver._replace(believe=believe, prepare=partial(learned.prepare, spec))
 
 
 def _build_method(config: Mapping[str, Any], spec: Spec) -> Solver:

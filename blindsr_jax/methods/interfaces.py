@@ -146,6 +146,7 @@ class Solver(NamedTuple):
     uses_mask: likewise `Problem.mask`.
     explain: what a person should know of a last state, a sentence or nothing; `message` calls it.
     believe: `(problem, kernel) -> Belief`, what is known of the kernel that was found; None: nothing.
+    prepare: `() -> None`, makes ready what `believe` needs, in another thread while the first image is solved.
     restorer_noise: of an estimator: `(state, problem) -> ()`, the noise that a restorer with its kernel should be told,
       which is more than the image has where the kernel is not sure.
     """
@@ -164,6 +165,7 @@ class Solver(NamedTuple):
     explain: Callable[[State], str] | None = None
     restorer_noise: Callable[[State, Problem], jax.Array] | None = None
     believe: Callable[[Problem, jax.Array], Belief] | None = None
+    prepare: Callable[[], None] | None = None
 
     @property
     def arrays(self) -> Any:

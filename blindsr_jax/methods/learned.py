@@ -4,6 +4,7 @@ It serves the estimator `posterior`, and it judges the kernels of all other meth
 """
 
 import os
+import threading
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from blindsr_jax.weights import evidence as trained
 
 NUM_DRAWS = 4096  # of the prior: more gain nothing (docs/posterior.md)
 NUM_WINDOWS = 16
+_LOADING = threading.Lock()
 _SHOWN = evidence.LEVELS.index(0.8)  # the interval that is told
 
 
@@ -69,7 +71,8 @@ def load(
     Raises:
       ValueError: there is no network for the scale, or it does not say which prior it was trained on.
     """
-    return _load(spec, weights, num_windows, num_draws)
+    with _LOADING:  # who comes while another thread loads waits for it
+        return _load(spec, weights, num_windows, num_draws)
 
 
 @cache  # by place: an argument that is left out is the same as its default
@@ -90,10 +93,14 @@ def _describe(network: Evidence, params: Any, kernels: jax.Array) -> tuple[jax.A
     return network.apply(params, kernels, method="describe")
 
 
-def ask(settings: Settings, arrays: Arrays, problem: Problem) -> evidence.Posterior:
-    """The posterior of an LR image, over the draws; kernels are those of the network's window and centre."""
+def windows_of(settings: Settings, problem: Problem) -> jax.Array:
+    """The windows (n, a, b, 3) of an LR image that are looked at."""
     problem = problem.in_colours()
-    windows = best(problem.lr, settings.window, settings.num_windows, problem.mask)
+    return best(problem.lr, settings.window, settings.num_windows, problem.mask)
+
+
+def ask(settings: Settings, arrays: Arrays, windows: jax.Array) -> evidence.Posterior:
+    """The posterior of an LR image, over the draws; kernels are those of the network's window and centre."""
     seen = evidence.look(arrays.params, windows, network=settings.network)
     scores = evidence.score(seen.embedding, *arrays.described, seen.strength)
     number = len(settings.families)
@@ -114,9 +121,12 @@ def around(settings: Settings, arrays: Arrays, found: evidence.Posterior, kernel
     return Belief(sure, families, width, direction, placed(settings, found.kernel_std))
 
 
+_windows_of = jax.jit(windows_of, static_argnums=0)
+
+
 @partial(jax.jit, static_argnums=0)
-def _believe(settings: Settings, arrays: Arrays, problem: Problem, kernel: jax.Array) -> Belief:
-    return around(settings, arrays, ask(settings, arrays, problem), kernel)
+def _believe(settings: Settings, arrays: Arrays, windows: jax.Array, kernel: jax.Array) -> Belief:
+    return around(settings, arrays, ask(settings, arrays, windows), kernel)
 
 
 def believe(learned: Learned, problem: Problem, kernel: jax.Array) -> Belief:
@@ -127,7 +137,17 @@ def believe(learned: Learned, problem: Problem, kernel: jax.Array) -> Belief:
       problem: one LR image.
       kernel: (k, k), of any method, in the problem's size and centre.
     """
-    return _believe(*learned, problem, kernel)
+    settings, arrays = learned
+    return _believe(settings, arrays, _windows_of(settings, problem), kernel)
+
+
+def prepare(spec: Spec) -> None:
+    """Loads what `judge` needs, and compiles its program for all but small images: beside the first solve, say."""
+    settings, arrays = load(spec)
+    side, k = settings.window, spec.kernel_size
+    jax.block_until_ready(
+        _believe(settings, arrays, jnp.zeros((settings.num_windows, side, side, 3)), jnp.full((k, k), 1 / k**2))
+    )
 
 
 def judge(spec: Spec) -> Callable[[Problem, jax.Array], Belief] | None:

@@ -1,5 +1,6 @@
 """From files to files: reads images, solves them in groups, and hands the results to the thread that writes them."""
 
+import contextlib
 import dataclasses
 import os
 import sys
@@ -54,6 +55,12 @@ def check_size(source: io.Image, run: Run, path: os.PathLike) -> None:
         )
 
 
+def _quietly(prepare: Callable[[], None]) -> None:
+    """Prepares; what goes wrong comes out again where an image needs it."""
+    with contextlib.suppress(Exception):
+        prepare()
+
+
 class Pipeline:
     """Takes images one by one; `num_failed` of them have failed so far."""
 
@@ -79,6 +86,7 @@ class Pipeline:
         )
         self._paces: dict[tuple, Pace] = {}  # of each program
         self._num_left = num_jobs
+        self._is_prepared = run.solver.prepare is None
 
     def add(self, job: resume.Job, label: str) -> None:
         """Reads an image, and solves those of its kind once there are enough of them.
@@ -107,6 +115,9 @@ class Pipeline:
             self._background.submit(self._write_failure, record, label, cli.failure(job.path, error))
             return
         run.stopper.check()
+        if not self._is_prepared:
+            self._is_prepared = True
+            self._background.submit(_quietly, run.solver.prepare)
         self._queue.put(task)
 
     def close(self, *, is_complete: bool) -> None:

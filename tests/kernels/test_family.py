@@ -125,7 +125,7 @@ def test_unhashable_options_are_accepted():
 
 def test_unknown_families_are_named():
     for name in ("wobble", "geometry", "family"):
-        with pytest.raises(ValueError, match=rf"{name}.*disc, gaussian, impulse, line, motion, trajectory"):
+        with pytest.raises(ValueError, match=rf"{name}.*disc, folder, gaussian, impulse, line, motion, trajectory"):
             families.load_family(name, scale=2)
 
 

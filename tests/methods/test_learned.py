@@ -1,5 +1,6 @@
 """The learned posterior as a judge of kernels and as an estimator."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import jax
@@ -8,11 +9,12 @@ import numpy as np
 import pytest
 import skimage.data
 
+from blindsr_jax.config import load_method
 from blindsr_jax.imaging.degradation import degrade
 from blindsr_jax.imaging.problem import Problem, make_spec
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.gaussian import gaussian_kernel
-from blindsr_jax.methods import learned
+from blindsr_jax.methods import build, learned
 from blindsr_jax.methods.estimators import posterior
 from blindsr_jax.solvers.loop import solve
 
@@ -69,3 +71,21 @@ def test_a_result_says_what_is_believed_of_its_kernel(blurred, judge):
     np.testing.assert_array_equal(found.belief.confidence, own.confidence)
     lost = blurred.lr.at[:].set(jnp.nan)
     assert solve(jax.random.key(0), Problem(lost, SPEC), solver).belief is None
+
+
+def test_threads_that_load_get_one_posterior():
+    """A run prepares the judge in its background thread, while the main one may ask for it."""
+    options = {"num_windows": 3, "num_draws": 64}
+    with ThreadPoolExecutor(3) as pool:
+        first, *others = pool.map(lambda _: learned.load(SPEC, **options), range(3))
+    assert all(other is first for other in others)
+
+
+def test_the_judge_of_a_solver_can_be_prepared():
+    config = load_method("photo")
+    spec = build.build_spec(config, 2)
+    solver = build.build_solver(config, spec)
+    assert callable(solver.prepare) and callable(solver.believe)
+    config.trust = False
+    plain = build.build_solver(config, spec)
+    assert plain.prepare is None and plain.believe is None

@@ -99,11 +99,13 @@ def names(page):
 def test_failures_come_first_then_what_is_least_sure_and_heads_sort(visit):
     page = visit.open()
     assert names(page) == ["z", "a", "b", HOSTILE]
+    assert "failures first" in page.locator("caption").inner_text()
     assert page.locator("h2").first.inner_text() == "z" and HOSTILE in page.locator("article").inner_text()
     head = page.locator("th", has=page.get_by_role("button", name="confidence"))
     head.get_by_role("button").focus()
     page.keyboard.press("Enter")
     assert head.get_attribute("aria-sort") == "ascending" and names(page) == ["a", "b", HOSTILE, "z"]
+    assert page.locator("caption").inner_text() == "4 images, by confidence"
     page.keyboard.press("Enter")
     assert head.get_attribute("aria-sort") == "descending" and names(page) == [HOSTILE, "b", "a", "z"]
     page.get_by_role("button", name="failures only").click()

@@ -45,6 +45,6 @@ def _init(settings: learned.Settings, key: Any, problem: Problem, kernel: Any = 
 
 def _step(settings: learned.Settings, key: Any, state: State, problem: Problem, i: Any, weights: Any):
     del key, i
-    mean = learned.ask(settings, weights, problem).kernel_mean
+    mean = learned.ask(settings, weights, learned.windows_of(settings, problem)).kernel_mean
     kernel = geometry.normalize(learned.placed(settings, mean))
     return state._replace(kernel=kernel), silent_trace(problem.lr.dtype)

@@ -52,7 +52,7 @@ def border(spec: Spec) -> int:
     return 2 * spec.kernel_size
 
 
-def build(spec: Spec, name: str, deconvolve: Deconvolve) -> Solver:
+def make(spec: Spec, name: str, deconvolve: Deconvolve) -> Solver:
     """A restorer whose one step deconvolves each colour of the enlargement by itself, clipped to [0, 1].
 
     Beyond its borders the image goes on wrapped ('circular') or mirrored ('valid') by twice the kernel's size.

@@ -25,4 +25,4 @@ def build(spec: Spec, *, iterations: Annotated[int, rules.whole(1, 10_000)] = 30
     def deconvolve(image: np.ndarray, psf: np.ndarray) -> np.ndarray:
         return restoration.richardson_lucy(image, psf, num_iter=iterations)
 
-    return by_library.build(spec, "richardson_lucy", deconvolve)
+    return by_library.make(spec, "richardson_lucy", deconvolve)

@@ -25,4 +25,4 @@ def build(spec: Spec, *, balance: Annotated[float, rules.above(0, 1e6)] = 0.01) 
     def deconvolve(image: np.ndarray, psf: np.ndarray) -> np.ndarray:
         return restoration.wiener(image, psf, balance, clip=False)
 
-    return by_library.build(spec, "wiener", deconvolve)
+    return by_library.make(spec, "wiener", deconvolve)

@@ -56,7 +56,8 @@
   }
 
   // Rows: {values, bad, cells: {column: element}, element}. The head sorts; the rows stay the same elements.
-  function sortableTable(rows, columns, caption) {
+  function sortableTable(rows, columns, caption, order) {
+    const told = make("caption", {}, order ? `${caption}, ${order}` : caption);
     const body = make("tbody");
     const numeric = new Set(columns.filter((column) => rows.some((row) => isNumber(row.values[column]))));
     for (const row of rows) {
@@ -79,6 +80,7 @@
         head.setAttribute("aria-sort", name !== column ? "none" : isUp ? "ascending" : "descending");
         head.querySelector("span").textContent = name !== column ? "" : isUp ? " ▲" : " ▼";
       }
+      told.textContent = `${caption}, by ${label(column)}`;
       body.append(...rows.map((row) => row.element));
     }
     const head = make("tr");
@@ -94,7 +96,7 @@
       head.append(th);
     }
     body.append(...rows.map((row) => row.element));
-    const table = make("table", {}, make("caption", {}, caption), make("thead", {}, head), body);
+    const table = make("table", {}, told, make("thead", {}, head), body);
     return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, table);
   }
 
@@ -395,7 +397,7 @@
     });
     const key = worstFirst(rows);
     const order = key ? `failures first, then the worst by ${label(key)}` : "failures first";
-    const table = sortableTable(rows, ["picture", "name", ...columnsOf(rows)], `${rows.length} image${rows.length === 1 ? "" : "s"}, ${order}`);
+    const table = sortableTable(rows, ["picture", "name", ...columnsOf(rows)], `${rows.length} image${rows.length === 1 ? "" : "s"}`, order);
     const failed = rows.filter((row) => row.bad).length;
     const counts = new Map();
     rows.forEach((row) => counts.set(row.values.status, (counts.get(row.values.status) || 0) + 1));
