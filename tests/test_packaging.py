@@ -88,7 +88,7 @@ def test_the_installed_command_solves_a_photograph_in_another_folder(installed, 
     assert "blindsr solve photo.jpg --scale 2" in run(installed / "blindsr", "--help", cwd=tmp_path)
     run(installed / "blindsr", "solve", "photo.png", "--scale", "2", cwd=tmp_path)
     record = read_json(tmp_path, "blindsr_results", "records", "photo.json")
-    assert record["status"] == "ok" and record["config"] == "pipeline"
+    assert record["status"] == "ok" and record["config"] == "photo"
     with PIL.Image.open(tmp_path / "blindsr_results" / "images" / "photo.png") as result:
         assert result.size == (72, 64)
 
