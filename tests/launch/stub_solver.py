@@ -13,6 +13,7 @@ import numpy as np
 from blindsr_jax import io
 from blindsr_jax.imaging.problem import Result, Status
 from blindsr_jax.methods import build
+from blindsr_jax.methods.interfaces import Solver
 from blindsr_jax.runs import pipeline, report
 
 LOG = os.open(os.environ["BLINDSR_STUB_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -39,4 +40,4 @@ def solve(self, group):
 
 pipeline.Pipeline._prepare, pipeline.Pipeline._solve = prepare, solve
 report.write_figure = lambda path, **_: io.write_bytes(path, b"figure")
-build.build_solver = lambda config, spec: None
+build.build_solver = lambda config, spec: Solver(None, None, 1)
