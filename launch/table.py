@@ -15,6 +15,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from blindsr_jax import io
+from blindsr_jax.config import load_config
 from blindsr_jax.evaluation import cases, cells, metrics, tables
 from blindsr_jax.imaging.problem import Status
 from blindsr_jax.runs import cli, ownership, report
@@ -42,7 +43,7 @@ def read_config(name: str) -> tuple[str, ConfigDict]:
     path = Path(file) if file.endswith(".py") else CONFIGS / f"{file}.py"
     place = {"boundary": _BOUNDARY.value, "kernel_center": _CENTER.value}
     try:
-        config = cells.read_config(":".join([str(path), *argument]), is_ceiling=is_ceiling, **place)
+        config = cells.prepare(load_config(":".join([str(path), *argument])), is_ceiling=is_ceiling, **place)
     except ValueError as error:
         raise cli.UsageError(f"--configs: {cli.one_line(error)}") from error
     return ":".join([path.stem, *argument]) + (tables.CEILING if is_ceiling else ""), config

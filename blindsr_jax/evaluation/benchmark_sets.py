@@ -1,7 +1,6 @@
 """Test sets of a table, made from a folder of the benchmarks' sharp images with fixed seeds, and kept."""
 
 import glob
-import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from blindsr_jax.evaluation import cases, degraded
 from blindsr_jax.evaluation.protocols import Table
 from blindsr_jax.evaluation.published import IMAGES
 from blindsr_jax.imaging.problem import Spec, make_spec
+from blindsr_jax.io import durable
 from blindsr_jax.kernels.family import KernelFamily, load_family
 from blindsr_jax.runs import ownership
 
@@ -118,7 +118,7 @@ def _is_made(settings: degraded.Settings, line: dict | None, path: Path) -> bool
     """Whether a line of the manifest is of this image and these settings, and its files are there."""
     if line is None or line.get("crop") != settings.crop or line["kernel_size"] != settings.spec.kernel_size:
         return False
-    same_source = line.get("source_sha256") == hashlib.sha256(path.read_bytes()).hexdigest()
+    same_source = line.get("source_sha256") == durable.contents(path).sha256
     return same_source and degraded.is_whole(settings.folder, line)
 
 

@@ -133,6 +133,18 @@ def calibration_error(said: np.ndarray, happened: np.ndarray) -> float:
     return sum(row["number"] * abs(row["said"] - row["found"]) for row in reliability(said, happened)) / len(said)
 
 
+def trust(said: np.ndarray, happened: np.ndarray) -> dict[str, float]:
+    """How probabilities (n,) stand to what happened (n,): their mean, its share, Brier scores, ECE."""
+    base = float(np.mean(happened))
+    return {
+        "confidence": float(np.mean(said)),
+        "share_close": base,
+        "brier": float(np.mean((said - happened) ** 2)),
+        "brier_base": base * (1 - base),
+        "ece": calibration_error(said, happened),
+    }
+
+
 def summarize(judged: Judged, families: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
     """The scores of n images: of all, and of each true family (n,), whose names are `names`."""
     rows = {"all": np.ones(len(families), bool)} | {name: families == i for i, name in enumerate(names)}
@@ -142,18 +154,13 @@ def summarize(judged: Judged, families: np.ndarray, names: Sequence[str]) -> dic
 def _summary(judged: Judged, families: np.ndarray, chosen: np.ndarray) -> dict[str, Any]:
     judged, families = Judged(*(x[chosen] for x in judged)), families[chosen]
     happened = (judged.cov_error < TOLERANCE).astype(float)
-    base = float(np.mean(happened))
     return {
         "number": len(families),
         "cov_error": float(np.mean(judged.cov_error)),
         "cov_error_median": float(np.median(judged.cov_error)),
         "log_score": float(np.mean(judged.log_score)),
         "coverage": coverage(judged),
-        "confidence": float(np.mean(judged.confidence)),
-        "share_close": base,
-        "brier": float(np.mean((judged.confidence - happened) ** 2)),
-        "brier_base": base * (1 - base),
-        "ece": calibration_error(judged.confidence, happened),
+        **trust(judged.confidence, happened),
         "reliability": reliability(judged.confidence, happened),
         "family_accuracy": float(np.mean(judged.families.argmax(1) == families)),
         "confusion": judged.families.mean(0).tolist(),
@@ -171,18 +178,6 @@ def of_kernels(kernels: np.ndarray, scored: Scored, truth: Shapes, prior: Prior,
 
     every = jnp.asarray(scored.prior), truth, jnp.asarray(kernels)
     return np.asarray(jax.lax.map(lambda x: one(*x), every, batch_size=min(len(kernels), _AT_ONCE))).T
-
-
-def trust(said: np.ndarray, happened: np.ndarray) -> dict[str, float]:
-    """How probabilities (n,) stand to what happened (n,): their mean, its share, Brier scores, ECE."""
-    base = float(np.mean(happened))
-    return {
-        "confidence": float(np.mean(said)),
-        "share_close": base,
-        "brier": float(np.mean((said - happened) ** 2)),
-        "brier_base": base * (1 - base),
-        "ece": calibration_error(said, happened),
-    }
 
 
 def flat(summary: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:

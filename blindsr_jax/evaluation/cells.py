@@ -8,6 +8,7 @@ import re
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +16,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from blindsr_jax import io
-from blindsr_jax.config import check_config, load_config, load_method, set_values
+from blindsr_jax.config import check_config, set_values
 from blindsr_jax.evaluation import metrics, tables
 from blindsr_jax.evaluation.cases import Case
 from blindsr_jax.imaging.problem import Spec
@@ -30,40 +31,27 @@ from blindsr_jax.solvers.measured import make_problem
 _CELL = documents.object_of(schemas.CELL_KEYS | dict.fromkeys(metrics.SCORES, schemas.SCORE))
 
 
-def read_config(
-    path: str,
+def prepare(
+    config: ConfigDict,
     *,
     is_ceiling: bool,
     boundary: str,
     kernel_center: str,
-    values: Mapping[str, Any] | None = None,
+    values: Mapping[str, Any] = MappingProxyType({}),
 ) -> ConfigDict:
-    """A config under the conventions of the cases.
+    """A config, in place, under the conventions of the cases.
 
     Args:
-      path: of a config file; `:ARGUMENT` behind it is handed to the file.
+      config: of a method.
       is_ceiling: whether it solves under the true kernel.
       boundary: how the cases were made.
       kernel_center: likewise.
       values: of the config by dotted name, in place of its own.
 
     Raises:
-      ValueError: there is no such config, or a value of it is wrong.
+      ValueError: a value of it is wrong.
     """
-    return _prepared(load_config(path), is_ceiling, boundary, kernel_center, values)
-
-
-def read_method(name: str, **options: Any) -> ConfigDict:
-    """The same of a file of configs/ by name; `options` are those of `read_config`."""
-    return _prepared(
-        load_method(name), *(options[key] for key in ("is_ceiling", "boundary", "kernel_center", "values"))
-    )
-
-
-def _prepared(
-    config: ConfigDict, is_ceiling: bool, boundary: str, kernel_center: str, values: Mapping[str, Any] | None
-) -> ConfigDict:
-    set_values(config, values or {})
+    set_values(config, values)
     config.boundary, config.kernel_center = boundary, kernel_center
     if is_ceiling:
         build.give_kernel(config)

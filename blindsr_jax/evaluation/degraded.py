@@ -1,6 +1,5 @@
 """Sets of LR images with their truth, made from sharp images: files, manifest, and going on with an earlier set."""
 
-import hashlib
 import os
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
@@ -13,7 +12,7 @@ import numpy as np
 from blindsr_jax import io
 from blindsr_jax.imaging import synthetic
 from blindsr_jax.imaging.problem import Spec
-from blindsr_jax.io import documents
+from blindsr_jax.io import documents, durable
 from blindsr_jax.kernels.family import KernelFamily
 from blindsr_jax.runs import ownership, schemas, seeds
 from blindsr_jax.runs.outputs import output_path
@@ -124,22 +123,18 @@ def degrade_file(path: str | os.PathLike, name: str, key: jax.Array, settings: S
         "boundary": spec.boundary,
         "kernel_center": spec.kernel_center,
         "crop": settings.crop,
-        "sha256": _sha256(lr_path),
-        "hr_sha256": _sha256(hr_path),
-        "kernel_sha256": _sha256(npy_path),
+        "sha256": durable.contents(lr_path).sha256,
+        "hr_sha256": durable.contents(hr_path).sha256,
+        "kernel_sha256": durable.contents(npy_path).sha256,
         "source_sha256": source.sha256,
     }
-
-
-def _sha256(path: str | os.PathLike) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def is_whole(folder: str, line: Mapping[str, Any]) -> bool:
     """Whether the files of an image are those that its line of the manifest speaks of."""
     hr, lr, kernel, _ = output_paths(folder, line["name"])
     wanted = {lr: "sha256", hr: "hr_sha256", kernel: "kernel_sha256"}
-    return all(os.path.isfile(path) and _sha256(path) == line.get(key) for path, key in wanted.items())
+    return all(os.path.isfile(path) and durable.contents(path).sha256 == line.get(key) for path, key in wanted.items())
 
 
 def make_each(

@@ -78,7 +78,7 @@ def make_config(plan: Plan, method: Method, scale: int) -> ConfigDict:
     size = plan.table.kernel_sizes.get(scale)
     if size is not None:
         values["kernel_size"] = size
-    config = cells.read_method(method.config, is_ceiling=method.is_ceiling, values=values, **place)
+    config = cells.prepare(load_method(method.config), is_ceiling=method.is_ceiling, values=values, **place)
     if plan.num_steps is not None:
         _shorten(config, plan.num_steps)
     return config
@@ -233,6 +233,11 @@ def _markdown_table(rows: Sequence[dict], keys: Sequence[str], titles: Mapping[s
     return lines
 
 
+def _known(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[str]:
+    """Those of the keys that some row has a value of."""
+    return [key for key in keys if any(row.get(key) is not None for row in rows)]
+
+
 def to_markdown(plan: Plan, about: Mapping[str, Any], rows: Sequence[dict], methods: Sequence[dict]) -> str:
     """The document of a table: what was measured on what, the rows, printed numbers apart where they are of others."""
     table, part = plan.table, plan.part
@@ -252,13 +257,11 @@ def to_markdown(plan: Plan, about: Mapping[str, Any], rows: Sequence[dict], meth
         f"- {table.note}",
         "",
     ]
-    keys = [key for key in table.keys if any(row.get(key) is not None for row in rows)]
+    printed_keys = [f"printed_{key}" for key in table.keys]
     titles = (
         TITLES | {f"printed_{key}": f"printed {title}" for key, title in TITLES.items()} | {"difference": "difference"}
     )
-    beside = [f"printed_{key}" for key in table.keys if any(row.get(f"printed_{key}") is not None for row in rows)]
-    beside += ["difference"] if any("difference" in row for row in rows) else []
-    lines += _markdown_table(rows, [*keys, *beside], titles, counts=True)
+    lines += _markdown_table(rows, _known(rows, [*table.keys, *printed_keys, "difference"]), titles, counts=True)
     apart = [row for row in printed_rows(table) if row not in rows and not _has(rows, row)]
     if apart:
         lines += [
@@ -268,10 +271,7 @@ def to_markdown(plan: Plan, about: Mapping[str, Any], rows: Sequence[dict], meth
             "On whole sets, or on others that are not stated: not to be compared with the above.",
             "",
         ]
-        printed = [
-            f"printed_{key}" for key in table.keys if any(row.get(f"printed_{key}") is not None for row in apart)
-        ]
-        lines += _markdown_table(apart, printed, titles, counts=False)
+        lines += _markdown_table(apart, _known(apart, printed_keys), titles, counts=False)
     lines += ["", "## Methods", "", "| method | config | values | steps |", "|---|---|---|---|"]
     lines += [f"| {m['method']} | {m['config']} | {m['values']} | {m['steps']} |" for m in methods]
     return "\n".join(lines) + "\n"

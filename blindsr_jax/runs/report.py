@@ -125,8 +125,8 @@ def _common(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {key: x for key, x in first.items() if others and all(key in y and y[key] == x for y in others)}
 
 
-def _section(entry: Mapping[str, Any], pictures: Sequence[tuple[str, str]]) -> str:
-    """An image on the page of a browser without scripts."""
+def _section(entry: Mapping[str, Any]) -> str:
+    """An image on the page of a browser without scripts; its pictures are links."""
     name, parts = html.escape(entry["name"]), [f"<h2>{html.escape(entry['name'])}</h2>"]
     if entry.get("text"):
         kind = ' class="bad"' if entry.get("bad") else ""
@@ -135,7 +135,7 @@ def _section(entry: Mapping[str, Any], pictures: Sequence[tuple[str, str]]) -> s
         key: x for key, x in (entry.get("values") or {}).items() if not isinstance(x, Mapping | list | tuple)
     }:
         parts.append(_table([values]))
-    for caption, link in pictures:
+    for caption, link in entry["pictures"]:
         words = html.escape(caption)
         image = f'<img loading="lazy" decoding="async" src="{link}" alt="{words} of {name}">'
         parts.append(f"<figure>{image}<figcaption>{words}</figcaption></figure>")
@@ -185,7 +185,7 @@ def write_page(
         values = {key: x for key, x in (entry.get("values") or {}).items() if key not in common}
         found = {**entry, "pictures": pictures, "view": view, "values": values}
         shown.append({key: x for key, x in found.items() if x or key in ("name", "pictures")})
-        plain.append(_section(found, pictures))
+        plain.append(_section(found))
     plain += [_table([common])] if common else []
     plain += [f"<h2>{html.escape(caption)}</h2>{_table(rows)}" for caption, rows in tables.items()]
     data = _plain({"common": common, "entries": shown, "tables": tables, "curves": curves})
