@@ -20,6 +20,7 @@ from blindsr_jax.imaging.losses import mse
 from blindsr_jax.imaging.problem import Problem, Spec
 from blindsr_jax.kernels import geometry
 from blindsr_jax.methods.interfaces import Solver, State
+from blindsr_jax.methods.restorers import base
 from blindsr_jax.methods.restorers.cubic import enlarge
 
 Deconvolve = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (H, W) and a point spread function (m, m) -> (H, W)
@@ -71,10 +72,8 @@ def make(spec: Spec, name: str, deconvolve: Deconvolve) -> Solver:
 
     def init(key, problem: Problem, kernel=None):
         del key
-        if kernel is None:
-            raise ValueError(f"the restorer {name!r} needs a kernel: pass --kernel=FILE, or an estimator before it")
-        dtype = problem.lr.dtype
-        return State((), (), jnp.zeros(problem.canvas_shape, dtype), jnp.asarray(kernel, dtype))
+        kernel = base.require_kernel(name, kernel, problem)
+        return State((), (), jnp.zeros(problem.canvas_shape, kernel.dtype), kernel)
 
     def step(key, state: State, problem: Problem, i):
         del key, i

@@ -8,6 +8,7 @@ from blindsr_jax.imaging.losses import mse
 from blindsr_jax.imaging.problem import Problem, Spec
 from blindsr_jax.imaging.resize import imresize
 from blindsr_jax.methods.interfaces import Solver, State
+from blindsr_jax.methods.restorers import base
 
 
 def offset(spec: Spec) -> int:
@@ -47,10 +48,8 @@ def build(spec: Spec) -> Solver:
 
     def init(key, problem: Problem, kernel=None):
         del key
-        if kernel is None:
-            raise ValueError("the restorer 'cubic' needs a kernel: pass --kernel=FILE, or an estimator before it")
         canvas = jnp.clip(enlarge(problem.lr, spec), 0, 1)
-        return State((), (), canvas, jnp.asarray(kernel, problem.lr.dtype))
+        return State((), (), canvas, base.require_kernel("cubic", kernel, problem))
 
     def step(key, state: State, problem: Problem, i):
         del key, i

@@ -19,7 +19,7 @@ from blindsr_jax.imaging.conv import METHODS
 from blindsr_jax.imaging.problem import Problem, Spec
 from blindsr_jax.inference.blur_evidence import Blur, Judgement, judge
 from blindsr_jax.methods.interfaces import Solver, State, Weights
-from blindsr_jax.methods.restorers import usrnet
+from blindsr_jax.methods.restorers import base, usrnet
 from blindsr_jax.methods.restorers.cubic import enlarge
 from blindsr_jax.networks.layers import PRECISIONS, Compute
 from blindsr_jax.networks.usrnet import USRNet
@@ -102,9 +102,7 @@ def _init(
     settings: Settings, key: Any, problem: Problem, kernel: jax.Array | None = None, weights: Any = None
 ) -> State:
     del key, weights
-    if kernel is None:
-        raise ValueError("the restorer 'tiles' needs a kernel: pass --kernel=FILE, or an estimator before it")
-    kernel = jnp.asarray(kernel, problem.lr.dtype)
+    kernel = base.require_kernel("tiles", kernel, problem)
     kernels = kernel if kernel.ndim == 4 else kernel[None, None]
     mean = jnp.mean(kernels, (0, 1))
     image = jnp.zeros(problem.canvas_shape, problem.lr.dtype)

@@ -12,6 +12,7 @@ from blindsr_jax.imaging.degradation import degrade
 from blindsr_jax.imaging.losses import mse
 from blindsr_jax.imaging.problem import Problem, Spec
 from blindsr_jax.methods.interfaces import Solver, State, Weights
+from blindsr_jax.methods.restorers import base
 from blindsr_jax.networks.layers import PRECISIONS, Compute
 from blindsr_jax.networks.usrnet import USRNet
 from blindsr_jax.weights import usrnet
@@ -66,10 +67,8 @@ def build(
 
     def init(key, problem: Problem, kernel=None, weights=None):
         del key, weights
-        if kernel is None:
-            raise ValueError("the restorer 'usrnet' needs a kernel: pass --kernel=FILE, or an estimator before it")
-        dtype = problem.lr.dtype
-        return State((), (), jnp.zeros(problem.canvas_shape, dtype), jnp.asarray(kernel, dtype))
+        kernel = base.require_kernel("usrnet", kernel, problem)
+        return State((), (), jnp.zeros(problem.canvas_shape, kernel.dtype), kernel)
 
     def step(key, state: State, problem: Problem, i, weights):
         del key, i

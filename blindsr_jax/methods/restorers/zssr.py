@@ -20,6 +20,7 @@ from blindsr_jax.imaging.problem import Problem, Spec
 from blindsr_jax.imaging.resize import imresize
 from blindsr_jax.inference.optimizers import promoting
 from blindsr_jax.methods.interfaces import Solver, State
+from blindsr_jax.methods.restorers import base
 from blindsr_jax.methods.restorers.cubic import enlarge, offset
 from blindsr_jax.networks.zssr import ZssrNet, in_strips
 
@@ -230,13 +231,12 @@ def _restore(settings: Settings, params: Any, lr: jax.Array, kernel: jax.Array) 
 
 
 def _init(settings: Settings, key: jax.Array, problem: Problem, kernel: jax.Array | None = None) -> State:
-    if kernel is None:
-        raise ValueError("the restorer 'zssr' needs a kernel: pass --kernel=FILE, or an estimator before it")
+    kernel = base.require_kernel("zssr", kernel, problem)
     lr = problem.lr
     params = settings.network.init(key, jnp.zeros((3, 3, lr.shape[-1]), lr.dtype))
     rate = Rate(jnp.asarray(settings.learning_rate, lr.dtype), jnp.zeros(_RECORDS, lr.dtype), jnp.int32(0))
     image = ZssrState(params, _ADAM.init(params), rate, importance(lr), jnp.zeros((), lr.dtype))
-    return State(image, (), enlarge(lr, settings.spec), jnp.asarray(kernel, lr.dtype))
+    return State(image, (), enlarge(lr, settings.spec), kernel)
 
 
 def _train(
