@@ -12,6 +12,7 @@ from blindsr_jax import io
 from blindsr_jax.evaluation import degraded
 from blindsr_jax.imaging.problem import Spec, make_spec
 from blindsr_jax.kernels.family import KernelFamily, family_names, load_family, mixture
+from blindsr_jax.kernels.folder import options as folder_options
 from blindsr_jax.runs import cli, ownership, seeds
 
 _INPUT = flags.DEFINE_string("input", None, "Sharp images: a file or a quoted glob.")
@@ -47,12 +48,10 @@ def variance_range() -> tuple[float, float]:
 
 def make_family(spec: Spec) -> KernelFamily:
     """The family that --family names; 'mixture' is Gaussian and motion in equal parts."""
-    if _KERNELS.value is not None and _FAMILY.value != "folder":
-        raise ValueError(f"--kernels={_KERNELS.value} is of no use, expected --family=folder beside it")
     names = ("gaussian", "motion") if _FAMILY.value == "mixture" else (_FAMILY.value,)
     place = {"scale": spec.scale, "kernel_size": spec.kernel_size, "kernel_center": spec.kernel_center}
     options = {"gaussian": {"variance_range": variance_range()}} if _VARIANCES.value else {}
-    options["folder"] = {"path": _KERNELS.value}
+    options["folder"] = folder_options(_FAMILY.value, _KERNELS.value)
     families = [load_family(name, **place, **options.get(name, {})) for name in names]
     return families[0] if len(families) == 1 else mixture(families)
 

@@ -15,6 +15,7 @@ from blindsr_jax import io
 from blindsr_jax.evaluation import case_making
 from blindsr_jax.imaging.problem import make_spec
 from blindsr_jax.kernels.family import family_names, load_family
+from blindsr_jax.kernels.folder import options as folder_options
 from blindsr_jax.runs import cli, ownership, seeds
 
 _INPUT = flags.DEFINE_string("input", None, "Sharp images: a file or a quoted glob.")
@@ -33,9 +34,7 @@ def main() -> int:
     """Makes a case of each image; one bad file is reported and the rest goes on."""
     with cli.usage_errors(ValueError):
         spec = make_spec(scale=_SCALE.value, boundary="circular", kernel_center="release")
-        if _KERNELS.value is not None and _FAMILY.value != "folder":
-            raise ValueError(f"--kernels={_KERNELS.value} is of no use, expected --family=folder beside it")
-        options = {"path": _KERNELS.value} if _FAMILY.value == "folder" else {}
+        options = folder_options(_FAMILY.value, _KERNELS.value)
         family = load_family(_FAMILY.value, scale=spec.scale, kernel_center=spec.kernel_center, **options)
         paths = io.find_inputs(_INPUT.value)
     if _CROP.value < spec.kernel_size + spec.scale:

@@ -22,6 +22,15 @@ class FolderLatent(NamedTuple):
     index: jax.Array  # () integer
 
 
+def options(family_name: str, path: str | None) -> dict[str, str | None]:
+    """The options of a family by its name and the flag --kernels; raises ValueError where the flag is of no use."""
+    if family_name == "folder":
+        return {"path": path}
+    if path is not None:
+        raise ValueError(f"--kernels={path} is of no use, expected --family=folder beside it")
+    return {}
+
+
 def read_kernels(path: str | os.PathLike, *, kernel_size: int, center: float) -> np.ndarray:
     """The kernels of a folder or a pattern, moved to a centre: (n, k, k) float32, not negative, sums 1.
 
