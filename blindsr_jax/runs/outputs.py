@@ -67,9 +67,7 @@ class Output(NamedTuple):
     write: Callable[[str, Solved], None]
     caption: str = ""  # on the page, where '{scale}' is the enlargement; none: it is not shown
     place: int = 0  # on the page, from left to right
-    needs: str | None = (
-        None  # the field of `Result` or `Solved` without which there is no such file; None: there always is
-    )
+    needs: str | None = None  # the field of `Result` or `Solved` without which there is no file; None: there always is
 
     def file(self, name: str) -> str:
         """The file of an image, below the working folder."""
@@ -137,6 +135,7 @@ def _residual_picture(path: str, solved: Solved) -> None:
     views.write_residual(path, solved.residual)
 
 
+VIEW = Output("views", ".js", _view, needs="trace")
 # In the order in which they are written and listed.
 OUTPUTS = (
     Output("images", ".png", _image, "result, x{scale}", 2),
@@ -151,7 +150,7 @@ OUTPUTS = (
     Output("kernel_maps", ".npy", _kernel_map, needs="kernel_map"),
     Output("views", ".png", _residual_picture, "residual of the receipt", 6, needs="residual"),
     Output("views", ".jpg", _thumbnail, needs="trace"),
-    Output("views", ".js", _view, needs="trace"),
+    VIEW,
 )
 KINDS = tuple(dict.fromkeys(row.kind for row in OUTPUTS))
 ALWAYS = tuple(dict.fromkeys(row.kind for row in OUTPUTS if row.needs is None))  # folders that each solve has
@@ -210,3 +209,8 @@ def pictures(workdir: str, record: Record) -> list[tuple[str, str]]:
     """Captions and paths of what the page shows of an image: what its record promises, else all that there may be."""
     rows = [row for row in SHOWN if record.outputs is None or _is_promised(row, record)]
     return [(row.caption.format(scale=record.scale), row.path(workdir, record.name)) for row in rows]
+
+
+def view(workdir: str, record: Record) -> str | None:
+    """The path of what the page loads once an image is looked at, if its record promises one: those of old do not."""
+    return VIEW.path(workdir, record.name) if _is_promised(VIEW, record) else None

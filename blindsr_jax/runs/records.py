@@ -53,9 +53,7 @@ class Record:
     width_px_80: Annotated[Sequence[float] | None, later(nullable(list_of(number)))] = None  # the 80 % interval
     direction_deg: Annotated[float | None, later(nullable(number))] = None  # of the longer axis, counter-clockwise
     direction_deg_80: Annotated[Sequence[float] | None, later(nullable(list_of(number)))] = None
-    noise_std: Annotated[float | None, later(nullable(number))] = (
-        None  # [0, 1], what the solver was told; see `Problem`
-    )
+    noise_std: Annotated[float | None, later(nullable(number))] = None  # [0, 1], what the solver was told
     jpeg_quality: Annotated[int | None, later(nullable(whole(1, 100)))] = None  # of the file that the image is from
     residual_rms_255: Annotated[float | None, later(nullable(number))] = None  # result blurred and sampled, to input
     uncertainty: Annotated[float | None, later(number)] = None  # mean over the image, where a method knows it

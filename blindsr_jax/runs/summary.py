@@ -118,9 +118,9 @@ def page_entry(
     """What the page shows of one record; `hr` and `kernel` are files of the truth, where it is known."""
     values = {key: x for key, x in {**record.to_json(), **scores}.items() if key not in _UNSHOWN and x is not None}
     pictures = outputs.pictures(workdir, record)
-    true_kernel = None
     if record.outputs is None:  # else the disk is not asked: a page may have a hundred thousand images
         pictures = [(caption, file) for caption, file in pictures if Path(file).is_file()]
+    true_kernel = None
     if hr is not None:
         pictures.insert(2, ("truth", os.fspath(hr)))
     if kernel is not None:
@@ -129,13 +129,12 @@ def page_entry(
             true_kernel = io.read_kernel(kernel)
             io.kernel_png(drawn, true_kernel)
             pictures.append(("true kernel", drawn))
-    view = outputs.output_path(workdir, "views", record.name, ".js")
     return {
         "name": record.name,
         "text": record.message,
         "bad": not record.status.has_image,
         "values": values,
         "pictures": pictures,
-        "view": view if os.path.isfile(view) else None,
+        "view": outputs.view(workdir, record),
         "truth": None if true_kernel is None else views.kernel_numbers(true_kernel),
     }

@@ -59,6 +59,7 @@ def test_the_page_believes_the_records_and_does_not_ask_the_disk_for_each_pictur
     rows = {row.kind: row.file("a") for row in outputs.SHOWN}
     record = new_record(status=Status.OK, outputs={rows["images"]: {"bytes": 1, "sha256": "0"}})
     monkeypatch.setattr(Path, "is_file", lambda path: pytest.fail("asked"))
+    monkeypatch.setattr("os.path.isfile", lambda path: pytest.fail("asked"))
     write_summary(str(tmp_path), [record])
     page = (tmp_path / "index.html").read_text()
     assert rows["images"] in page and rows["kernels"] not in page
