@@ -79,6 +79,12 @@ class Problem:
         """(), `noise_std`, or 0 where it is not known."""
         return jnp.asarray(0 if self.noise_std is None else self.noise_std, self.lr.dtype)
 
+    @property
+    def count(self) -> jax.Array:
+        """(), how many values of `lr` tell of the scene, as a float."""
+        every = jnp.asarray(self.lr.size, self.lr.dtype)
+        return every if self.mask is None else jnp.sum(self.mask.astype(self.lr.dtype))
+
     def in_colours(self) -> Self:
         """The same problem with three colours; a gray image becomes one whose colours are equal."""
         lr, mask = jax.tree.map(lambda x: jnp.broadcast_to(x, (*x.shape[:-1], 3)), (self.lr, self.mask))

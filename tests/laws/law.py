@@ -3,12 +3,13 @@
 import functools
 
 import hypothesis.strategies as st
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.extra import numpy as drawn
 
-from blindsr_jax.imaging.problem import BOUNDARIES, Spec, make_spec
+from blindsr_jax.imaging.problem import BOUNDARIES, Problem, Spec, make_spec
 from blindsr_jax.kernels.geometry import CENTERS
 
 FEW, MANY = 10, 1000
@@ -62,3 +63,22 @@ def scenes(draw):
     shape = (draw(st.integers(least, least + 2)), draw(st.integers(least, least + 2)), draw(st.sampled_from((1, 3))))
     image = draw(arrays(*spec.canvas_shape(shape), shape[2]))
     return spec, image, draw(kernels(spec.kernel_size)), shape
+
+
+@st.composite
+def masks(draw, shape):
+    """Masks (h, w, c) of an LR image: where all counts, where nothing does, and of single values."""
+    kind = draw(st.sampled_from(("some", "some", "all", "none")))
+    return draw(drawn.arrays(bool, shape)) if kind == "some" else np.full(shape, kind == "all")
+
+
+@st.composite
+def problems(draw):
+    """A problem in float64 whose LR image has nothing to do with the scene, with mask and noise; an image, a kernel."""
+    spec, image, kernel, shape = draw(scenes())
+    lr, mask, noise = draw(arrays(*shape)), draw(masks(shape)), draw(st.floats(0, 0.2))
+    return (
+        Problem(jnp.asarray(lr), spec, jnp.asarray(noise), jnp.asarray(mask)),
+        jnp.asarray(image),
+        jnp.asarray(kernel),
+    )
