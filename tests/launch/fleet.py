@@ -3,7 +3,7 @@ r"""Many processes that share the images of a run, some of them killed, with a s
 PYTHONPATH=. python tests/launch/fleet.py --images=10000 --processes=64 --rounds=6 --kills=8 --workdir=/tmp/fleet
 
 Everything but the solver is that of launch/solve.py: how processes meet and agree, the shares, records, locks, resume.
-With --real the solver is too, --seconds go before each solve, and the results are compared with those of a run in peace.
+With --real the solver is too, after --seconds of waiting, and the results are compared with those of a run in peace.
 """
 
 import argparse

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.extra import numpy as drawn
 
-from blindsr_jax.imaging.problem import BOUNDARIES, Problem, Spec, make_spec
+from blindsr_jax.imaging.problem import BOUNDARIES, Problem, Spec, least_kernel_size, make_spec
 from blindsr_jax.kernels.geometry import CENTERS
 
 FEW, MANY = 10, 1000
@@ -42,8 +42,9 @@ def arrays(*shape, low=0.0, high=1.0, dtype=np.float64):
 def specs(draw, scales=range(1, 9)) -> Spec:
     """Static parts of problems."""
     scale = draw(st.sampled_from(list(scales)))
-    half = draw(st.integers(max(1, scale // 2), max(1, scale // 2) + 3))
     boundary, center = draw(st.sampled_from(BOUNDARIES)), draw(st.sampled_from(CENTERS))
+    least = least_kernel_size(scale, boundary) // 2
+    half = draw(st.integers(least, least + 3))
     return make_spec(scale=scale, kernel_size=2 * half + 1, boundary=boundary, kernel_center=center)
 
 
