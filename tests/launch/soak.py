@@ -4,6 +4,7 @@ PYTHONPATH=. python tests/launch/soak.py --images=2000 --shape=24x32 --workdir=/
 
 Pictures are drawn at random, all of one shape. Says of each quarter of the images the seconds per image and the memory
 of the process, and what both grow by per image from the second quarter on, as the first one compiles and fills caches.
+With --plain figures are not drawn, which takes longer than the quickest solve.
 """
 
 import argparse
@@ -17,7 +18,9 @@ import numpy as np
 import PIL.Image
 from scipy import ndimage
 
-from tests.launch.commands import MEAN, ROOT, command, environment
+from tests.launch.commands import MEAN, PLAIN, ROOT, command, environment
+
+RUN = "import runpy, sys\nsys.argv = sys.argv[1:]\nrunpy.run_path(sys.argv[0], run_name='__main__')"
 
 
 class Sample(NamedTuple):
@@ -76,12 +79,12 @@ def watch(argv: list[str], every: float, log: Path) -> tuple[int, list[Sample]]:
     return process.returncode, samples
 
 
-def soak(folder: Path, count: int, shape: tuple[int, int], flags: list[str], *, every: float = 0.2) -> Report:
+def soak(folder: Path, count: int, shape: tuple[int, int], flags: list[str], *, is_plain: bool = False) -> Report:
     """Solves drawn pictures in one process and returns what was seen; raises AssertionError if not all are solved."""
     write_inputs(folder / "in", count, shape)
     words = command("solve", *flags, f"--input={folder}/in/*.png", f"--workdir={folder}/out")
     begin = time.time()
-    code, samples = watch(words, every, folder / "log.txt")
+    code, samples = watch(["-c", PLAIN * is_plain + RUN, *words], 0.2, folder / "log.txt")
     moments = sorted(path.stat().st_mtime for path in (folder / "out" / "records").glob("*.json"))
     assert code == 0 and len(moments) == count, (code, len(moments), (folder / "log.txt").read_text()[-2000:])
     mb = np.interp(moments, *zip(*samples, strict=True))
@@ -92,11 +95,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--shape", default="24x32", help="rows x columns of a picture")
+    parser.add_argument("--plain", action="store_true", help="draw no figures")
     parser.add_argument("--workdir", type=Path, required=True)
     parser.add_argument("flags", nargs="*", default=list(MEAN), help="after --, of launch/solve.py")
     args = parser.parse_args()
     rows, columns = map(int, args.shape.split("x"))
-    found = soak(args.workdir, args.images, (rows, columns), args.flags)
+    found = soak(args.workdir, args.images, (rows, columns), args.flags, is_plain=args.plain)
     for name, values, unit in (("time per image", found.seconds, "s"), ("memory", found.mb, "MB")):
         quarters = ", ".join(f"{value:.3f}" for value in found.quarters(values))
         print(f"{name}: {quarters} {unit} in the quarters, {found.slope(values):+.2e} {unit} per image")
