@@ -137,7 +137,7 @@ DIFFUSION: Table = {
 
 
 def check(config: Any, table: Table) -> None:
-    """Checks a training's config (a ConfigDict); `methods.build_family` checks the options of kernel families.
+    """Checks a training's config (a ConfigDict); `methods.families.build_family` checks the options of kernel families.
 
     Raises:
       ValueError: names the value and what was expected.

@@ -51,7 +51,7 @@ def build(
       noise_std: of the noise in the LR image, on the [0, 1] scale (the releases: 0, and 10/255 for photographs).
       data_iterations: of conjugate gradients in the data step of a photograph.
       precision: of the denoiser, one of `networks.layers.PRECISIONS`.
-      conv: form of the convolutions, see `networks.conv`.
+      conv: form of the convolutions, see `imaging.conv`.
 
     Raises:
       ValueError: there is no such network, or an option is out of range.
