@@ -22,7 +22,7 @@ _PRIOR = {name: rule for name, rule in METHOD.items() if name.startswith("prior.
 _KERNELS = {"scale": rules.whole(1, 8), "kernel_size": METHOD["kernel_size"], **_PRIOR}
 _SEED = {"seed": rules.whole(0, 2**31 - 1)}
 _POOL = {"kernel_pool": rules.whole(1, 10**7)}
-# Of `kenet.corruption`: what happens to the LR image of an example.
+# Of `corruption.Corruption`: what happens to the LR image of an example.
 _CORRUPTION = {
     "noise_max": rules.NOISE,
     "noisy": _SHARE,

@@ -4,7 +4,8 @@ PYTHONPATH=. python tests/launch/soak.py --images=2000 --shape=24x32 --workdir=/
 
 Pictures are drawn at random, all of one shape. Says of each quarter of the images the seconds per image and the memory
 of the process, and what both grow by per image from the second quarter on, as the first one compiles and fills caches.
-With --plain figures are not drawn, which takes longer than the quickest solve.
+With --plain figures are not drawn, which takes longer than the quickest solve; with --narrow the restorer of
+configs/photo.py is a small one with random weights, as the shipped one takes minutes for a large image.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import numpy as np
 import PIL.Image
 from scipy import ndimage
 
+from tests import small
 from tests.launch.commands import MEAN, PLAIN, ROOT, command, environment
 
 RUN = "import runpy, sys\nsys.argv = sys.argv[1:]\nrunpy.run_path(sys.argv[0], run_name='__main__')"
@@ -48,7 +50,7 @@ class Report(NamedTuple):
 
 def write_inputs(folder: Path, count: int, shape: tuple[int, int]) -> None:
     """Coarse patches under a blur, in colour, each picture another one."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for i in range(count):
         rng = np.random.default_rng(i)
         coarse = rng.uniform(20, 235, (-(-shape[0] // 4), -(-shape[1] // 4), 3)).astype(np.float32)
@@ -71,11 +73,14 @@ def watch(argv: list[str], every: float, log: Path) -> tuple[int, list[Sample]]:
     samples = []
     with open(log, "wb") as file:
         process = subprocess.Popen([sys.executable, *argv], cwd=ROOT, env=environment(), stdout=file, stderr=file)
-        while process.poll() is None:
-            mb = resident_mb(process.pid)
-            if mb is not None:
-                samples.append(Sample(time.time(), mb))
-            time.sleep(every)
+        try:
+            while process.poll() is None:
+                mb = resident_mb(process.pid)
+                if mb is not None:
+                    samples.append(Sample(time.time(), mb))
+                time.sleep(every)
+        finally:
+            process.kill()
     return process.returncode, samples
 
 
@@ -96,10 +101,15 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--shape", default="24x32", help="rows x columns of a picture")
     parser.add_argument("--plain", action="store_true", help="draw no figures")
+    parser.add_argument("--narrow", action="store_true", help="restore by a small network")
     parser.add_argument("--workdir", type=Path, required=True)
     parser.add_argument("flags", nargs="*", default=list(MEAN), help="after --, of launch/solve.py")
     args = parser.parse_args()
     rows, columns = map(int, args.shape.split("x"))
+    if args.narrow:
+        args.workdir.mkdir(parents=True)
+        weights = small.usrnet_file(args.workdir / "narrow.npz", 0.1)
+        args.flags.append(f"--config.restorers.tiles.weights={weights.absolute()}")
     found = soak(args.workdir, args.images, (rows, columns), args.flags, is_plain=args.plain)
     for name, values, unit in (("time per image", found.seconds, "s"), ("memory", found.mb, "MB")):
         quarters = ", ".join(f"{value:.3f}" for value in found.quarters(values))
