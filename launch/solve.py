@@ -100,6 +100,9 @@ _MEMORY_GB = flags.DEFINE_float(
     "refused, and groups are made as large as it allows.",
     lower_bound=1e-3,
 )
+_FIGURES = flags.DEFINE_bool(
+    "figures", True, "Draw figures/NAME.png of each image: half of the time that writing takes, for a fast accelerator."
+)
 _DISTRIBUTED = flags.DEFINE_bool(
     "distributed",
     False,
@@ -244,6 +247,7 @@ def work(peers: distributed.Peers) -> int:
         kernel_notes=kernel_notes,
         stopper=Stopper(),
         clock=CompileClock(),
+        figures=_FIGURES.value,
         peers=peers,
     )
     try:

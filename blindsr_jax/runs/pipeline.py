@@ -227,6 +227,7 @@ class Pipeline:
             with workdir.writing(folder):
                 resume.write_input(folder, task.name, task.path, record.sha256)
                 told = {"second_try": task.attempt.number > 0, "rates": build.rate_options(self._run.config)}
+                told["has_figure"] = self._run.figures
                 record = record.noted(result.message)
                 record = workdir.write_result(folder, record, task.source, result, **told)
         except StoppedError:

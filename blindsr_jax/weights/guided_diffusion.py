@@ -204,7 +204,7 @@ def unet_params(tensors: Tensors, *, config: UNetConfig | None = None, dtype: An
     return _params(tensors, config or config_of(tensors), dtype)
 
 
-def classifier_params(tensors: Tensors, *, config: ClassifierConfig | None = None, dtype=np.float32) -> Any:
+def classifier_params(tensors: Tensors, *, config: ClassifierConfig | None = None, dtype: Any = np.float32) -> Any:
     """Parameters of `Classifier` from a state dict; as `unet_params`."""
     return _params(tensors, config or classifier_config_of(tensors), dtype)
 

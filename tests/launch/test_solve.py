@@ -180,10 +180,13 @@ def test_another_seed_differs_and_options_of_a_half_can_be_set(solved, tmp_path)
 def test_known_kernel(solved, tmp_path):
     kernel = np.outer(*2 * [np.array([0, 1, 2, 3, 2, 1, 0.5])])
     np.save(tmp_path / "kernel.npy", kernel)
-    flags = [f"--kernel={tmp_path}/kernel.npy", f"--workdir={tmp_path}/out"]
+    flags = [f"--kernel={tmp_path}/kernel.npy", f"--workdir={tmp_path}/out", "--nofigures"]
     run = launch("solve", TINY, f"--input={solved.inputs}/gray.png", "--scale=2", *flags)
     assert run.code == 0, run
     np.testing.assert_allclose(np.load(tmp_path / "out/kernels/gray.npy"), kernel / kernel.sum(), rtol=1e-6)
+    assert not (tmp_path / "out/figures").exists() and (tmp_path / "out/images/gray.png").exists()
+    again = launch("solve", TINY, f"--input={solved.inputs}/gray.png", "--scale=2", *flags)
+    assert again.code == 0 and "gray: ok in" not in again.out  # it lacks nothing
 
 
 PATCHED = """
