@@ -4,8 +4,8 @@ PYTHONPATH=. python tests/launch/soak.py --images=2000 --shape=24x32 --workdir=/
 
 Pictures are drawn at random, all of one shape. Says of each quarter of the images the seconds per image and the memory
 of the process, and what both grow by per image from the second quarter on, as the first one compiles and fills caches.
-With --plain figures are not drawn, which takes longer than the quickest solve; with --narrow the restorer of
-configs/photo.py is a small one with random weights, as the shipped one takes minutes for a large image.
+With --narrow the restorer of configs/photo.py is a small one with random weights: the shipped one takes minutes for a
+large image.
 """
 
 import argparse
@@ -20,9 +20,7 @@ import PIL.Image
 from scipy import ndimage
 
 from tests import small
-from tests.launch.commands import MEAN, PLAIN, ROOT, command, environment
-
-RUN = "import runpy, sys\nsys.argv = sys.argv[1:]\nrunpy.run_path(sys.argv[0], run_name='__main__')"
+from tests.launch.commands import MEAN, ROOT, command, environment
 
 
 class Sample(NamedTuple):
@@ -84,12 +82,12 @@ def watch(argv: list[str], every: float, log: Path) -> tuple[int, list[Sample]]:
     return process.returncode, samples
 
 
-def soak(folder: Path, count: int, shape: tuple[int, int], flags: list[str], *, is_plain: bool = False) -> Report:
+def soak(folder: Path, count: int, shape: tuple[int, int], flags: list[str]) -> Report:
     """Solves drawn pictures in one process and returns what was seen; raises AssertionError if not all are solved."""
     write_inputs(folder / "in", count, shape)
     words = command("solve", *flags, f"--input={folder}/in/*.png", f"--workdir={folder}/out")
     begin = time.time()
-    code, samples = watch(["-c", PLAIN * is_plain + RUN, *words], 0.2, folder / "log.txt")
+    code, samples = watch(words, 0.2, folder / "log.txt")
     moments = sorted(path.stat().st_mtime for path in (folder / "out" / "records").glob("*.json"))
     assert code == 0 and len(moments) == count, (code, len(moments), (folder / "log.txt").read_text()[-2000:])
     mb = np.interp(moments, *zip(*samples, strict=True))
@@ -100,7 +98,6 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--shape", default="24x32", help="rows x columns of a picture")
-    parser.add_argument("--plain", action="store_true", help="draw no figures")
     parser.add_argument("--narrow", action="store_true", help="restore by a small network")
     parser.add_argument("--workdir", type=Path, required=True)
     parser.add_argument("flags", nargs="*", default=list(MEAN), help="after --, of launch/solve.py")
@@ -110,7 +107,7 @@ def main() -> None:
         args.workdir.mkdir(parents=True)
         weights = small.usrnet_file(args.workdir / "narrow.npz", 0.1)
         args.flags.append(f"--config.restorers.tiles.weights={weights.absolute()}")
-    found = soak(args.workdir, args.images, (rows, columns), args.flags, is_plain=args.plain)
+    found = soak(args.workdir, args.images, (rows, columns), args.flags)
     for name, values, unit in (("time per image", found.seconds, "s"), ("memory", found.mb, "MB")):
         quarters = ", ".join(f"{value:.3f}" for value in found.quarters(values))
         print(f"{name}: {quarters} {unit} in the quarters, {found.slope(values):+.2e} {unit} per image")

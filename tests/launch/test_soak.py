@@ -16,7 +16,7 @@ def test_what_grows_is_told_from_what_only_begins_slowly():
 
 @pytest.mark.long
 def test_memory_and_time_per_image_are_flat(tmp_path):
-    found = soak(tmp_path, 300, (24, 32), list(MEAN), is_plain=True)
+    found = soak(tmp_path, 300, (24, 32), [*MEAN, "--nofigures"])
     _, second, _, last = found.quarters(found.mb)
     assert last < 1.03 * second, found.quarters(found.mb)
     _, second, _, last = found.quarters(found.seconds)
