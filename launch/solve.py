@@ -21,6 +21,7 @@ from ml_collections import config_flags
 from blindsr_jax import io
 from blindsr_jax.config import check_config
 from blindsr_jax.evaluation import metrics
+from blindsr_jax.imaging.problem import least_kernel_size
 from blindsr_jax.inference.kernel_flip import turn
 from blindsr_jax.kernels import geometry
 from blindsr_jax.methods import build
@@ -131,7 +132,7 @@ def known_kernel(config) -> io.KnownKernel | None:
     offset = geometry.center_offset(_SCALE.value, config.kernel_center)
     known = io.load_kernel(_KERNEL.value, signed=_SIGNED_KERNEL.value, offset=offset)
     if config.kernel_size is None:
-        config.kernel_size = known.values.shape[0]
+        config.kernel_size = max(known.values.shape[0], least_kernel_size(_SCALE.value, config.boundary))
     return known
 
 

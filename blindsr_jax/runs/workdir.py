@@ -61,7 +61,7 @@ def write_result(
       source: the LR image.
       result: what was found.
       second_try: whether this is that of a second try.
-      rates: the learning rates that a config can set, see `methods.rate_options`.
+      rates: the learning rates that a config can set, see `methods.build.rate_options`.
       has_figure: whether one is drawn.
 
     Returns:

@@ -71,11 +71,6 @@ def shapes_of(config: Config) -> Shapes:
     return {_key(path): _torch_shape(path, value) for path, value in leaves}
 
 
-def unet_shapes(config: UNetConfig) -> Shapes:
-    """`shapes_of` a UNet."""
-    return shapes_of(config)
-
-
 def _shape(tensors: Tensors, key: str, rank: int) -> tuple[int, ...]:
     if key not in tensors:
         raise ValueError(f"it lacks {key}")

@@ -53,7 +53,7 @@ def build(
         for what the problem says, which the launches measure in each image.
       data_iterations: of conjugate gradients in the data step of a photograph.
       precision: of the denoiser, one of `networks.layers.PRECISIONS`.
-      conv: form of the convolutions, see `networks.conv`.
+      conv: form of the convolutions, see `imaging.conv`.
 
     Raises:
       ValueError: there is no such network, or an option is out of range.
