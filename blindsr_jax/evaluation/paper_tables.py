@@ -107,7 +107,8 @@ def device_class() -> str:
     """The kind of machine, without a name: 'cpu, 2 cores'."""
     device = jax.devices()[0]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"cpu, {cores} cores" if device.platform == "cpu" else f"{device.platform}, {device.device_kind}"
+    words = f"cpu, {cores} core{'' if cores == 1 else 's'}"
+    return words if device.platform == "cpu" else f"{device.platform}, {device.device_kind}"
 
 
 def header(plan: Plan, groups: Sequence[Group], sets: Mapping[Group, list], missing: Sequence[str]) -> dict[str, Any]:
