@@ -198,13 +198,17 @@ def to_markdown(plan: Plan, about: Mapping[str, Any], rows: Sequence[dict], meth
         ]
         lines += _markdown_table(apart, _known(apart, printed_keys), titles, counts=False)
     lines += ["", "## Methods", "", "| method | config | values | steps |", "|---|---|---|---|"]
-    lines += [f"| {m['method']} | {m['config']} | {m['values']} | {m['steps']} |" for m in methods]
+    lines += [f"| {m['method']} | `{m['config']}` | {m['values']} | {m['steps']} |" for m in methods]
     return "\n".join(lines) + "\n"
 
 
 def _has(rows: Sequence[dict], printed: Mapping[str, Any]) -> bool:
     place = ("set", "scale", "kernels", "method")
     return any(all(row[name] == printed[name] for name in place) and "printed_psnr_y" in row for row in rows)
+
+
+def _without(rows: Sequence[Mapping[str, Any]], key: str) -> list[dict[str, Any]]:
+    return [{name: value for name, value in row.items() if name != key} for row in rows]
 
 
 def write(
@@ -232,8 +236,15 @@ def write(
     io.write_csv(os.path.join(folder, "table.csv"), list(rows))
     document = {"about": about, "rows": list(rows), "printed": printed_rows(plan.table), "cells": list(found)}
     io.write_json(os.path.join(folder, "table.json"), document)
-    shown = {"failures": failures, "measured": rows, "printed": printed_rows(plan.table), "methods": methods}
-    solves = [{key: x for key, x in cell.items() if key != "digest"} for cell in found]
-    shown = {caption: found for caption, found in (shown | {"solves": solves}).items() if found}
+    shown = {
+        "failures": failures,
+        "measured": _without(rows, "measured"),
+        "measured on": [{**about, "images": ", ".join(f"{x} {n} of {m}" for x, (n, m) in about["images"].items())}],
+        "printed": _without(printed_rows(plan.table), "measured"),
+        "methods": methods,
+        "solves": _without(found, "digest"),
+    }
+    shown["measured on"] = _without(shown["measured on"], "data")
+    shown = {caption: found for caption, found in shown.items() if found}
     report.write_page(os.path.join(folder, "index.html"), title=plan.table.title, tables=shown)
     return words

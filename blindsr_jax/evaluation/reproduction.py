@@ -140,7 +140,7 @@ def describe(plan: Plan, methods: Sequence[Method], cards: Sequence[rivals.Card]
         values = ", ".join(f"{name} = {value}" for name, value in method.values.items())
         config = method.config + (", true kernel" if method.is_ceiling else "")
         number = make_config(plan, method, scale).num_steps
-        rows.append({"method": method.label, "config": f"`{config}`", "values": values, "steps": number})
+        rows.append({"method": method.label, "config": config, "values": values, "steps": number})
     for card in cards:
         grid = "the usual grid, moved here" if card.grid == "half_pixel" else "the grid of the data"
         rows.append({"method": card.name, "config": "another program", "values": grid, "steps": card.reference})
