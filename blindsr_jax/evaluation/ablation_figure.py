@@ -57,6 +57,9 @@ def write(path: str, table: Table, rows: Sequence[dict[str, Any]]) -> None:
             at, psnr, error = zip(*points, strict=True)
             axes.errorbar(at, psnr, error, fmt="o-", lw=1, ms=4, capsize=3, label=name)
         axes.set_xscale("symlog", linthresh=1)  # with a place for 0
+        places = sorted({point.at for points in found.values() for point in points})
+        axes.set_xticks(places, [f"{at:,}" for at in places], fontsize=8)
+        axes.minorticks_off()
         axes.set(title=title, xlabel=table.axis, ylabel="PSNR-Y, dB")
         if len(found) > 1:
             axes.legend(fontsize=7)
