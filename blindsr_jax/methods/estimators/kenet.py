@@ -49,8 +49,8 @@ class Settings(NamedTuple):
     shapes: bool = False
 
 
-class Belief(NamedTuple):
-    """What the network believes beside the kernel."""
+class Findings(NamedTuple):
+    """What the network says beside the kernel."""
 
     probabilities: jax.Array  # (F,) of each family
     unevenness: jax.Array  # () of the widths of the kernels of windows, see `blur_evidence.unevenness`
@@ -87,7 +87,7 @@ def build(
 ) -> Solver:
     """The estimator; its one step does all the work, further steps repeat it.
 
-    A gray image is shown to the network as three equal colours. `State.kernel_state` of the result is a `Belief` on the
+    A gray image is shown to the network as three equal colours. `State.kernel_state` of the result is a `Findings` on the
     families of `weights.kenet.load(weights, scale).families`.
 
     Args:
@@ -136,7 +136,7 @@ def build(
 
 def _estimate(
     settings: Settings, lr: jax.Array, mask: jax.Array | None, params: Any, number: int | None
-) -> tuple[jax.Array, Belief]:
+) -> tuple[jax.Array, Findings]:
     """The kernel (k, k) of an image (h, w, 3), from so many of its windows."""
     window = settings.window
     if window is None:
@@ -147,10 +147,10 @@ def _estimate(
     return _placed(settings, mean), belief
 
 
-def _mean_of(settings: Settings, shown: jax.Array, params: Any) -> tuple[jax.Array, Belief]:
+def _mean_of(settings: Settings, shown: jax.Array, params: Any) -> tuple[jax.Array, Findings]:
     """The mean of the kernels of windows (n, a, b, 3), as the network gives them."""
     prediction = _in_parts(partial(settings.network.apply, params), shown)
-    belief = Belief(
+    belief = Findings(
         jnp.mean(jax.nn.softmax(prediction.category_logits), 0).astype(shown.dtype),
         unevenness(prediction.kernel).astype(shown.dtype),
         jnp.ones((), shown.dtype),
@@ -176,7 +176,7 @@ def _reduced(x: jax.Array, factor: int) -> jax.Array:
     return blocks.all((1, 3)) if x.dtype == bool else blocks.mean((1, 3))
 
 
-def _estimate_wide(settings: Settings, lr: jax.Array, mask: jax.Array | None, params: Any) -> tuple[jax.Array, Belief]:
+def _estimate_wide(settings: Settings, lr: jax.Array, mask: jax.Array | None, params: Any) -> tuple[jax.Array, Findings]:
     """As `_estimate`, of the image or of a smaller one, see WIDER."""
     window, number = settings.window, settings.num_windows
     factors = [f for f in range(1, settings.reductions + 1) if f == 1 or min(lr.shape[:2]) // f >= window]
@@ -199,8 +199,8 @@ def _estimate_wide(settings: Settings, lr: jax.Array, mask: jax.Array | None, pa
 
 
 def _shaped(
-    settings: Settings, lr: jax.Array, mask: jax.Array | None, kernel: jax.Array, belief: Belief
-) -> tuple[jax.Array, Belief]:
+    settings: Settings, lr: jax.Array, mask: jax.Array | None, kernel: jax.Array, belief: Findings
+) -> tuple[jax.Array, Findings]:
     """The disc or line in place of the network's kernel, where the spectrum is for it; and then what to believe."""
     found = search(lr, kernel, settings.spec, mask)
     probabilities = belief.probabilities
@@ -234,7 +234,7 @@ def _estimate_map(settings: Settings, lr: jax.Array, mask: jax.Array | None, par
 def _init(settings: Settings, key: Any, problem: Problem, kernel: Any = None, weights: Any = None) -> State:
     del key, kernel, weights
     dtype, k, known = problem.lr.dtype, settings.spec.kernel_size, len(settings.families)
-    belief = Belief(jnp.full((known,), 1 / known, dtype), jnp.zeros((), dtype), jnp.ones((), dtype))
+    belief = Findings(jnp.full((known,), 1 / known, dtype), jnp.zeros((), dtype), jnp.ones((), dtype))
     kernels = None if settings.kernel_map is None else jnp.zeros((*settings.kernel_map, k, k), dtype)
     canvas = jnp.zeros(problem.canvas_shape, dtype)
     return State((), belief, canvas, jnp.zeros((k, k), dtype), kernel_map=kernels)
