@@ -1,8 +1,10 @@
 """Markov chains over the latents of a kernel family, many at once and at several temperatures (parallel tempering).
 
-A step: each chain tries a local move (a random walk, or a Langevin proposal; Roberts & Tweedie 1996), then a draw of
-the prior, which also changes the member of a mixture, and then chains of neighbouring temperatures may swap (Geyer
-1991). The target at inverse temperature b is prior * likelihood^b; the kernels of b = 1 are the posterior's.
+A step: each chain tries a local move (a random walk, or a Langevin proposal; Roberts & Tweedie 1996), then a small move
+that keeps the prior where the family has one (`KernelFamily.nudge`, preconditioned Crank-Nicolson: camera shake has a
+thousand latents, in which no walk gets far), then a draw of the prior, which also changes the member of a mixture, and
+then chains of neighbouring temperatures may swap (Geyer 1991). The target at inverse temperature b is
+prior * likelihood^b; the kernels of b = 1 are the posterior's.
 
     chains = build(family, log_likelihood, betas=(1.0, 0.3, 0.1))
     state = chains.init(key, 256)
@@ -44,6 +46,7 @@ class Info(NamedTuple):
     """How a step went: shares of what was accepted."""
 
     local: jax.Array  # (T,)
+    nudged: jax.Array  # (T,) of the small moves that keep the prior; 0 for a family without
     fresh: jax.Array  # (T,) of the draws of the prior
     swaps: jax.Array  # () of the swaps that were tried; 0 for one temperature
 
@@ -138,13 +141,16 @@ def _init(target: Target, key: jax.Array, num_chains: int) -> State:
 
 
 def _step(target: Target, key: jax.Array, state: State) -> tuple[State, Info]:
-    local_key, fresh_key, swap_key = jax.random.split(key, 3)
+    local_key, nudge_key, fresh_key, swap_key = jax.random.split(key, 4)
     point, moved = _local(target, local_key, state.point, state.spread)
+    nudged = jnp.zeros_like(moved)
+    if target.family.nudge is not None:
+        point, nudged = _nudge(target, nudge_key, point)
     point, renewed = _fresh(target, fresh_key, point)
     swaps = jnp.zeros((), moved.dtype)
     if len(target.betas) > 1:
         point, swaps = _swap(target, swap_key, point, state.number % 2)
-    return State(point, state.spread, state.number + 1), Info(moved, renewed, swaps)
+    return State(point, state.spread, state.number + 1), Info(moved, nudged, renewed, swaps)
 
 
 def _accepted(key: jax.Array, gain: jax.Array, new: Point, point: Point) -> tuple[Point, jax.Array]:
@@ -187,8 +193,8 @@ def _scaled(values: Any, size: jax.Array, spread: Any, power: int = 1) -> Any:
 def _local(target: Target, key: jax.Array, point: Point, spread: Any) -> tuple[Point, jax.Array]:
     """A random walk, or a Langevin proposal."""
     size_key, noise_key, accept_key = jax.random.split(key, 3)
-    shape, dtype = point.log_prior.shape, point.log_prior.dtype
-    size = target.step_size * jnp.exp(jax.random.uniform(size_key, shape, dtype, np.log(_SMALLEST_STEP), 0.0))
+    dtype = point.log_prior.dtype
+    size = target.step_size * _sizes(size_key, point.log_prior)
 
     def ahead(latent):
         slope = _slope(target, latent)
@@ -204,12 +210,31 @@ def _local(target: Target, key: jax.Array, point: Point, spread: Any) -> tuple[P
     return _accepted(accept_key, gain, new, point)
 
 
+def _sizes(key: jax.Array, like: jax.Array) -> jax.Array:
+    """Sizes (T, C) of moves, from 1 down to _SMALLEST_STEP."""
+    return jnp.exp(jax.random.uniform(key, like.shape, like.dtype, np.log(_SMALLEST_STEP), 0.0))
+
+
+def _keeps_prior(target: Target, key: jax.Array, new: Point, point: Point) -> tuple[Point, jax.Array]:
+    """The choice where a move is reversible under the prior: the likelihood alone decides."""
+    gain = target.beta(point.log_prior.dtype) * (new.log_likelihood - point.log_likelihood)
+    return _accepted(key, gain, new, point)
+
+
+def _nudge(target: Target, key: jax.Array, point: Point) -> tuple[Point, jax.Array]:
+    """The family's own small move."""
+    size_key, move_key, accept_key = jax.random.split(key, 3)
+    size = _sizes(size_key, point.log_prior)
+    keys = jax.random.split(move_key, size.shape)
+    new = target.at(jax.vmap(jax.vmap(target.family.nudge))(keys, point.latent, size))
+    return _keeps_prior(target, accept_key, new, point)
+
+
 def _fresh(target: Target, key: jax.Array, point: Point) -> tuple[Point, jax.Array]:
     """A draw of the prior."""
     draw_key, accept_key = jax.random.split(key)
     new = target.at(target.draws(draw_key, point.log_prior.shape[1]))
-    gain = target.beta(point.log_prior.dtype) * (new.log_likelihood - point.log_likelihood)
-    return _accepted(accept_key, gain, new, point)
+    return _keeps_prior(target, accept_key, new, point)
 
 
 def _swap(target: Target, key: jax.Array, point: Point, parity: jax.Array) -> tuple[Point, jax.Array]:

@@ -13,7 +13,15 @@ import numpy as np
 
 from blindsr_jax.config import rules
 from blindsr_jax.kernels import geometry
-from blindsr_jax.kernels.family import KernelFamily, cached, check_range, uniform_box, uniform_log_density
+from blindsr_jax.kernels.family import (
+    KernelFamily,
+    cached,
+    check_range,
+    crank_nicolson,
+    crank_nicolson_uniform,
+    uniform_box,
+    uniform_log_density,
+)
 
 # The reference process: 2000 steps and a restlessness drawn from these values. Its path length in pixels decides how
 # strong the pull is: at 60 (DeblurGAN, for a canvas of 64) most paths curl into clover leaves; at 10, half the window
@@ -156,4 +164,15 @@ def family(
         known = (latent.level >= 0) & (latent.level < len(ANXIETY))
         return jnp.where(known, value - float(np.log(len(ANXIETY))), -jnp.inf)
 
-    return KernelFamily("trajectory", sample, render, log_prior)
+    def nudge(key, latent, size):
+        keys = iter(jax.random.split(key, len(latent)))
+        highs = {"pull": _MAX_PULL, "impulse": _MAX_IMPULSE, "noise": _MAX_NOISE, "angle": 2 * np.pi}
+        boxes = {name: (0.0, highs.get(name, 1.0)) for name in (*highs, "chances", "turns")}
+        boxes["major_variance"] = low, high
+        moved = {
+            name: crank_nicolson_uniform(next(keys), getattr(latent, name), size, low=a, high=b)
+            for name, (a, b) in boxes.items()
+        }
+        return latent._replace(**moved, normals=crank_nicolson(next(keys), latent.normals, size))
+
+    return KernelFamily("trajectory", sample, render, log_prior, nudge=nudge)

@@ -87,8 +87,8 @@ def build(
 ) -> Solver:
     """The estimator; its one step does all the work, further steps repeat it.
 
-    A gray image is shown to the network as three equal colours. `State.kernel_state` of the result is a `Findings` on the
-    families of `weights.kenet.load(weights, scale).families`.
+    A gray image is shown to the network as three equal colours. `State.kernel_state` of the result is its `Findings` on
+    the families of `weights.kenet.load(weights, scale).families`.
 
     Args:
       spec: the problem's static part; the kernel comes in its size and with its centre.
@@ -176,7 +176,9 @@ def _reduced(x: jax.Array, factor: int) -> jax.Array:
     return blocks.all((1, 3)) if x.dtype == bool else blocks.mean((1, 3))
 
 
-def _estimate_wide(settings: Settings, lr: jax.Array, mask: jax.Array | None, params: Any) -> tuple[jax.Array, Findings]:
+def _estimate_wide(
+    settings: Settings, lr: jax.Array, mask: jax.Array | None, params: Any
+) -> tuple[jax.Array, Findings]:
     """As `_estimate`, of the image or of a smaller one, see WIDER."""
     window, number = settings.window, settings.num_windows
     factors = [f for f in range(1, settings.reductions + 1) if f == 1 or min(lr.shape[:2]) // f >= window]
