@@ -52,10 +52,17 @@ class Info(NamedTuple):
 
 
 class Chains(NamedTuple):
-    """init: `(key, num_chains) -> State`, draws of the prior. step: `(key, State) -> (State, Info)`."""
+    """Pure functions on a State.
 
-    init: Callable[[jax.Array, int], State]
+    init: `(key, num_chains, num_draws=None) -> State`. Without `num_draws` the chains start at draws of the prior; with
+      it, at some of so many draws, chosen in proportion to their likelihood (the same may be chosen more than once).
+    step: `(key, State) -> (State, Info)`.
+    renew: `State -> State`, for chains that go on under another likelihood than that of their last step.
+    """
+
+    init: Callable[..., State]
     step: Callable[[jax.Array, State], tuple[State, Info]]
+    renew: Callable[[State], State]
 
 
 def _is_moved(x: jax.Array) -> bool:
@@ -130,14 +137,23 @@ def build(
     if temper.ndim != 1 or not len(temper) or temper[0] != 1 or (np.diff(temper) >= 0).any() or temper[-1] < 0:
         raise ValueError(f"betas is {tuple(betas)}, expected numbers that fall from 1 and are not below 0")
     target = Target(family, log_likelihood, tuple(temper.tolist()), step_size, uses_gradient)
-    return Chains(partial(_init, target), partial(_step, target))
+    return Chains(partial(_init, target), partial(_step, target), partial(_renew, target))
 
 
-def _init(target: Target, key: jax.Array, num_chains: int) -> State:
+def _init(target: Target, key: jax.Array, num_chains: int, num_draws: int | None = None) -> State:
     first, second = jax.random.split(key)
-    many = jax.vmap(target.family.sample)(jax.random.split(second, _DRAWS))
+    many = jax.vmap(target.family.sample)(jax.random.split(second, num_draws or _DRAWS))
     spread = jax.tree.map(lambda x: jnp.std(x, 0) if _is_moved(x) else jnp.zeros(x.shape[1:], x.dtype), many)
-    return State(target.at(target.draws(first, num_chains)), spread, jnp.int32(0))
+    if num_draws is None:
+        return State(target.at(target.draws(first, num_chains)), spread, jnp.int32(0))
+    likelihood = target.log_likelihood(jax.vmap(target.family.render)(many))
+    logits = target.beta(likelihood.dtype) * likelihood[None]
+    chosen = jax.random.categorical(first, logits[:, None], shape=(len(target.betas), num_chains))
+    return State(target.at(jax.tree.map(lambda x: x[chosen], many)), spread, jnp.int32(0))
+
+
+def _renew(target: Target, state: State) -> State:
+    return state._replace(point=target.at(state.point.latent))
 
 
 def _step(target: Target, key: jax.Array, state: State) -> tuple[State, Info]:
