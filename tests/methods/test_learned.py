@@ -49,6 +49,17 @@ def test_the_true_kernel_is_believed_more_than_another(blurred, judge):
     assert right.kernel_std.shape == (15, 15) and float(right.kernel_std.max()) > 0
 
 
+def test_images_with_one_kernel_are_surer_together(blurred, judge):
+    right = gaussian((4.0, 1.0))
+    one, *many = (learned.believe_together(judge, [blurred] * n, right) for n in (1, 2, 8))
+    alone = learned.believe(judge, blurred, right)
+    np.testing.assert_allclose(one.width, alone.width, rtol=1e-3)
+    np.testing.assert_allclose(one.confidence, alone.confidence, atol=1e-3)
+    lengths = [float(x.width[2] - x.width[1]) for x in (one, *many)]
+    assert lengths[0] > lengths[1] > lengths[2]
+    assert learned.believe_together(judge, [], right) is None
+
+
 def test_the_estimator_gives_the_mean_kernel_in_the_problem_s_place(blurred):
     solver = posterior.build(SPEC, num_windows=4, num_draws=2048)
     found = solve(jax.random.key(0), blurred, solver)
