@@ -16,15 +16,13 @@ from blindsr_jax.inference.blur_evidence import UNEVEN, axis_variance, is_sampli
 from blindsr_jax.inference.shape_search import can_search, search
 from blindsr_jax.inference.windows import best
 from blindsr_jax.kernels import geometry, placement
+from blindsr_jax.methods.estimators import doubt
 from blindsr_jax.methods.interfaces import Solver, State, Weights, silent_trace
 from blindsr_jax.networks.kenet import SMALLEST_SIDE, KENet
 from blindsr_jax.networks.layers import PRECISIONS, Compute
 from blindsr_jax.weights import kenet as trained
 
-# What a restorer is told beside the noise, in 1/255, where the shape of such kernels is seldom found exactly,
-# per scale: what served best on images made for it (docs/photographs.md).
-ENLARGED_DOUBT = 6.0  # likewise, of a kernel that was found in a smaller image
-DOUBT = {"trajectory": (6.0, 3.0, 3.0, 3.0), "line": (1.5, 1.0, 1.0, 1.0)}
+ENLARGED_DOUBT = 6.0  # as those of `doubt`, of a kernel that was found in a smaller image
 AT_ONCE = 8  # windows that the network sees together
 # A smaller image is believed where its kernel, enlarged, has a standard deviation along an axis of WIDE pixels and is
 # WIDER times that of the image before it: the network makes kernels that are too wide for it narrower.
@@ -68,10 +66,9 @@ def _in_parts(function: Callable, windows: jax.Array) -> Any:
 
 def _restorer_noise(doubts: tuple[float, ...], state: State, problem: Problem) -> jax.Array:
     """The noise of a problem, and what the probabilities of the families add to it."""
-    probabilities = state.kernel_state.probabilities
-    doubt = jnp.sum(probabilities * jnp.asarray(doubts, probabilities.dtype))
-    doubt = jnp.where(state.kernel_state.reduction > 1, ENLARGED_DOUBT, doubt) / 255
-    return jnp.hypot(problem.noise_std, doubt).astype(problem.lr.dtype)
+    own = doubt.expected(state.kernel_state.probabilities, doubts)
+    own = jnp.where(state.kernel_state.reduction > 1, ENLARGED_DOUBT, own)
+    return doubt.told(problem.noise_std, own).astype(problem.lr.dtype)
 
 
 def build(
@@ -122,7 +119,7 @@ def build(
     parts = 1 if kernel_map is None else max(kernel_map)
     # min_lr_side takes the margin off again
     smallest = parts * SMALLEST_SIDE * spec.scale + spec.canvas_shape((0, 0, 1))[0]
-    doubts = tuple(DOUBT[family][min(spec.scale, 4) - 1] if family in DOUBT else 0.0 for family in model.families)
+    doubts = doubt.doubts_of(model.families, spec.scale)
     return Solver(
         partial(_init, settings),
         partial(_step, settings),

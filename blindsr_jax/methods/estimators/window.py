@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from blindsr_jax.imaging.problem import Problem
 from blindsr_jax.inference.windows import best
-from blindsr_jax.methods.interfaces import Solver, State
+from blindsr_jax.methods.interfaces import TRACE_KEYS, Solver, State
 
 
 def on_window(solver: Solver, side: int) -> Solver:
@@ -23,6 +23,6 @@ def on_window(solver: Solver, side: int) -> Solver:
     def step(key, state, problem: Problem, i, *weights):
         part = dataclasses.replace(problem, lr=state.kernel_state)
         inner, trace = solver.step(key, state.image_state, part, i, *weights)
-        return state._replace(image_state=inner, kernel=inner.kernel), trace
+        return state._replace(image_state=inner, kernel=inner.kernel), {name: trace[name] for name in TRACE_KEYS}
 
     return solver._replace(init=init, step=step, retry=None)
