@@ -192,14 +192,11 @@ def crank_nicolson(key: jax.Array, normals: jax.Array, size: jax.Array) -> jax.A
     return jnp.sqrt(1 - size**2) * normals + size * jax.random.normal(key, normals.shape, normals.dtype)
 
 
-def crank_nicolson_uniform(
-    key: jax.Array, values: jax.Array, size: jax.Array, *, low: float = 0.0, high: float = 1.0
-) -> jax.Array:
-    """Likewise, values that are uniform between `low` and `high`: the normal quantiles of their ranks are moved."""
+def crank_nicolson_uniform(key: jax.Array, values: jax.Array, size: jax.Array) -> jax.Array:
+    """Likewise, values that are uniform between 0 and 1: their normal quantiles are moved."""
     edge = float(jnp.finfo(values.dtype).eps)
-    ranks = jnp.clip((values - low) / (high - low), edge, 1 - edge) if high > low else jnp.full_like(values, 0.5)
-    moved = jax.scipy.stats.norm.cdf(crank_nicolson(key, jax.scipy.special.ndtri(ranks), size))
-    return jnp.clip(low + (high - low) * moved, low, high)
+    normals = jax.scipy.special.ndtri(jnp.clip(values, edge, 1 - edge))
+    return jax.scipy.stats.norm.cdf(crank_nicolson(key, normals, size))
 
 
 def _module_names() -> list[str]:

@@ -164,15 +164,21 @@ def family(
         known = (latent.level >= 0) & (latent.level < len(ANXIETY))
         return jnp.where(known, value - float(np.log(len(ANXIETY))), -jnp.inf)
 
+    boxes = {"major_variance": (low, high), "pull": (0.0, _MAX_PULL), "impulse": (0.0, _MAX_IMPULSE)}
+    boxes |= {"noise": (0.0, _MAX_NOISE), "angle": (0.0, 2 * np.pi)}
+
     def nudge(key, latent, size):
-        keys = iter(jax.random.split(key, len(latent)))
-        highs = {"pull": _MAX_PULL, "impulse": _MAX_IMPULSE, "noise": _MAX_NOISE, "angle": 2 * np.pi}
-        boxes = {name: (0.0, highs.get(name, 1.0)) for name in (*highs, "chances", "turns")}
-        boxes["major_variance"] = low, high
-        moved = {
-            name: crank_nicolson_uniform(next(keys), getattr(latent, name), size, low=a, high=b)
-            for name, (a, b) in boxes.items()
-        }
-        return latent._replace(**moved, normals=crank_nicolson(next(keys), latent.normals, size))
+        first, second = jax.random.split(key)
+        names, points, dtype = tuple(boxes), latent.chances.shape[0], latent.chances.dtype
+        starts, widths = (
+            jnp.asarray(x, dtype) for x in zip(*((a, max(b - a, 1e-12)) for a, b in boxes.values()), strict=True)
+        )
+        scalars = (jnp.stack([getattr(latent, name) for name in names]) - starts) / widths
+        # Together: each draw of random numbers takes a second to compile.
+        ranks = crank_nicolson_uniform(first, jnp.concatenate([scalars, latent.chances, latent.turns]), size)
+        scalars, chances, turns = jnp.split(ranks, [len(names), len(names) + points])
+        moved = dict(zip(names, jnp.clip(starts + widths * scalars, starts, starts + widths), strict=True))
+        normals = crank_nicolson(second, latent.normals, size)
+        return latent._replace(**moved, chances=chances, turns=turns, normals=normals)
 
     return KernelFamily("trajectory", sample, render, log_prior, nudge=nudge)
