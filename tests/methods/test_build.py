@@ -65,7 +65,7 @@ def test_the_release_config_holds_the_released_settings():
     "change, message",
     [
         ({"image": {"name": "nope"}}, "config.image.name is 'nope', expected one of diffusion, dip"),
-        ({"kernel": {"name": "nope"}}, "expected one of dkp, fcn, flow, gaussian, given, softmax"),
+        ({"kernel": {"name": "nope"}}, "expected one of dkp, fcn, flow, gaussian, given, posterior, softmax"),
         ({"kernel": {"name": "dkp", "wings": 2}}, "config.kernel.wings is unknown, expected one of cooling"),
         ({"prior": {"families": ("nope",)}}, "unknown kernel family 'nope'"),
         ({"prior": {"families": ("line",), "line": {"wings": 2}}}, "config.prior.line.wings is unknown"),
