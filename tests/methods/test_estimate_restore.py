@@ -23,11 +23,6 @@ SCALE = 2
 PAIRS = list(itertools.zip_longest(build.part_names("estimator"), reversed(build.part_names("restorer"))))
 PAIRS = [(estimator or "mean", restorer or "cubic") for estimator, restorer in PAIRS]
 SLOW = {"dkp", "dip_fkp", "chains", "kernelgan_fkp"}  # slowest to trace, and tests of their own solve with them
-    "dkp",
-    "dip_fkp",
-    "chains",
-    "kernelgan_fkp",
-}  # they take longest to trace, and tests of their own solve with them
 
 
 @pytest.fixture(scope="module")
