@@ -176,6 +176,8 @@ def prepare(config):
         spec = build.build_spec(config, _SCALE.value)
         kernel, notes = shared(config, spec) if _SHARED_KERNEL.value else (None, ())
         solver, paths = build.build_solver(config, spec), io.find_inputs(_INPUT.value)
+        if _SHARED_KERNEL.value:
+            solver = shared_kernel.judge(paths, kernel, solver, spec, white_level=_WHITE_LEVEL.value)
         if known is not None:
             kernel, notes = fit_kernel(known, spec)
         return spec, solver, paths, kernel, notes

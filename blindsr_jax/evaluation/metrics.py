@@ -72,7 +72,8 @@ def _luma_pair(sr, hr, border):
     return sr[inner], hr[inner]
 
 
-def _psnr(a, b, peak):
+def psnr(a, b, peak=_PEAK):
+    """Peak signal-to-noise ratio of two arrays of one shape, dB; infinite where they are equal."""
     mse = np.mean((a - b) ** 2)
     return float("inf") if mse == 0 else float(10.0 * np.log10(peak**2 / mse))
 
@@ -105,7 +106,7 @@ def psnr_y(sr: Any, hr: Any, *, border: int) -> float:
     Raises:
       ValueError: sizes differ, or nothing is left inside the border.
     """
-    return _psnr(*_luma_pair(sr, hr, border), _PEAK)
+    return psnr(*_luma_pair(sr, hr, border))
 
 
 def _local_mean(image):
@@ -188,7 +189,7 @@ def kernel_psnr(estimate: Any, truth: Any) -> float:
     Raises:
       ValueError: a kernel is not square, or the sizes differ by an odd number.
     """
-    return _psnr(*_kernel_pair(estimate, truth), 1.0)
+    return psnr(*_kernel_pair(estimate, truth), 1.0)
 
 
 def _shift_matrices(size):

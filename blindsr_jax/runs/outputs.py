@@ -48,7 +48,8 @@ class Solved:
     @functools.cached_property
     def residual(self) -> np.ndarray | None:
         """The input less the result as it is written, blurred and sampled again, see `receipt.residual`."""
-        return receipt.residual(self.source.pixels, self.image, self.result.kernel, scale=self.scale)
+        kernels = self.result.kernel if self.result.kernel_map is None else self.result.kernel_map
+        return receipt.residual(self.source.pixels, self.image, kernels, scale=self.scale)
 
     def has(self, needs: str | None) -> bool:
         """Whether there is what a row of OUTPUTS needs."""
