@@ -65,6 +65,8 @@ def test_files_that_a_document_names_are_there(path):
 def test_flags_that_a_document_names_are_defined(path):
     sources = [*(ROOT / "launch").glob("*.py"), *(ROOT / "blindsr_jax").rglob("*.py")]
     defined = {name for source in sources for name in re.findall(r'DEFINE_\w+\(\s*"(\w+)"', source.read_text())}
+    for script in (path for path in (ROOT / "tests").rglob("*.py") if "ArgumentParser(" in path.read_text()):
+        defined |= set(re.findall(r'"(?:--)?([a-z]+)"', script.read_text()))
     named = {name.removeprefix("no") for name in re.findall(r"(?<![\w-])--([a-z_]+)", path.read_text())}
     assert named <= {name.removeprefix("no") for name in defined | {"config", "help"}}
 

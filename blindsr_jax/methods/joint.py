@@ -56,7 +56,9 @@ def _stopping(move: Callable, noise_share: float) -> Callable:
 
         def go_on():
             new, trace = move(key, state, problem, i, weights)
-            stop = Stop(trace["residual"] <= noise_share * jnp.square(problem.known_noise), trace)
+            # Of values that tell nothing the residual is 0, and it is a mean over all.
+            told = problem.count / problem.lr.size
+            stop = Stop(trace["residual"] <= noise_share * jnp.square(problem.known_noise) * told, trace)
             # Beside one that moves, an image that has stopped takes the step and drops it.
             found = new._replace(stop=stop), trace
             return jax.tree.map(lambda old, new: jnp.where(is_reached, old, new), (state, state.stop.trace), found)

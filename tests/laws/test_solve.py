@@ -143,7 +143,8 @@ def test_hidden_values_are_nothing_and_a_solve_stops_at_its_noise(case, ssim_ste
     same, same_trace = image_of(other, kernel, ssim_steps=ssim_steps)
     np.testing.assert_array_equal(same, found)
     _, stopped = image_of(other, kernel, ssim_steps=ssim_steps, noise_share=1.0)
-    reached = np.flatnonzero(trace["residual"] <= np.float32(noise) ** 2)
+    told = np.float32(problem.count / problem.lr.size)  # the residual is a mean over all values, 0 where hidden
+    reached = np.flatnonzero(trace["residual"] <= np.float32(noise) ** 2 * told)
     last = reached[0] if len(reached) else STEPS["num_steps"] - 1
     for name, values in same_trace.items():
         expected = np.concatenate([values[: last + 1], np.full(len(values) - last - 1, values[last])])
@@ -153,18 +154,17 @@ def test_hidden_values_are_nothing_and_a_solve_stops_at_its_noise(case, ssim_ste
 @pytest.mark.long
 def test_a_transposed_image_gives_transposed_kernels_in_distribution():
     """Random kernels are drawn anew for each key, so single solves differ; their means over keys must not."""
-    number, problem = 64, small.problem()
-    solver = joint(small.pixels(), small.kernel_model(num_samples=64), ssim_steps=0)
+    number, problem = 16, small.problem()
+    solver = joint(small.pixels(), small.kernel_model(learning_rate=1e-2), ssim_steps=0)
     keys = jax.random.split(jax.random.key(7), 2 * number)
 
     def found(keys, lr):
         stack = Problem(jnp.broadcast_to(lr, (number, *lr.shape)), small.spec())
-        results = solve_batch(keys, stack, solver, num_steps=20, chunk_steps=20)
+        results = solve_batch(keys, stack, solver, num_steps=60, chunk_steps=60)
         return np.stack([result.kernel for result in results])
 
     here = found(keys[:number], problem.lr)
     there = found(keys[number:], problem.lr.swapaxes(0, 1)).swapaxes(1, 2)
     error = np.hypot(here.std(0), there.std(0)) / number**0.5 + 1e-7
     assert np.abs((here.mean(0) - there.mean(0)) / error).max() < 5, "means differ by more than chance"
-    spread = [np.asarray(jax.vmap(geometry.covariance)(jnp.asarray(x))).mean(0) for x in (here, there)]
-    assert abs(spread[0][0, 0] - spread[0][1, 1]) > 0.1  # the kernel is not symmetric
+    assert np.abs((here.mean(0) - there.mean(0).T) / error).max() > 8, "the kernels are symmetric"
