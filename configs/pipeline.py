@@ -9,6 +9,8 @@ the kernel alone is wanted), richardson_lucy and wiener (of scikit-image). `pipe
 once, and a third word the kernels that the prior expects, in the benchmarks' range: `pipeline.py:mean+cubic+gaussian`,
 motion, or both.
 Options of a part are --config.estimators.NAME.OPTION and --config.restorers.NAME.OPTION, `num_steps` among them.
+KENet and USRNet are those of photographs (scales 1 to 4), and USRNet is told the noise that is measured in the image;
+`weights` may be a file; those of the networks that were shipped first (x2 and x4) are in blindsr_jax/weights/files.
 """
 
 from ml_collections import ConfigDict, config_dict
@@ -18,6 +20,7 @@ from blindsr_jax.methods.build import part_names
 from configs.dip_dkp_fast import get_config as dip_dkp_fast
 
 KERNELS = ("gaussian", "motion", "both")
+WEIGHTS = "wide"  # the networks of photographs, which are better than the first ones on benchmarks too (docs/kenet.md)
 
 
 def get_config(names: str = "kenet+usrnet"):
@@ -33,6 +36,7 @@ def get_config(names: str = "kenet+usrnet"):
     if kernels:
         config.prior = base_config().prior
         config.prior.families = ("gaussian", "trajectory") if kernels == "both" else (kernels,)
-    config.estimators.kenet.weights = config_dict.placeholder(str)
-    config.restorers.usrnet.weights = config_dict.placeholder(str)
+    config.estimators.kenet.weights = WEIGHTS
+    config.restorers.usrnet.weights = WEIGHTS
+    config.restorers.usrnet.noise_std = config_dict.placeholder(float)  # what is measured in each image
     return config

@@ -6,6 +6,8 @@ LR patches are made as in the training, with kernels drawn afresh from the netwo
 temperature is fitted, on the other half coverage, reliability, Brier and log scores are taken, of all and by family.
 Writes calibration.json and calibration.png.
 
+With --frames=8 a posterior is that of eight patches with one kernel, as the frames of a camera.
+
 With --config=configs/photo.py the kernels of its estimator are judged by the same posteriors: on the first half the
 line is fitted that takes the logit of what they say to that of what happens, on the other half both are scored.
 """
@@ -24,13 +26,14 @@ from blindsr_jax.config import check_config, load_config
 from blindsr_jax.evaluation import calibration, calibration_figure
 from blindsr_jax.imaging.problem import make_spec
 from blindsr_jax.inference import evidence
-from blindsr_jax.kernels.pool import draw_pool
+from blindsr_jax.kernels.pool import Pool, draw_pool
 from blindsr_jax.methods import build, families
 from blindsr_jax.networks.evidence import SMALLEST_SIDE
 from blindsr_jax.runs import cli, seeds
 from blindsr_jax.runs.shared_kernel import own_kernel
 from blindsr_jax.solvers.measured import make_problem
 from blindsr_jax.training import corruption, driver, packs, patches, synthesis
+from blindsr_jax.training.kernel_pool import pick
 from blindsr_jax.weights import evidence as evidence_weights
 
 _SCALE = flags.DEFINE_integer("scale", None, "Reduction.", lower_bound=1, upper_bound=8)
@@ -43,6 +46,12 @@ _LR_SIDE = flags.DEFINE_integer(
 )
 _GAIN = flags.DEFINE_float(
     "gain", evidence.GAIN, "n windows of a larger patch count as n to this.", lower_bound=0.0, upper_bound=1.0
+)
+_FRAMES = flags.DEFINE_integer(
+    "frames", 1, "Patches with one kernel that a posterior is of.", lower_bound=1, upper_bound=1024
+)
+_FRAME_GAIN = flags.DEFINE_float(
+    "frame_gain", evidence.FRAME_GAIN, "n such patches count as n to this.", lower_bound=0.0, upper_bound=1.0
 )
 _CONFIG = flags.DEFINE_string("config", None, "A config file whose estimator's kernels are judged too.")
 _SEED = flags.DEFINE_integer("seed", 1, "Of patches and kernels.", lower_bound=0, upper_bound=seeds.MAX_SEED)
@@ -89,10 +98,33 @@ def build_method():
 class Half(NamedTuple):
     """Patches of one half of the images."""
 
-    lr: np.ndarray  # (n, h, w, 3)
+    lr: np.ndarray  # (n, h, w, 3), with --frames (n, frames, h, w, 3)
     kernels: np.ndarray  # (n, k, k), the true ones
     families: np.ndarray  # (n,)
     scored: calibration.Scored
+
+
+def synthesize_frames(keys, pieces, pool: Pool, settings: synthesis.Settings):
+    """As `synthesize`, of each key --frames patches with one kernel: (n, frames, h, w, 3), and what they share."""
+
+    def one(key):
+        kernel_key, *frame_keys = jax.random.split(key, 1 + _FRAMES.value)
+        kernel, category = pick(kernel_key, pool)
+        own = Pool(kernel[None], category[None])
+        return synthesis.synthesize(jnp.stack(frame_keys), pieces, own, settings).lr, kernel, category
+
+    return jax.lax.map(one, keys)
+
+
+def look_at(keys, params, pieces, pool: Pool, network, window: int, settings: synthesis.Settings):
+    """Patches, their kernels and families, and what is seen of each."""
+    look = partial(evidence.observe, params, network=network, window=window, gain=_GAIN.value)
+    if _FRAMES.value == 1:
+        made = synthesis.synthesize(keys, pieces, pool, settings)
+        return made.lr, made.kernel, made.category, jax.lax.map(look, made.lr)
+    lr, kernel, category = synthesize_frames(keys, pieces, pool, settings)
+    join = partial(evidence.together, gain=_FRAME_GAIN.value)
+    return lr, kernel, category, jax.lax.map(lambda frames: join(jax.lax.map(look, frames)), lr)
 
 
 def score_patches(key, trained: evidence_weights.Trained, prior: evidence.Prior, pool, pieces, settings) -> Half:
@@ -101,10 +133,8 @@ def score_patches(key, trained: evidence_weights.Trained, prior: evidence.Prior,
 
     @jax.jit
     def run(keys, params, pieces, pool, draws):
-        seen = synthesis.synthesize(keys, pieces, pool, settings)
-        look = partial(evidence.observe, params, network=network, window=trained.window, gain=_GAIN.value)
-        scored = calibration.score_all(network, params, jax.lax.map(look, seen.lr), draws, seen.kernel)
-        return Half(seen.lr, seen.kernel, seen.category, scored)
+        lr, kernel, category, seen = look_at(keys, params, pieces, pool, network, trained.window, settings)
+        return Half(lr, kernel, category, calibration.score_all(network, params, seen, draws, kernel))
 
     keys = jax.random.split(key, _PATCHES.value // 2)
     return jax.device_get(run(keys, trained.params, jnp.asarray(pieces), pool, prior.kernels))
@@ -154,6 +184,8 @@ def main() -> int:
     with cli.usage_errors(ValueError, TypeError, KeyError):
         trained = evidence_weights.load(_WEIGHTS.value, _SCALE.value)
         family, settings = make_data(trained)
+        if _FRAMES.value > 1 and _CONFIG.value is not None:
+            raise ValueError("--frames and --config are both given, expected one of them")
         method = None if _CONFIG.value is None else build_method()
     halves = read_halves(synthesis.crop_side(settings.lr_side, settings.scale, trained.kernel_size))
     folder = cli.make_workdir(driver.WORKDIR.value)
@@ -167,6 +199,8 @@ def main() -> int:
         "families": names,
         "lr_side": settings.lr_side,
         "gain": _GAIN.value,
+        "frames": _FRAMES.value,
+        "frame_gain": _FRAME_GAIN.value,
         "draws": len(prior.families),
         "seed": _SEED.value,
         "data": driver.data_name(_INPUT.value, "input"),

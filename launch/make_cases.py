@@ -3,7 +3,8 @@ r"""Makes cases for launch/table.py: the middle of sharp images, blurred by a ra
 python launch/make_cases.py --input='hr/*.png' --scale=4 --family=motion --crop=160 --workdir=out/cases
 
 Each case is a folder STEM_xSCALE_FAMILY with hr.png, lr.png and kernel.npy, in the conventions of the benchmarks
-(circular boundary, centre 'release'). Motion kernels are drawn until they are strong: at least `scale` square pixels of
+(circular boundary, centre 'release'); with --boundary=valid as a photograph sees it, hr.png is then what lies over the
+LR image. Motion kernels are drawn until they are strong: at least `scale` square pixels of
 variance along the path, and that at least three times the variance across it.
 """
 
@@ -22,6 +23,7 @@ _INPUT = flags.DEFINE_string("input", None, "Sharp images: a file or a quoted gl
 _SCALE = flags.DEFINE_integer("scale", None, "Reduction.", lower_bound=1, upper_bound=8)
 _FAMILY = flags.DEFINE_enum("family", "gaussian", family_names(), "Where kernels come from.")
 _CROP = flags.DEFINE_integer("crop", 160, "Side of the middle part of the image that is used.", lower_bound=16)
+_BOUNDARY = flags.DEFINE_enum("boundary", "circular", ["circular", "valid"], "'valid' cuts a border off the HR image.")
 _SEED = flags.DEFINE_integer(
     "seed", 1, "A kernel depends on it and on the image's name.", lower_bound=0, upper_bound=seeds.MAX_SEED
 )
@@ -33,7 +35,7 @@ flags.mark_flags_as_required(["input", "scale", "workdir"])
 def main() -> int:
     """Makes a case of each image; one bad file is reported and the rest goes on."""
     with cli.usage_errors(ValueError):
-        spec = make_spec(scale=_SCALE.value, boundary="circular", kernel_center="release")
+        spec = make_spec(scale=_SCALE.value, boundary=_BOUNDARY.value, kernel_center="release")
         options = folder_options(_FAMILY.value, _KERNELS.value)
         family = load_family(_FAMILY.value, scale=spec.scale, kernel_center=spec.kernel_center, **options)
         paths = io.find_inputs(_INPUT.value)

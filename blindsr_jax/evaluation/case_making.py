@@ -60,13 +60,14 @@ def draw_kernel(key: jax.Array, settings: Settings) -> np.ndarray:
 
 def make_case(path: str | os.PathLike, name: str, key: jax.Array, settings: Settings) -> None:
     """Writes one case; raises InputError where the image is bad or too small."""
-    pixels = io.read_image(path).pixels
+    pixels, lr_side = io.read_image(path).pixels, settings.side // settings.spec.scale
     try:
-        hr = synthetic.middle(pixels, settings.side // settings.spec.scale * settings.spec.scale)
+        side = settings.spec.canvas_shape((lr_side, lr_side, 1))[0]
+        hr, canvas = synthetic.crop_to_grid(synthetic.middle(pixels, side), settings.spec)
     except ValueError as error:
         raise io.InputError(f"cannot crop {str(path)!r}: {error}") from error
     kernel = draw_kernel(key, settings)
-    lr = synthetic.make_lr(hr, jnp.asarray(kernel), settings.spec)
+    lr = synthetic.make_lr(canvas, jnp.asarray(kernel), settings.spec)
     hr_path, kernel_path, lr_path = settings.output_paths(settings.case_name(name))
     io.write_image(hr_path, io.Image(hr))
     io.write_kernel(kernel_path, kernel)

@@ -1,8 +1,10 @@
 """Markov chains over the latents of a kernel family, many at once and at several temperatures (parallel tempering).
 
-A step: each chain tries a local move (a random walk, or a Langevin proposal; Roberts & Tweedie 1996), then a draw of
-the prior, which also changes the member of a mixture, and then chains of neighbouring temperatures may swap (Geyer
-1991). The target at inverse temperature b is prior * likelihood^b; the kernels of b = 1 are the posterior's.
+A step: each chain tries a local move (a random walk, or a Langevin proposal; Roberts & Tweedie 1996), then a small move
+that keeps the prior where the family has one (`KernelFamily.nudge`, preconditioned Crank-Nicolson: camera shake has a
+thousand latents, in which no walk gets far), then a draw of the prior, which also changes the member of a mixture, and
+then chains of neighbouring temperatures may swap (Geyer 1991). The target at inverse temperature b is
+prior * likelihood^b; the kernels of b = 1 are the posterior's.
 
     chains = build(family, log_likelihood, betas=(1.0, 0.3, 0.1))
     state = chains.init(key, 256)
@@ -44,15 +46,23 @@ class Info(NamedTuple):
     """How a step went: shares of what was accepted."""
 
     local: jax.Array  # (T,)
+    nudged: jax.Array  # (T,) of the small moves that keep the prior; 0 for a family without
     fresh: jax.Array  # (T,) of the draws of the prior
     swaps: jax.Array  # () of the swaps that were tried; 0 for one temperature
 
 
 class Chains(NamedTuple):
-    """init: `(key, num_chains) -> State`, draws of the prior. step: `(key, State) -> (State, Info)`."""
+    """Pure functions on a State.
 
-    init: Callable[[jax.Array, int], State]
+    init: `(key, num_chains, num_draws=None) -> State`. Without `num_draws` the chains start at draws of the prior; with
+      it, at some of so many draws, chosen in proportion to their likelihood (the same may be chosen more than once).
+    step: `(key, State) -> (State, Info)`.
+    renew: `State -> State`, for chains that go on under another likelihood than that of their last step.
+    """
+
+    init: Callable[..., State]
     step: Callable[[jax.Array, State], tuple[State, Info]]
+    renew: Callable[[State], State]
 
 
 def _is_moved(x: jax.Array) -> bool:
@@ -127,24 +137,36 @@ def build(
     if temper.ndim != 1 or not len(temper) or temper[0] != 1 or (np.diff(temper) >= 0).any() or temper[-1] < 0:
         raise ValueError(f"betas is {tuple(betas)}, expected numbers that fall from 1 and are not below 0")
     target = Target(family, log_likelihood, tuple(temper.tolist()), step_size, uses_gradient)
-    return Chains(partial(_init, target), partial(_step, target))
+    return Chains(partial(_init, target), partial(_step, target), partial(_renew, target))
 
 
-def _init(target: Target, key: jax.Array, num_chains: int) -> State:
+def _init(target: Target, key: jax.Array, num_chains: int, num_draws: int | None = None) -> State:
     first, second = jax.random.split(key)
-    many = jax.vmap(target.family.sample)(jax.random.split(second, _DRAWS))
+    many = jax.vmap(target.family.sample)(jax.random.split(second, num_draws or _DRAWS))
     spread = jax.tree.map(lambda x: jnp.std(x, 0) if _is_moved(x) else jnp.zeros(x.shape[1:], x.dtype), many)
-    return State(target.at(target.draws(first, num_chains)), spread, jnp.int32(0))
+    if num_draws is None:
+        return State(target.at(target.draws(first, num_chains)), spread, jnp.int32(0))
+    likelihood = target.log_likelihood(jax.vmap(target.family.render)(many))
+    logits = target.beta(likelihood.dtype) * likelihood[None]
+    chosen = jax.random.categorical(first, logits[:, None], shape=(len(target.betas), num_chains))
+    return State(target.at(jax.tree.map(lambda x: x[chosen], many)), spread, jnp.int32(0))
+
+
+def _renew(target: Target, state: State) -> State:
+    return state._replace(point=target.at(state.point.latent))
 
 
 def _step(target: Target, key: jax.Array, state: State) -> tuple[State, Info]:
-    local_key, fresh_key, swap_key = jax.random.split(key, 3)
+    local_key, nudge_key, fresh_key, swap_key = jax.random.split(key, 4)
     point, moved = _local(target, local_key, state.point, state.spread)
+    nudged = jnp.zeros_like(moved)
+    if target.family.nudge is not None:
+        point, nudged = _nudge(target, nudge_key, point)
     point, renewed = _fresh(target, fresh_key, point)
     swaps = jnp.zeros((), moved.dtype)
     if len(target.betas) > 1:
         point, swaps = _swap(target, swap_key, point, state.number % 2)
-    return State(point, state.spread, state.number + 1), Info(moved, renewed, swaps)
+    return State(point, state.spread, state.number + 1), Info(moved, nudged, renewed, swaps)
 
 
 def _accepted(key: jax.Array, gain: jax.Array, new: Point, point: Point) -> tuple[Point, jax.Array]:
@@ -187,8 +209,8 @@ def _scaled(values: Any, size: jax.Array, spread: Any, power: int = 1) -> Any:
 def _local(target: Target, key: jax.Array, point: Point, spread: Any) -> tuple[Point, jax.Array]:
     """A random walk, or a Langevin proposal."""
     size_key, noise_key, accept_key = jax.random.split(key, 3)
-    shape, dtype = point.log_prior.shape, point.log_prior.dtype
-    size = target.step_size * jnp.exp(jax.random.uniform(size_key, shape, dtype, np.log(_SMALLEST_STEP), 0.0))
+    dtype = point.log_prior.dtype
+    size = target.step_size * _sizes(size_key, point.log_prior)
 
     def ahead(latent):
         slope = _slope(target, latent)
@@ -204,12 +226,31 @@ def _local(target: Target, key: jax.Array, point: Point, spread: Any) -> tuple[P
     return _accepted(accept_key, gain, new, point)
 
 
+def _sizes(key: jax.Array, like: jax.Array) -> jax.Array:
+    """Sizes (T, C) of moves, from 1 down to _SMALLEST_STEP."""
+    return jnp.exp(jax.random.uniform(key, like.shape, like.dtype, np.log(_SMALLEST_STEP), 0.0))
+
+
+def _keeps_prior(target: Target, key: jax.Array, new: Point, point: Point) -> tuple[Point, jax.Array]:
+    """The choice where a move is reversible under the prior: the likelihood alone decides."""
+    gain = target.beta(point.log_prior.dtype) * (new.log_likelihood - point.log_likelihood)
+    return _accepted(key, gain, new, point)
+
+
+def _nudge(target: Target, key: jax.Array, point: Point) -> tuple[Point, jax.Array]:
+    """The family's own small move."""
+    size_key, move_key, accept_key = jax.random.split(key, 3)
+    size = _sizes(size_key, point.log_prior)
+    keys = jax.random.split(move_key, size.shape)
+    new = target.at(jax.vmap(jax.vmap(target.family.nudge))(keys, point.latent, size))
+    return _keeps_prior(target, accept_key, new, point)
+
+
 def _fresh(target: Target, key: jax.Array, point: Point) -> tuple[Point, jax.Array]:
     """A draw of the prior."""
     draw_key, accept_key = jax.random.split(key)
     new = target.at(target.draws(draw_key, point.log_prior.shape[1]))
-    gain = target.beta(point.log_prior.dtype) * (new.log_likelihood - point.log_likelihood)
-    return _accepted(accept_key, gain, new, point)
+    return _keeps_prior(target, accept_key, new, point)
 
 
 def _swap(target: Target, key: jax.Array, point: Point, parity: jax.Array) -> tuple[Point, jax.Array]:

@@ -23,6 +23,7 @@ from blindsr_jax.networks.evidence import Evidence, score
 LEVELS = (0.5, 0.8, 0.95)  # of the intervals
 TOLERANCE = 0.25  # of the covariance error: what `confidence` asks for
 GAIN = 0.5  # windows overlap in what they say: n of them count as n**GAIN
+FRAME_GAIN = 1.0  # likewise of images with one kernel
 _WINDOWS_AT_ONCE = 16
 _LEAST_NORM = 0.25  # px^2: relative to a smaller covariance no error would be small, nor could any be seen
 
@@ -59,6 +60,17 @@ def look(params: Any, windows: jax.Array, *, network: Evidence, gain: float = GA
     embeddings = jax.lax.map(embed, windows, batch_size=min(len(windows), _WINDOWS_AT_ONCE))
     strength = len(windows) ** gain
     return Observation(strength * jnp.mean(embeddings, 0), jnp.asarray(strength, embeddings.dtype))
+
+
+def together(seen: Observation, *, gain: float = FRAME_GAIN) -> Observation:
+    """The observations of n images with one kernel, which have a leading axis, as one.
+
+    Args:
+      seen: of the images.
+      gain: they count as n**gain of them, from 0 (their mean) to 1 (their evidence adds).
+    """
+    share = len(seen.strength) ** (gain - 1)
+    return jax.tree.map(lambda x: share * jnp.sum(x, 0), seen)
 
 
 def to_network(kernels: jax.Array, spec: Spec, size: int) -> jax.Array:

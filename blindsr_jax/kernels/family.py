@@ -30,6 +30,8 @@ class KernelFamily(NamedTuple):
     log_prior: Callable[[Latent], jax.Array]  # latent -> (), log density, -inf outside the support
     members: tuple = ()  # of a mixture: the families
     weights: tuple = ()  # of a mixture: their probabilities
+    # (key, latent, size) -> latent: a move of a size in (0, 1] that is reversible under the prior; None: there is none
+    nudge: Callable[[jax.Array, Latent, jax.Array], Latent] | None = None
 
 
 class MixtureLatent(NamedTuple):
@@ -73,8 +75,13 @@ def _mixture(families: tuple, weights: tuple) -> KernelFamily:
         value = jax.lax.switch(latent.index, branches, latent.members)
         return value + jnp.asarray(log_weights, value.dtype)[latent.index]
 
+    def nudge(key, latent, size):
+        parts = zip(jax.random.split(key, len(families)), families, latent.members, strict=True)
+        return latent._replace(members=tuple(m if f.nudge is None else f.nudge(k, m, size) for k, f, m in parts))
+
     name = "mixture(" + ", ".join(f.name for f in families) + ")"
-    return KernelFamily(name, sample, render, log_prior, families, weights)
+    can_nudge = any(f.nudge is not None for f in families)
+    return KernelFamily(name, sample, render, log_prior, families, weights, nudge if can_nudge else None)
 
 
 def check_draws(option: str, num: int, kernel_size: int) -> None:
@@ -175,6 +182,21 @@ def uniform_log_density(value: jax.Array, low: float, high: float) -> jax.Array:
     """Log density of U(low, high), elementwise; -inf outside, and 0 at the single value where low == high."""
     density = -float(np.log(high - low)) if high > low else 0.0
     return jnp.where((value >= low) & (value <= high), jnp.full_like(value, density), -jnp.inf)
+
+
+def crank_nicolson(key: jax.Array, normals: jax.Array, size: jax.Array) -> jax.Array:
+    """Standard normal values after a preconditioned Crank-Nicolson move of a size () in (0, 1] (Cotter et al. 2013).
+
+    It is reversible under their density for any number of them; size 1 draws them anew.
+    """
+    return jnp.sqrt(1 - size**2) * normals + size * jax.random.normal(key, normals.shape, normals.dtype)
+
+
+def crank_nicolson_uniform(key: jax.Array, values: jax.Array, size: jax.Array) -> jax.Array:
+    """Likewise, values that are uniform between 0 and 1: their normal quantiles are moved."""
+    edge = float(jnp.finfo(values.dtype).eps)
+    normals = jax.scipy.special.ndtri(jnp.clip(values, edge, 1 - edge))
+    return jax.scipy.stats.norm.cdf(crank_nicolson(key, normals, size))
 
 
 def _module_names() -> list[str]:

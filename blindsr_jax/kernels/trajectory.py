@@ -13,7 +13,15 @@ import numpy as np
 
 from blindsr_jax.config import rules
 from blindsr_jax.kernels import geometry
-from blindsr_jax.kernels.family import KernelFamily, cached, check_range, uniform_box, uniform_log_density
+from blindsr_jax.kernels.family import (
+    KernelFamily,
+    cached,
+    check_range,
+    crank_nicolson,
+    crank_nicolson_uniform,
+    uniform_box,
+    uniform_log_density,
+)
 
 # The reference process: 2000 steps and a restlessness drawn from these values. Its path length in pixels decides how
 # strong the pull is: at 60 (DeblurGAN, for a canvas of 64) most paths curl into clover leaves; at 10, half the window
@@ -156,4 +164,21 @@ def family(
         known = (latent.level >= 0) & (latent.level < len(ANXIETY))
         return jnp.where(known, value - float(np.log(len(ANXIETY))), -jnp.inf)
 
-    return KernelFamily("trajectory", sample, render, log_prior)
+    boxes = {"major_variance": (low, high), "pull": (0.0, _MAX_PULL), "impulse": (0.0, _MAX_IMPULSE)}
+    boxes |= {"noise": (0.0, _MAX_NOISE), "angle": (0.0, 2 * np.pi)}
+
+    def nudge(key, latent, size):
+        first, second = jax.random.split(key)
+        names, points, dtype = tuple(boxes), latent.chances.shape[0], latent.chances.dtype
+        starts, widths = (
+            jnp.asarray(x, dtype) for x in zip(*((a, max(b - a, 1e-12)) for a, b in boxes.values()), strict=True)
+        )
+        scalars = (jnp.stack([getattr(latent, name) for name in names]) - starts) / widths
+        # Together: each draw of random numbers takes a second to compile.
+        ranks = crank_nicolson_uniform(first, jnp.concatenate([scalars, latent.chances, latent.turns]), size)
+        scalars, chances, turns = jnp.split(ranks, [len(names), len(names) + points])
+        moved = dict(zip(names, jnp.clip(starts + widths * scalars, starts, starts + widths), strict=True))
+        normals = crank_nicolson(second, latent.normals, size)
+        return latent._replace(**moved, chances=chances, turns=turns, normals=normals)
+
+    return KernelFamily("trajectory", sample, render, log_prior, nudge=nudge)

@@ -47,6 +47,18 @@ def weights_args(weights: Any) -> tuple[Any, ...]:
     return () if weights is None else (weights,)
 
 
+def pair_weights(first: Weights | None, second: Weights | None) -> Weights | None:
+    """The weights of two parts as one pair of trees, or None where neither has any."""
+    pair = tuple(None if part is None else part.tree for part in (first, second))
+    return None if pair == (None, None) else Weights(pair)
+
+
+def split_weights(pair: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The last arguments of each of two parts, out of the tree of `pair_weights` or None."""
+    first, second = (None, None) if pair is None else pair
+    return weights_args(first), weights_args(second)
+
+
 class StepContext(NamedTuple):
     """Where a solve stands. The same for every image of a batch."""
 
@@ -92,6 +104,7 @@ class KernelInfo(NamedTuple):
     """What a kernel model reports about a step."""
 
     loss: jax.Array  # (), data loss of the kernel that was used
+    more: dict[str, jax.Array] | None = None  # () per name of `KernelModel.reports`
 
 
 class KernelModel(NamedTuple):
@@ -100,10 +113,14 @@ class KernelModel(NamedTuple):
     init: (key, problem, kernel) -> state; `kernel` (k, k) is a start, or None.
     step: (key, state, image, problem, context) -> (state, kernel, info). `image` (H, W, C) is the current image or
       canvas, a constant to this model; `kernel` (k, k) is the estimate that the image model uses in this step.
+    weights: of a trained network; both functions get their tree as their last argument.
+    reports: names of what its info has `more` of, which the trace takes over; values of at most ten.
     """
 
     init: Callable
     step: Callable
+    weights: Weights | None = None
+    reports: tuple[str, ...] = ()
 
 
 class Stop(NamedTuple):
@@ -132,8 +149,9 @@ class State(NamedTuple):
 class Solver(NamedTuple):
     """A method: `init(key, problem, kernel) -> State` and `step(key, state, problem, i) -> (State, trace)`.
 
-    `i` counts from 0; `trace` is a dict of TRACE_KEYS. A solver with `weights` gets their tree as the last argument of
-    both. Make a solver once and use it for many images: programs are compiled once per solver and shape.
+    `i` counts from 0; `trace` is a dict of TRACE_KEYS and of what a kernel model reports. A solver with `weights` gets
+    their tree as the last argument of both. Make a solver once and use it for many images: programs are compiled once
+    per solver and shape.
 
     smallest_side: the smallest side of a canvas that the solver takes, in HR pixels.
     retry: the solver of the second try of an image whose numbers are lost; None: there is none.
@@ -201,6 +219,6 @@ def min_lr_side(spec: Spec, solver: Solver) -> int:
     return -(-max(spec.kernel_size, solver.smallest_side - margin) // spec.scale)
 
 
-def silent_trace(dtype: jnp.dtype) -> dict[str, jax.Array]:
-    """The trace of a step that descends nothing."""
-    return dict.fromkeys(TRACE_KEYS, jnp.zeros((), dtype))
+def silent_trace(dtype: jnp.dtype, more: tuple[str, ...] = ()) -> dict[str, jax.Array]:
+    """The trace of a step that descends nothing; `more` are names beside TRACE_KEYS."""
+    return dict.fromkeys((*TRACE_KEYS, *more), jnp.zeros((), dtype))

@@ -1,6 +1,7 @@
 """A joint solver out of an image model and a kernel model: each step moves both."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,19 +14,22 @@ from blindsr_jax.methods.interfaces import (
     State,
     StepContext,
     Stop,
+    Weights,
+    pair_weights,
     silent_trace,
+    split_weights,
     weights_args,
 )
 
 
-def _move_kernel(kernel_model: KernelModel, kernel_steps: int, key, state, canvas, problem, context):
+def _move_kernel(kernel_model: KernelModel, kernel_steps: int, key, state, canvas, problem, context, weights):
     """The steps of a kernel model for one step of the image model, and what the last of them gives."""
     if kernel_steps == 1:
-        return kernel_model.step(key, state, canvas, problem, context)
+        return kernel_model.step(key, state, canvas, problem, context, *weights)
 
     def body(state, j):
         own = StepContext(context.step * kernel_steps + j, context.use_ssim)
-        state, *found = kernel_model.step(jax.random.fold_in(key, j), state, canvas, problem, own)
+        state, *found = kernel_model.step(jax.random.fold_in(key, j), state, canvas, problem, own, *weights)
         return state, found
 
     state, found = jax.lax.scan(body, state, jnp.arange(kernel_steps, dtype=jnp.int32))
@@ -62,6 +66,18 @@ def _stopping(move: Callable, noise_share: float) -> Callable:
     return step
 
 
+def _weights(image_model: ImageModel, kernel_model: KernelModel) -> Weights | None:
+    """The weights of both, those of an image model as they are where the kernel model has none."""
+    if kernel_model.weights is None:
+        return image_model.weights
+    return pair_weights(image_model.weights, kernel_model.weights)
+
+
+def _of_each(kernel_model: KernelModel, weights: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The last arguments of the functions of image model and kernel model, out of the weights of both."""
+    return (weights_args(weights), ()) if kernel_model.weights is None else split_weights(weights)
+
+
 def joint(
     image_model: ImageModel,
     kernel_model: KernelModel,
@@ -94,24 +110,24 @@ def joint(
     """
 
     def init(key, problem, kernel=None, weights=None):
-        del weights
         image_key, kernel_key = jax.random.split(key)
         k, dtype = problem.spec.kernel_size, problem.lr.dtype
         return State(
             image_model.init(image_key, problem),
-            kernel_model.init(kernel_key, problem, kernel),
+            kernel_model.init(kernel_key, problem, kernel, *_of_each(kernel_model, weights)[1]),
             jnp.zeros(problem.canvas_shape, dtype),
             jnp.zeros((k, k), dtype),
             jnp.zeros(problem.canvas_shape[:2], dtype) if image_model.has_std else None,
-            stop=Stop(jnp.array(False), silent_trace(dtype)) if noise_share else None,
+            stop=Stop(jnp.array(False), silent_trace(dtype, kernel_model.reports)) if noise_share else None,
         )
 
     def move(key, state, problem, i, weights=None):
         context = StepContext(i, i < ssim_steps)
         image_key, kernel_key = jax.random.split(jax.random.fold_in(key, i))
-        canvas, residuals = image_model.predict(state.image_state, problem, *weights_args(weights))
+        ours, theirs = _of_each(kernel_model, weights)
+        canvas, residuals = image_model.predict(state.image_state, problem, *ours)
         kernel_state, kernel, kernel_info = _move_kernel(
-            kernel_model, kernel_steps, kernel_key, state.kernel_state, canvas, problem, context
+            kernel_model, kernel_steps, kernel_key, state.kernel_state, canvas, problem, context, theirs
         )
         image_state, info = image_model.update(
             image_key, state.image_state, canvas, residuals, kernel, problem, context
@@ -124,6 +140,7 @@ def joint(
                 keep * old + (1 - keep) * new for old, new in ((state.image, canvas), (state.kernel, kernel))
             )
         trace = {"loss": info.loss, "residual": info.residual, "kernel_loss": kernel_info.loss}
+        trace |= kernel_info.more or {}
         return State(image_state, kernel_state, canvas, kernel, info.image_std), trace
 
     is_fixed = image_model.num_steps is not None
@@ -133,7 +150,7 @@ def joint(
         _stopping(move, noise_share) if noise_share else move,
         image_model.smallest_side,
         retry,
-        image_model.weights,
+        _weights(image_model, kernel_model),
         num_steps,
         is_fixed,
         uses_noise=noise_share > 0 or image_model.uses_noise,

@@ -5,7 +5,7 @@ It serves the estimator `posterior`, and it judges the kernels of all other meth
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -101,7 +101,11 @@ def windows_of(settings: Settings, problem: Problem) -> jax.Array:
 
 def ask(settings: Settings, arrays: Arrays, windows: jax.Array) -> evidence.Posterior:
     """The posterior of an LR image, over the draws; kernels are those of the network's window and centre."""
-    seen = evidence.look(arrays.params, windows, network=settings.network)
+    return conclude(settings, arrays, evidence.look(arrays.params, windows, network=settings.network))
+
+
+def conclude(settings: Settings, arrays: Arrays, seen: evidence.Observation) -> evidence.Posterior:
+    """The posterior of what was seen, see `ask`."""
     scores = evidence.score(seen.embedding, *arrays.described, seen.strength)
     number = len(settings.families)
     return evidence.posterior(scores, arrays.prior, num_families=number, temperature=settings.temperature)
@@ -139,6 +143,26 @@ def believe(learned: Learned, problem: Problem, kernel: jax.Array) -> Belief:
     """
     settings, arrays = learned
     return _believe(settings, arrays, _windows_of(settings, problem), kernel)
+
+
+_look = jax.jit(
+    lambda settings, params, windows: evidence.look(params, windows, network=settings.network), static_argnums=0
+)
+
+
+@partial(jax.jit, static_argnums=0)
+def _believe_seen(settings: Settings, arrays: Arrays, seen: evidence.Observation, kernel: jax.Array) -> Belief:
+    return around(settings, arrays, conclude(settings, arrays, seen), kernel)
+
+
+def believe_together(learned: Learned, problems: Iterable[Problem], kernel: jax.Array) -> Belief | None:
+    """As `believe`, of the one kernel of several LR images: their evidence adds. None where there is no image."""
+    settings, arrays = learned
+    seen = [_look(settings, arrays.params, _windows_of(settings, problem)) for problem in problems]
+    if not seen:
+        return None
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), *seen)
+    return _believe_seen(settings, arrays, evidence.together(stacked), kernel)
 
 
 def prepare(spec: Spec) -> None:

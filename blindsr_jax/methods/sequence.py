@@ -5,21 +5,9 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from blindsr_jax.methods.interfaces import Solver, State, Weights, silent_trace, weights_args
+from blindsr_jax.methods.interfaces import Solver, State, pair_weights, silent_trace, split_weights
 
 _SECOND = 2**30  # folded into the key of the second solver; no step has that number
-
-
-def _weights(first: Solver, second: Solver) -> Weights | None:
-    """The weights of both as a pair, or None where neither has any."""
-    pair = first.arrays, second.arrays
-    return None if pair == (None, None) else Weights(pair)
-
-
-def _split(weights):
-    """Each solver's own last arguments out of a pair."""
-    first, second = (None, None) if weights is None else weights
-    return weights_args(first), weights_args(second)
 
 
 def _bare(state: State) -> State:
@@ -45,14 +33,14 @@ def sequence(estimator: Solver, restorer: Solver, *, estimator_steps: int, num_s
     """
 
     def init(key, problem, kernel=None, weights=None):
-        ours, theirs = _split(weights)
+        ours, theirs = split_weights(weights)
         first = estimator.init(key, problem, kernel, *ours)
         start = restorer.init(jax.random.fold_in(key, _SECOND), problem, _kernels(first), *theirs)
         second = jax.tree.map(jnp.zeros_like, start)._replace(image=start.image)
         return State(_bare(second), _bare(first), second.image, first.kernel, second.image_std, first.kernel_map)
 
     def step(key, state, problem, i, weights=None):
-        ours, theirs = _split(weights)
+        ours, theirs = split_weights(weights)
 
         def estimate():
             first = state.kernel_state._replace(image=jnp.zeros(problem.canvas_shape, problem.lr.dtype))
@@ -99,7 +87,7 @@ def sequence(estimator: Solver, restorer: Solver, *, estimator_steps: int, num_s
         init,
         step,
         side,
-        weights=_weights(estimator, restorer),
+        weights=pair_weights(estimator.weights, restorer.weights),
         num_steps=estimator_steps + restorer.num_steps if is_fixed else num_steps,
         has_fixed_steps=is_fixed,
         turns=turns,
@@ -114,15 +102,17 @@ def started_by(estimator: Solver, solver: Solver) -> Solver:
     """A solver that starts at the kernel that one step of an estimator finds, unless a kernel is given."""
 
     def init(key, problem, kernel=None, weights=None):
-        ours, theirs = _split(weights)
+        ours, theirs = split_weights(weights)
         if kernel is None:
             first = estimator.init(key, problem, None, *ours)
             kernel = estimator.step(key, first, problem, jnp.int32(0), *ours)[0].kernel
         return solver.init(key, problem, kernel, *theirs)
 
     def step(key, state, problem, i, weights=None):
-        return solver.step(key, state, problem, i, *_split(weights)[1])
+        return solver.step(key, state, problem, i, *split_weights(weights)[1])
 
     retry = None if solver.retry is None else started_by(estimator, solver.retry)
     side = max(estimator.smallest_side, solver.smallest_side)
-    return solver._replace(init=init, step=step, smallest_side=side, retry=retry, weights=_weights(estimator, solver))
+    return solver._replace(
+        init=init, step=step, smallest_side=side, retry=retry, weights=pair_weights(estimator.weights, solver.weights)
+    )

@@ -1,8 +1,9 @@
 """One kernel for images that have one blur, as the frames of a camera: what the estimates of them have in common."""
 
+import functools
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -10,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from blindsr_jax import io
-from blindsr_jax.imaging.problem import Problem, Spec
+from blindsr_jax.imaging.problem import Belief, Problem, Spec
 from blindsr_jax.io import documents
 from blindsr_jax.kernels import geometry
-from blindsr_jax.methods import build
+from blindsr_jax.methods import build, learned
 from blindsr_jax.methods.interfaces import Solver, min_lr_side
 from blindsr_jax.runs import schemas
 from blindsr_jax.runs.cli import say
@@ -68,6 +69,13 @@ def pool(kernels: jax.Array) -> jax.Array:
     return geometry.normalize(pooled, clip=True)
 
 
+def _problems(paths: Sequence[os.PathLike], spec: Spec, solver: Solver, white_level: float | None) -> Iterator[Problem]:
+    """Those of the images that can be used; of many, of MOST_IMAGES."""
+    places = np.unique(np.linspace(0, len(paths) - 1, min(len(paths), MOST_IMAGES)).round().astype(int))
+    read = (_read(paths[i], spec, solver, white_level) for i in places)
+    return (problem for problem in read if problem is not None)
+
+
 def estimate(paths: Sequence[os.PathLike], config: Any, spec: Spec, *, white_level: float | None = None) -> np.ndarray:
     """One kernel for several images, (k, k).
 
@@ -81,10 +89,27 @@ def estimate(paths: Sequence[os.PathLike], config: Any, spec: Spec, *, white_lev
       ValueError: the config has no estimator of one step, or no image can be used.
     """
     estimator = build.build_estimator(config, spec)
-    places = np.unique(np.linspace(0, len(paths) - 1, min(len(paths), MOST_IMAGES)).round().astype(int))
-    read = (_read(paths[i], spec, estimator, white_level) for i in places)
-    own = [own_kernel(problem, estimator) for problem in read if problem is not None]
+    own = [own_kernel(problem, estimator) for problem in _problems(paths, spec, estimator, white_level)]
     if not own:
         raise ValueError("--shared_kernel: no image can be read and is large enough, one at least was expected")
     say(f"one kernel for all images, from {len(own)} of them")
     return np.asarray(pool(jnp.stack(own)))
+
+
+def judge(
+    paths: Sequence[os.PathLike], kernel: np.ndarray, solver: Solver, spec: Spec, *, white_level: float | None = None
+) -> Solver:
+    """The solver with one belief in the kernel (k, k) of all images, from all of them, where it has beliefs at all.
+
+    Images are read when the first belief is asked for. Those that lie near each other show much the same, and
+    evidence adds as if they did not: of eight frames of one scene the belief is surer than it should be.
+    """
+    if solver.believe is None:
+        return solver
+
+    @functools.cache
+    def found() -> Belief | None:
+        problems = _problems(paths, spec, solver, white_level)
+        return learned.believe_together(learned.load(spec), problems, jnp.asarray(kernel))
+
+    return solver._replace(believe=lambda problem, own: found())

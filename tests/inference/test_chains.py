@@ -9,7 +9,7 @@ import pytest
 
 from blindsr_jax.inference import chains
 from blindsr_jax.kernels import geometry
-from blindsr_jax.kernels.family import load_family, mixture
+from blindsr_jax.kernels.family import load_family, mixture, sample_kernels
 
 FAMILY = load_family("gaussian", scale=2, kernel_size=11)
 TARGET = jnp.asarray([2.0, 0.4, 1.2])  # variances along rows, mixed, along columns
@@ -93,6 +93,41 @@ def test_without_a_likelihood_the_prior_stays_what_it_is_with_the_shares_of_its_
     variances = np.asarray(latent.members[0].variances)[-1, 0][np.asarray(latent.index)[-1, 0] == 0]
     low, high = 0.35, 5.0
     assert low <= variances.min() and variances.max() <= high and abs(variances.mean() - (low + high) / 2) < 0.5
+
+
+SHAKE = load_family("trajectory", scale=2, kernel_size=11, num_points=32)
+
+
+def test_nudges_keep_the_prior_of_camera_shake():
+    """One nudge of draws of the prior: the same distribution, and near where they were."""
+    first, second = jax.random.split(jax.random.key(5))
+    before = jax.vmap(SHAKE.sample)(jax.random.split(first, 2000))
+    after = jax.vmap(SHAKE.nudge, (0, 0, None))(jax.random.split(second, 2000), before, jnp.float32(0.3))
+    assert np.isfinite(jax.vmap(SHAKE.log_prior)(after)).all(), "within the support"
+    for name in ("major_variance", "pull", "angle", "chances", "normals"):
+        old, new = (np.asarray(getattr(x, name)).ravel() for x in (before, after))
+        assert abs(new.mean() - old.mean()) < 4 * old.std() * np.sqrt(2 / len(old))
+        assert abs(new.std() / old.std() - 1) < 0.05
+        assert 0.9 < np.corrcoef(old, new)[0, 1] < 0.98, "the root of 1 - 0.3^2 for normal values"
+    np.testing.assert_array_equal(before.level, after.level)
+
+
+def test_chains_of_camera_shake_agree_with_weighted_draws_of_the_prior_and_are_in_balance():
+    made = chains.build(SHAKE, partial(log_likelihood, width=0.5))
+    latent, info = run(jax.random.key(6), made, 128, 100)
+    kernels = jax.vmap(SHAKE.render)(jax.tree.map(lambda x: x[40::8].reshape(-1, *x.shape[3:]), latent))
+    draws = sample_kernels(jax.random.key(7), SHAKE, 4000)
+    weights = jax.nn.softmax(log_likelihood(draws, width=0.5))
+    mixed, wanted = (jax.vmap(geometry.covariance)(x)[:, 0, 1] for x in (kernels, draws))
+    size = 1 / float(jnp.sum(weights**2))
+    assert size > 100
+    spread = float(jnp.sqrt(weights @ (wanted - weights @ wanted) ** 2))
+    assert abs(float(mixed.mean() - weights @ wanted)) < 4 * spread / np.sqrt(size)
+    nudged, fresh = (float(x[40:, 0].mean()) for x in (info.nudged, info.fresh))
+    assert nudged > 0.2 > fresh
+    tilted = np.asarray(latent.major_variance)[40:, 0] > 2.5
+    there, back = np.sum(~tilted[:-1] & tilted[1:]), np.sum(tilted[:-1] & ~tilted[1:])
+    assert there > 100 and abs(there - back) <= 4 * np.sqrt(there + back)
 
 
 def test_a_mixture_finds_the_member_that_explains_the_data():

@@ -19,7 +19,9 @@ def made(tmp_path_factory):
     PIL.Image.fromarray(levels(3, (20, 50))).save(place / "in" / "low.png")
     flags = [f"--input={place}/in/*.png", "--scale=2", "--crop=31", f"--workdir={place}/out"]
     small = [*flags, f"--workdir={place}/no", "--crop=16", "--scale=4"]
-    return place, forked(*(command("make_cases", *f) for f in (flags, [*flags, "--family=motion"], small)))
+    photo = [*flags, f"--workdir={place}/photo", "--boundary=valid", "--crop=20"]
+    every = forked(*(command("make_cases", *f) for f in (flags, [*flags, "--family=motion"], small, photo)))
+    return place, every[:3]
 
 
 @pytest.mark.parametrize("family", ["gaussian", "motion"])
@@ -34,6 +36,15 @@ def test_a_case_holds_together(made, family):
     centre = np.zeros((11, 11))
     centre[4:6, 4:6] = 0.25  # 'release': 4.5 of 11
     assert kernel_mean_error(kernel, centre) < 0.1
+
+
+def test_a_photograph_s_case_has_a_truth_over_its_lr_image(made):
+    folder = made[0] / "photo" / "a_x2_gaussian"
+    hr, lr = (io.read_image(folder / f"{name}.png").pixels for name in ("hr", "lr"))
+    canvas = levels(3, (40, 50))[5:34, 10:39].astype(np.float32) / 255  # 20 pixels and those that the kernel reaches
+    np.testing.assert_array_equal(hr, canvas[5:25, 5:25])
+    expected = degrade(canvas, io.read_kernel(folder / "kernel.npy").astype(np.float32), scale=2, boundary="valid")
+    np.testing.assert_allclose(lr, expected, atol=0.51 / 255)
 
 
 def test_motion_is_strong(made):

@@ -89,8 +89,11 @@ def calibrate(train, *flags):
 def test_calibration_fits_on_one_half_and_reports_on_the_other(run, train):
     assert run.code == 0, run
     both = f"--input={train.place}/[tv]*/image.png"
-    done = forked(calibrate(train, both), calibrate(train, both, "--lr_side=9", "--gain=1"))
-    assert [answer.code for answer in done] == [0, 0], done
+    frames = calibrate(train, both, "--frames=2", f"--workdir={train.place}/frames")
+    done = forked(calibrate(train, both), calibrate(train, both, "--lr_side=9", "--gain=1"), frames)
+    assert [answer.code for answer in done] == [0, 0, 0], done
+    found = read_json(train.place, "frames", "calibration.json")
+    assert found["frames"] == 2 and found["plain"]["all"]["number"] == 8
     found = read_json(train.place, "calibration", "calibration.json")
     assert found["lr_side"] == 9 and found["gain"] == 1 and found["temperature"] > 0
     for name in ("plain", "fitted"):
@@ -106,6 +109,7 @@ def test_calibration_refuses_what_it_cannot_use(run, train):
         "--input": calibrate(train, f"--input={train.place}/val/*.png"),
         "no training has seen": calibrate(train, "--input=data.zip"),
         "for scale 2": calibrate(train, f"--input={train.place}/val", "--scale=3"),
+        "--frames and --config": calibrate(train, f"--input={train.place}/val", "--frames=2", "--config=x.py"),
         "none.npz": calibrate(train, f"--input={train.place}/val", "--weights=none.npz"),
     }
     for part, answer in zip(commands, forked(*commands.values()), strict=True):

@@ -65,7 +65,7 @@ def test_the_release_config_holds_the_released_settings():
     "change, message",
     [
         ({"image": {"name": "nope"}}, "config.image.name is 'nope', expected one of diffusion, dip"),
-        ({"kernel": {"name": "nope"}}, "expected one of dkp, fcn, flow, gaussian, given, softmax"),
+        ({"kernel": {"name": "nope"}}, "expected one of dkp, fcn, flow, gaussian, given, posterior, softmax"),
         ({"kernel": {"name": "dkp", "wings": 2}}, "config.kernel.wings is unknown, expected one of cooling"),
         ({"prior": {"families": ("nope",)}}, "unknown kernel family 'nope'"),
         ({"prior": {"families": ("line",), "line": {"wings": 2}}}, "config.prior.line.wings is unknown"),
@@ -108,6 +108,7 @@ def test_the_second_try_takes_smaller_steps():
     {
         "dip_dkp.py": ("image.learning_rate", "kernel.learning_rate"),
         "diff_dkp.py": ("kernel.learning_rate",),
+        "diff_dkp.py:posterior": (),
         "pipeline.py:kenet+usrnet": (),
         "pipeline.py:mean+cubic": (),
         "pipeline.py:kernelgan_fkp+zssr": (

@@ -16,6 +16,7 @@ from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.gaussian import gaussian_kernel
 from blindsr_jax.methods import build, learned
 from blindsr_jax.methods.estimators import posterior
+from blindsr_jax.methods.interfaces import State
 from blindsr_jax.solvers.loop import solve
 
 SPEC = make_spec(scale=2, kernel_size=15, boundary="valid", kernel_center="aligned")
@@ -24,6 +25,13 @@ SPEC = make_spec(scale=2, kernel_size=15, boundary="valid", kernel_center="align
 def gaussian(variances):
     center = geometry.center(15, 2, "aligned")
     return gaussian_kernel(jnp.asarray(variances), jnp.float32(0.0), kernel_size=15, center=center)
+
+
+NOISY = Problem(jnp.zeros((8, 8, 3)), SPEC, jnp.float32(0.01))
+
+
+def judge_families():
+    return learned.load(SPEC, num_windows=4, num_draws=512).settings.families
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +57,17 @@ def test_the_true_kernel_is_believed_more_than_another(blurred, judge):
     assert right.kernel_std.shape == (15, 15) and float(right.kernel_std.max()) > 0
 
 
+def test_images_with_one_kernel_are_surer_together(blurred, judge):
+    right = gaussian((4.0, 1.0))
+    one, *many = (learned.believe_together(judge, [blurred] * n, right) for n in (1, 2, 8))
+    alone = learned.believe(judge, blurred, right)
+    np.testing.assert_allclose(one.width, alone.width, rtol=1e-3)
+    np.testing.assert_allclose(one.confidence, alone.confidence, atol=1e-3)
+    lengths = [float(x.width[2] - x.width[1]) for x in (one, *many)]
+    assert lengths[0] > lengths[1] > lengths[2]
+    assert learned.believe_together(judge, [], right) is None
+
+
 def test_the_estimator_gives_the_mean_kernel_in_the_problem_s_place(blurred):
     solver = posterior.build(SPEC, num_windows=4, num_draws=2048)
     found = solve(jax.random.key(0), blurred, solver)
@@ -57,6 +76,16 @@ def test_the_estimator_gives_the_mean_kernel_in_the_problem_s_place(blurred):
     np.testing.assert_allclose(geometry.center_of_mass(found.kernel), geometry.center(15, 2, "aligned"), atol=0.35)
     covariance = np.asarray(geometry.covariance(found.kernel))
     assert covariance[1, 1] > covariance[0, 0], "wider along rows"
+
+
+def test_a_restorer_is_told_noise_where_the_shape_is_not_sure():
+    solver = posterior.build(SPEC, num_windows=4, num_draws=512)
+    names = judge_families()
+    told = [
+        float(solver.restorer_noise(State((), jnp.asarray([n == name for n in names], jnp.float32), (), ()), NOISY))
+        for name in ("gaussian", "trajectory")
+    ]
+    np.testing.assert_allclose(told, [0.01, np.hypot(0.01, 3 / 255)], rtol=1e-5)
 
 
 def test_without_a_network_for_the_scale_it_refuses():

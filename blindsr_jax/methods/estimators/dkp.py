@@ -1,16 +1,13 @@
 """The kernel of a joint DIP-DKP solve, with the settings of configs/dip_dkp_fast.py (Yang et al. 2024)."""
 
-import dataclasses
 from typing import Annotated
 
-import jax.numpy as jnp
-
 from blindsr_jax.config import rules
-from blindsr_jax.imaging.problem import Problem, Spec
-from blindsr_jax.inference.windows import best
+from blindsr_jax.imaging.problem import Spec
 from blindsr_jax.kernels.family import KernelFamily
+from blindsr_jax.methods.estimators.window import on_window
 from blindsr_jax.methods.image_models import dip
-from blindsr_jax.methods.interfaces import Solver, State
+from blindsr_jax.methods.interfaces import Solver
 from blindsr_jax.methods.joint import joint
 from blindsr_jax.methods.kernel_models import dkp
 
@@ -50,23 +47,4 @@ def build(
         hidden=200,
     )
     solver = joint(image, kernel, ssim_steps=num_steps, averaging=0.95, num_steps=num_steps)
-    return solver if window is None else _on_window(solver, window)
-
-
-def _on_window(solver: Solver, side: int) -> Solver:
-    """A solver of the window of an image that tells most of its blur, which is chosen once.
-
-    `State.image_state` is the state of the inner solve, `State.kernel_state` the window.
-    """
-
-    def init(key, problem: Problem, kernel=None):
-        window = best(problem.lr, side, 1)[0]
-        inner = solver.init(key, dataclasses.replace(problem, lr=window), kernel)
-        return State(inner, window, jnp.zeros(problem.canvas_shape, problem.lr.dtype), inner.kernel)
-
-    def step(key, state, problem: Problem, i):
-        part = dataclasses.replace(problem, lr=state.kernel_state)
-        inner, trace = solver.step(key, state.image_state, part, i)
-        return state._replace(image_state=inner, kernel=inner.kernel), trace
-
-    return solver._replace(init=init, step=step, retry=None)
+    return solver if window is None else on_window(solver, window)

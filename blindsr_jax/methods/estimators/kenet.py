@@ -16,15 +16,13 @@ from blindsr_jax.inference.blur_evidence import UNEVEN, axis_variance, is_sampli
 from blindsr_jax.inference.shape_search import can_search, search
 from blindsr_jax.inference.windows import best
 from blindsr_jax.kernels import geometry, placement
+from blindsr_jax.methods.estimators import doubt
 from blindsr_jax.methods.interfaces import Solver, State, Weights, silent_trace
 from blindsr_jax.networks.kenet import SMALLEST_SIDE, KENet
 from blindsr_jax.networks.layers import PRECISIONS, Compute
 from blindsr_jax.weights import kenet as trained
 
-# What a restorer is told beside the noise, in 1/255, where the shape of such kernels is seldom found exactly,
-# per scale: what served best on images made for it (docs/photographs.md).
-ENLARGED_DOUBT = 6.0  # likewise, of a kernel that was found in a smaller image
-DOUBT = {"trajectory": (6.0, 3.0, 3.0, 3.0), "line": (1.5, 1.0, 1.0, 1.0)}
+ENLARGED_DOUBT = 6.0  # as those of `doubt`, of a kernel that was found in a smaller image
 AT_ONCE = 8  # windows that the network sees together
 # A smaller image is believed where its kernel, enlarged, has a standard deviation along an axis of WIDE pixels and is
 # WIDER times that of the image before it: the network makes kernels that are too wide for it narrower.
@@ -49,8 +47,8 @@ class Settings(NamedTuple):
     shapes: bool = False
 
 
-class Belief(NamedTuple):
-    """What the network believes beside the kernel."""
+class Findings(NamedTuple):
+    """What the network says beside the kernel."""
 
     probabilities: jax.Array  # (F,) of each family
     unevenness: jax.Array  # () of the widths of the kernels of windows, see `blur_evidence.unevenness`
@@ -68,10 +66,9 @@ def _in_parts(function: Callable, windows: jax.Array) -> Any:
 
 def _restorer_noise(doubts: tuple[float, ...], state: State, problem: Problem) -> jax.Array:
     """The noise of a problem, and what the probabilities of the families add to it."""
-    probabilities = state.kernel_state.probabilities
-    doubt = jnp.sum(probabilities * jnp.asarray(doubts, probabilities.dtype))
-    doubt = jnp.where(state.kernel_state.reduction > 1, ENLARGED_DOUBT, doubt) / 255
-    return jnp.hypot(problem.noise_std, doubt).astype(problem.lr.dtype)
+    own = doubt.expected(state.kernel_state.probabilities, doubts)
+    own = jnp.where(state.kernel_state.reduction > 1, ENLARGED_DOUBT, own)
+    return doubt.told(problem.noise_std, own).astype(problem.lr.dtype)
 
 
 def build(
@@ -87,8 +84,8 @@ def build(
 ) -> Solver:
     """The estimator; its one step does all the work, further steps repeat it.
 
-    A gray image is shown to the network as three equal colours. `State.kernel_state` of the result is a `Belief` on the
-    families of `weights.kenet.load(weights, scale).families`.
+    A gray image is shown to the network as three equal colours. `State.kernel_state` of the result is its `Findings` on
+    the families of `weights.kenet.load(weights, scale).families`.
 
     Args:
       spec: the problem's static part; the kernel comes in its size and with its centre.
@@ -122,7 +119,7 @@ def build(
     parts = 1 if kernel_map is None else max(kernel_map)
     # min_lr_side takes the margin off again
     smallest = parts * SMALLEST_SIDE * spec.scale + spec.canvas_shape((0, 0, 1))[0]
-    doubts = tuple(DOUBT[family][min(spec.scale, 4) - 1] if family in DOUBT else 0.0 for family in model.families)
+    doubts = doubt.doubts_of(model.families, spec.scale)
     return Solver(
         partial(_init, settings),
         partial(_step, settings),
@@ -136,7 +133,7 @@ def build(
 
 def _estimate(
     settings: Settings, lr: jax.Array, mask: jax.Array | None, params: Any, number: int | None
-) -> tuple[jax.Array, Belief]:
+) -> tuple[jax.Array, Findings]:
     """The kernel (k, k) of an image (h, w, 3), from so many of its windows."""
     window = settings.window
     if window is None:
@@ -147,10 +144,10 @@ def _estimate(
     return _placed(settings, mean), belief
 
 
-def _mean_of(settings: Settings, shown: jax.Array, params: Any) -> tuple[jax.Array, Belief]:
+def _mean_of(settings: Settings, shown: jax.Array, params: Any) -> tuple[jax.Array, Findings]:
     """The mean of the kernels of windows (n, a, b, 3), as the network gives them."""
     prediction = _in_parts(partial(settings.network.apply, params), shown)
-    belief = Belief(
+    belief = Findings(
         jnp.mean(jax.nn.softmax(prediction.category_logits), 0).astype(shown.dtype),
         unevenness(prediction.kernel).astype(shown.dtype),
         jnp.ones((), shown.dtype),
@@ -176,7 +173,9 @@ def _reduced(x: jax.Array, factor: int) -> jax.Array:
     return blocks.all((1, 3)) if x.dtype == bool else blocks.mean((1, 3))
 
 
-def _estimate_wide(settings: Settings, lr: jax.Array, mask: jax.Array | None, params: Any) -> tuple[jax.Array, Belief]:
+def _estimate_wide(
+    settings: Settings, lr: jax.Array, mask: jax.Array | None, params: Any
+) -> tuple[jax.Array, Findings]:
     """As `_estimate`, of the image or of a smaller one, see WIDER."""
     window, number = settings.window, settings.num_windows
     factors = [f for f in range(1, settings.reductions + 1) if f == 1 or min(lr.shape[:2]) // f >= window]
@@ -199,8 +198,8 @@ def _estimate_wide(settings: Settings, lr: jax.Array, mask: jax.Array | None, pa
 
 
 def _shaped(
-    settings: Settings, lr: jax.Array, mask: jax.Array | None, kernel: jax.Array, belief: Belief
-) -> tuple[jax.Array, Belief]:
+    settings: Settings, lr: jax.Array, mask: jax.Array | None, kernel: jax.Array, belief: Findings
+) -> tuple[jax.Array, Findings]:
     """The disc or line in place of the network's kernel, where the spectrum is for it; and then what to believe."""
     found = search(lr, kernel, settings.spec, mask)
     probabilities = belief.probabilities
@@ -234,7 +233,7 @@ def _estimate_map(settings: Settings, lr: jax.Array, mask: jax.Array | None, par
 def _init(settings: Settings, key: Any, problem: Problem, kernel: Any = None, weights: Any = None) -> State:
     del key, kernel, weights
     dtype, k, known = problem.lr.dtype, settings.spec.kernel_size, len(settings.families)
-    belief = Belief(jnp.full((known,), 1 / known, dtype), jnp.zeros((), dtype), jnp.ones((), dtype))
+    belief = Findings(jnp.full((known,), 1 / known, dtype), jnp.zeros((), dtype), jnp.ones((), dtype))
     kernels = None if settings.kernel_map is None else jnp.zeros((*settings.kernel_map, k, k), dtype)
     canvas = jnp.zeros(problem.canvas_shape, dtype)
     return State((), belief, canvas, jnp.zeros((k, k), dtype), kernel_map=kernels)

@@ -4,12 +4,14 @@ import os
 from functools import partial
 from typing import Annotated, Any
 
+import jax
 import jax.numpy as jnp
 
 from blindsr_jax.config import rules
 from blindsr_jax.imaging.problem import Problem, Spec
 from blindsr_jax.kernels import geometry
 from blindsr_jax.methods import learned
+from blindsr_jax.methods.estimators import doubt
 from blindsr_jax.methods.interfaces import Solver, State, Weights, silent_trace
 from blindsr_jax.networks.evidence import SMALLEST_SIDE
 
@@ -23,6 +25,9 @@ def build(
 ) -> Solver:
     """The estimator; its one step does all the work, further steps repeat it. How sure it is: `config.trust`.
 
+    `State.kernel_state` of the result are the probabilities of the families of `weights.evidence`; a restorer is told
+    some noise where they say that the shape is not sure, see `doubt`.
+
     Args:
       spec: the problem's static part; the kernel comes in its size and with its centre.
       weights: a .npz file of launch/train_evidence.py; None for the shipped network of the scale.
@@ -34,17 +39,32 @@ def build(
     """
     settings, arrays = learned.load(spec, weights=weights, num_windows=num_windows, num_draws=num_draws)
     smallest = SMALLEST_SIDE * spec.scale + spec.canvas_shape((0, 0, 1))[0]
-    return Solver(partial(_init, settings), partial(_step, settings), smallest, weights=Weights(arrays), num_steps=1)
+    return Solver(
+        partial(_init, settings),
+        partial(_step, settings),
+        smallest,
+        weights=Weights(arrays),
+        num_steps=1,
+        restorer_noise=partial(_restorer_noise, doubt.doubts_of(settings.families, spec.scale)),
+    )
+
+
+def _restorer_noise(doubts: tuple[float, ...], state: State, problem: Problem) -> jax.Array:
+    return doubt.told(problem.noise_std, doubt.expected(state.kernel_state, doubts)).astype(problem.lr.dtype)
 
 
 def _init(settings: learned.Settings, key: Any, problem: Problem, kernel: Any = None, weights: Any = None) -> State:
     del key, kernel, weights
     dtype, k = problem.lr.dtype, settings.spec.kernel_size
-    return State((), (), jnp.zeros(problem.canvas_shape, dtype), jnp.zeros((k, k), dtype))
+    known = len(settings.families)
+    return State(
+        (), jnp.full((known,), 1 / known, dtype), jnp.zeros(problem.canvas_shape, dtype), jnp.zeros((k, k), dtype)
+    )
 
 
 def _step(settings: learned.Settings, key: Any, state: State, problem: Problem, i: Any, weights: Any):
     del key, i
-    mean = learned.ask(settings, weights, learned.windows_of(settings, problem)).kernel_mean
-    kernel = geometry.normalize(learned.placed(settings, mean))
-    return state._replace(kernel=kernel), silent_trace(problem.lr.dtype)
+    found = learned.ask(settings, weights, learned.windows_of(settings, problem))
+    kernel = geometry.normalize(learned.placed(settings, found.kernel_mean))
+    families = found.families.astype(problem.lr.dtype)
+    return state._replace(kernel_state=families, kernel=kernel), silent_trace(problem.lr.dtype)

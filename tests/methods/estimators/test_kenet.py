@@ -129,7 +129,7 @@ def test_windows_that_disagree_are_told(file):
     solver = kenet.build(make_spec(scale=SCALE, kernel_size=SIZE), weights=file, window=12)
     kernel = jnp.full((SIZE, SIZE), 1 / SIZE**2)
     for unevenness, word in ((0.1, ""), (0.9, "disagree")):
-        belief = kenet.Belief(jnp.array([0.5, 0.5]), jnp.float32(unevenness), jnp.float32(1))
+        belief = kenet.Findings(jnp.array([0.5, 0.5]), jnp.float32(unevenness), jnp.float32(1))
         assert word in solver.message(State((), belief, (), kernel)) and (word != "") == bool(
             solver.message(State((), belief, (), kernel))
         )
@@ -155,7 +155,7 @@ def test_a_block_counts_where_all_of_it_does():
 
 def test_a_kernel_of_a_smaller_image_is_doubted():
     problem = Problem(jnp.zeros((8, 8, 3)), make_spec(scale=1, kernel_size=61), jnp.float32(0))
-    state = State((), kenet.Belief(jnp.array([1.0, 0.0]), jnp.float32(0), jnp.float32(1)), jnp.zeros(1), jnp.zeros(1))
+    state = State((), kenet.Findings(jnp.array([1.0, 0.0]), jnp.float32(0), jnp.float32(1)), jnp.zeros(1), jnp.zeros(1))
     told = [
         float(kenet._restorer_noise((0.0, 6.0), x, problem))
         for x in (state, state._replace(kernel_state=state.kernel_state._replace(reduction=jnp.float32(2))))
