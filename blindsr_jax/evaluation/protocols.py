@@ -186,7 +186,7 @@ _ALL = (
             (family,),
             {},
             "The numbers of the paper are not known. Without PKE the entries of the kernel are free, at a learning "
-            "rate of 0.05; without NLD random kernels alone move the kernel.",
+            "rate of 0.05, which has not been tuned; without NLD random kernels alone move the kernel.",
         )
         for suffix, family in (("", "gaussian"), ("_motion", "motion"))
     ),
