@@ -29,9 +29,10 @@ test: setup lint
 test-long: setup
 	$(RUN) $(PYTEST) -m 'long or not long'
 
-# The oldest and the newest packages that setup.py allows, for each Python that is found; half an hour.
+# The oldest and the newest packages that setup.py allows, for each Python that is found; half an hour. A part of it:
+# make test-matrix MATRIX='--python 3.13 --choice newest'
 test-matrix:
-	$(PYTHON) tests/matrix.py --folder=out/matrix
+	$(PYTHON) tests/matrix.py --folder=out/matrix $(MATRIX)
 
 # The versions that an installation gets today, for all Pythons, in constraints.txt.
 lock: out/tools/.installed

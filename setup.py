@@ -50,6 +50,8 @@ setup(
         "tiff": ["imagecodecs>=2025.3,<2028"],
         # The restorers richardson_lucy and wiener, which are there to be compared with: no method of ours needs it.
         "baselines": [SCIKIT_IMAGE],
+        # Columns of launch/reproduce.py (`--scores`); neither package loads anything else.
+        "perceptual": ["ssimulacra2>=0.3,<0.4", "flip-evaluator>=1.7,<2"],
         "cuda12": [f"jax[cuda12]{JAX}"],
         "tpu": [f"jax[tpu]{JAX}"],
         "test": TESTS,

@@ -72,9 +72,9 @@ TINY = {
         "--config.data_iterations=2",
         "--config.side=12",
     ],
-    "kenet": ["--config.kernel_size=5", "--config.channels=2", "--config.hidden=8", "--config.lr_side=8"],
+    "kenet": ["--config.kernel_size=7", "--config.channels=2", "--config.hidden=8", "--config.lr_side=8"],
     "evidence": [
-        "--config.kernel_size=5",
+        "--config.kernel_size=7",
         "--config.channels=2",
         "--config.hidden=8",
         "--config.features=4",

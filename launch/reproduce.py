@@ -4,23 +4,20 @@ r"""Measures a table of a paper and writes it with the printed numbers beside ou
 
 `--data` holds the sets of sharp images as the releases do: Set5/HR/*.png, Set14/HR, BSD100/HR, Urban100/HR. LR images
 are made from them with fixed seeds; every method of the table gets them alone. `--limit` takes the first images of a
-set, `--crop` their middle, `--num_steps` fewer steps: such rows never stand beside printed numbers of whole sets.
-`--rivals=CARD.json` adds the results of another program, see docs/tables.md.
+set, `--crop` their middle, `--num_steps` fewer steps, `--channels` narrower networks: such rows never stand beside
+printed numbers of whole sets. `--rivals=CARD.json` adds the results of another program, `--scores` more columns,
+`--expect=table.json` compares with an earlier run. See docs/tables.md.
 """
 
 import os
 import sys
-from collections.abc import Iterator
 
 from absl import flags
 
 from blindsr_jax import io
-from blindsr_jax.evaluation import benchmark_sets, cells, reproduction, rivals
-from blindsr_jax.evaluation.cases import Case
+from blindsr_jax.evaluation import benchmark_sets, expected, measurement, optional_scores, reproduction, rivals
 from blindsr_jax.evaluation.protocols import TABLES, Method
-from blindsr_jax.imaging.problem import Spec
-from blindsr_jax.runs import cli, ownership
-from blindsr_jax.runs.compile_clock import CompileClock
+from blindsr_jax.runs import cli, ownership, report
 
 _TABLE = flags.DEFINE_enum("table", None, list(TABLES), "Which table.")
 _DATA = flags.DEFINE_string("data", None, "Folder with the sets: Set5/HR/*.png and so on.")
@@ -29,10 +26,13 @@ _LIMIT = flags.DEFINE_integer("limit", None, "The first images of each set only.
 _CROP = flags.DEFINE_integer("crop", None, "Side of the middle part of each image that is used.", lower_bound=32)
 _SEEDS = flags.DEFINE_integer("seeds", 1, "Seeds 0 ... N - 1 of the methods.", lower_bound=1)
 _STEPS = flags.DEFINE_integer("num_steps", None, "The most steps of each stage of a method.", lower_bound=1)
+_CHANNELS = flags.DEFINE_integer("channels", None, "The most channels of a deep image prior.", lower_bound=2)
 _SETS = flags.DEFINE_list("sets", None, "Sets of the table; default all that are there.")
 _METHODS = flags.DEFINE_list("methods", None, "Methods of the table, by their rows; default all.")
 _WEIGHTS = flags.DEFINE_multi_string("weights", [], "METHOD=FILE: trained weights; {scale} in FILE is the scale.")
 _RIVALS = flags.DEFINE_list("rivals", [], "Cards of other programs whose results are scored too.")
+_SCORES = flags.DEFINE_multi_enum("scores", [], list(optional_scores.SCORES), "Scores that the table has too.")
+_EXPECT = flags.DEFINE_string("expect", None, "table.json of an earlier run: exit code 1 where this one differs.")
 flags.mark_flags_as_required(["table", "data", "workdir"])
 
 SETTINGS = "reproduction.json"  # what a working folder is for
@@ -41,12 +41,12 @@ SETTINGS = "reproduction.json"  # what a working folder is for
 def is_reproduction(folder: str) -> bool:
     """Whether a folder holds a table of this launch, or what one has left that ended early."""
     found = ownership.read_json(os.path.join(folder, SETTINGS))
-    return isinstance(found, dict) and {"table", "limit", "crop", "num_steps"} == found.keys()
+    return isinstance(found, dict) and {"table", "limit", "crop", "num_steps"} <= found.keys()
 
 
 LAYOUT = ownership.Layout(
     "table of this launch",
-    (SETTINGS, "table.json", "table.md", "table.csv"),
+    (SETTINGS, "table.json", "table.md", "table.csv", "index.html", "figure.png"),
     ("cells", benchmark_sets.FOLDER),
     is_reproduction,
 )
@@ -61,7 +61,9 @@ def make_plan() -> reproduction.Plan:
             raise cli.UsageError(f"--weights={text}: METHOD=FILE was expected")
         weights[label] = file
     part = benchmark_sets.Part(_LIMIT.value, _CROP.value)
-    return reproduction.Plan(TABLES[_TABLE.value], part, _SEEDS.value, _STEPS.value, weights)
+    budget = {"num_steps": _STEPS.value, "channels": _CHANNELS.value}
+    scores = optional_scores_of(_SCORES.value)
+    return reproduction.Plan(TABLES[_TABLE.value], part, _SEEDS.value, weights=weights, scores=scores, **budget)
 
 
 def read_methods(plan: reproduction.Plan) -> tuple[Method, ...]:
@@ -94,6 +96,7 @@ def check_workdir(plan: reproduction.Plan, groups: list[benchmark_sets.Group]) -
     """Makes the working folder; refuses one of something else or of another table."""
     folder = _WORKDIR.value
     ownership.check_folder(folder, LAYOUT)
+    report.check_page(folder)
     images = [p for name in plan.table.datasets for p in benchmark_sets.sharp_images(_DATA.value, name)]
     scales = map(str, plan.table.scales)
     weights = [file.replace("{scale}", scale) for scale in scales for file in plan.weights.values()]
@@ -103,9 +106,8 @@ def check_workdir(plan: reproduction.Plan, groups: list[benchmark_sets.Group]) -
     for name in inner:
         ownership.check_no_link(os.path.join(folder, name), folder)
     path = os.path.join(folder, SETTINGS)
-    settings = {"table": plan.table.name, **plan.part._asdict(), "num_steps": plan.num_steps}
-    old = ownership.read_json(path)
-    if old is not None and old != settings:
+    settings, old = plan.settings, ownership.read_json(path)
+    if old is not None and {"channels": None, **old} != settings:
         words = ", ".join(f"{name} {value}" for name, value in old.items() if value is not None)
         raise cli.UsageError(f"--workdir={folder}: it holds {words}, expected the same flags or another folder")
     cli.make_workdir(folder, folders=LAYOUT.folders)
@@ -128,45 +130,27 @@ def check_configs(plan: reproduction.Plan, groups: list[benchmark_sets.Group], m
             raise cli.UsageError(f"--weights: {cli.one_line(error)}") from error
 
 
-class Failures:
-    """How many images, cells or results of other programs failed; each is said on stderr."""
-
-    def __init__(self):
-        """None so far."""
-        self.number = 0
-
-    def say(self, what: str | os.PathLike, error: Exception) -> None:
-        """Reports one."""
-        self.number += 1
-        cli.say_failure(what, error)
-
-
-def rival_cells(
-    cards: list[rivals.Card], group: benchmark_sets.Group, spec: Spec, found: list[Case], failures: Failures
-) -> Iterator[dict]:
-    """The scores of other programs on the cases of a group."""
-    for card in cards:
-        for case in found:
-            try:
-                yield rivals.score(card, group, case, spec)
-            except Exception as error:  # whatever ails one file
-                failures.say(f"{card.name}, {case.name}", error)
+def optional_scores_of(names: list[str]) -> tuple[str, ...]:
+    """The scores of --scores whose packages are there; of the others a sentence says why their columns are not."""
+    absent = optional_scores.missing(names)
+    for name in absent:
+        print(
+            f"--scores={name}: its package is not installed, `pip install 'blindsr_jax[perceptual]'` brings it; "
+            "the column is left out",
+            file=sys.stderr,
+        )
+    return tuple(name for name in names if name not in absent)
 
 
-def describe(plan: reproduction.Plan, methods: tuple[Method, ...], cards: list[rivals.Card]) -> list[dict]:
-    """The rows of the list of methods."""
-
-    rows = []
-    for method in methods:
-        scale = next(s for s in plan.table.scales if method.scales is None or s in method.scales)
-        values = ", ".join(f"{name} = {value}" for name, value in method.values.items())
-        config = method.config + (", true kernel" if method.is_ceiling else "")
-        number = reproduction.make_config(plan, method, scale).num_steps
-        rows.append({"method": method.label, "config": f"`{config}`", "values": values, "steps": number})
-    for card in cards:
-        grid = "the usual grid, moved here" if card.grid == "half_pixel" else "the grid of the data"
-        rows.append({"method": card.name, "config": "another program", "values": grid, "steps": card.reference})
-    return rows
+def compare(folder: str) -> bool:
+    """Whether the table says the same as that of --expect; says what differs."""
+    old = expected.read(_EXPECT.value)
+    found = expected.differences(old, expected.read(os.path.join(folder, "table.json")))
+    for words in found:
+        print(f"{_EXPECT.value}: {words}", file=sys.stderr)
+    if not found:
+        print(f"the same data and scores as {_EXPECT.value}: {len(old['cells'])} cells")
+    return not found
 
 
 def main() -> int:
@@ -177,40 +161,19 @@ def main() -> int:
         groups, missing = benchmark_sets.usable(_DATA.value, plan.table, _SETS.value)
     except io.InputError as error:
         raise cli.UsageError(f"--data or --sets: {cli.one_line(error)}") from error
+    if _EXPECT.value:
+        with cli.usage_errors(io.InputError):
+            expected.read(_EXPECT.value)
     check_configs(plan, groups, methods)
-    folder, failures = check_workdir(plan, groups), Failures()
-    runner = cells.Runner(CompileClock().seconds, estimates_memory="estimated_memory_mb" in plan.table.keys)
-    listed = describe(plan, methods, cards)
-    rows, contents, counts = [], [], {}
+    folder = check_workdir(plan, groups)
+    measured = measurement.Measurement(folder, plan, methods, cards, groups=groups, missing=missing)
     for group in groups:
-        place = {"data": _DATA.value, "folder": os.path.join(folder, benchmark_sets.FOLDER), "on_error": failures.say}
-        found = benchmark_sets.make(plan.table, group, plan.part, **place)
-        counts[group.dataset] = len(found)
-        about = reproduction.header(plan, groups, counts, missing)
-        configs = reproduction.groups_configs(plan, group, methods)
-        labels = {reproduction.name_of(m): m for m in methods if reproduction.name_of(m) in configs}
-        labels |= dict.fromkeys(card.name for card in cards)
-        spec = benchmark_sets.make_place(plan.table, group)[0]
-        own = list(rival_cells(cards, group, spec, found, failures))
-        hashes = reproduction.weights_hashes(plan, group.scale, methods)
-        wanted = cells.all_cells(found, configs, num_seeds=plan.num_seeds, border=None, files=hashes)
-        for cell, content, is_new in cells.fill(os.path.join(folder, "cells"), wanted, runner.run):
-            if isinstance(content, Exception):
-                failures.say(cell.stem, content)
-                continue
-            own.append(content)
-            if is_new:
-                so_far = rows + reproduction.make_rows(plan, group, own, labels)
-                reproduction.write(folder, plan, about, so_far, contents + own, listed)
-                score = f"{content['psnr_y']:.2f} dB" if "psnr_y" in content else content["status"]
-                print(f"{cell.stem}: {score}", flush=True)
-        failures.number += sum("psnr_y" not in cell for cell in own)
-        rows, contents = rows + reproduction.make_rows(plan, group, own, labels), contents + own
-    about = reproduction.header(plan, groups, counts, missing)
-    print(reproduction.write(folder, plan, about, rows, contents, listed))
+        measured.add(group, _DATA.value)
+    print(measured.write())
     if missing:
         print(f"not there: {', '.join(missing)}", file=sys.stderr)
-    return cli.SOME_FAILED if failures.number else cli.OK
+    is_same = not _EXPECT.value or compare(folder)
+    return cli.OK if is_same and not measured.failures else cli.SOME_FAILED
 
 
 if __name__ == "__main__":

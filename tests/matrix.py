@@ -74,7 +74,9 @@ def try_one(folder: Path, uv: Path, version: str, choice: str, tests: list[str])
     log, python = folder / f"{version}-{choice}.log", place / "bin" / "python"
     log.unlink(missing_ok=True)
     made = run(uv, "venv", "--clear", "--python", interpreter, place, log=log)
-    options = ("--resolution", CHOICES[choice], "--python", python)
+    # The oldest of which there are wheels: for a new Python older ones would have to be built.
+    wheels = ("--only-binary", ":all:", "--no-binary", "blindsr-jax")
+    options = ("--resolution", CHOICES[choice], *wheels, "--python", python)
     if made or run(uv, "pip", "install", *options, "-e", ".[test]", log=log):
         return "could not be had", last_lines(log)
     # The tests of an environment must not find the programs that another jax has compiled.

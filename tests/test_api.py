@@ -42,6 +42,13 @@ def test_a_known_kernel_is_kept():
     np.testing.assert_allclose(found.kernel, kernel / kernel.sum(), atol=1e-6)
 
 
+def test_a_small_kernel_at_a_large_scale_gives_an_image_of_full_size():
+    options = {"method": "pipeline:mean+cubic", "kernel": np.ones((3, 3))}
+    found = blindsr_jax.solve_image(image(3, 12, 13), scale=4, **options)
+    assert found.image.shape == (48, 52, 3) and found.kernel.shape == (7, 7)
+    np.testing.assert_allclose(found.kernel, np.pad(np.full((3, 3), 1 / 9), 2), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     "lr, options, named",
     [

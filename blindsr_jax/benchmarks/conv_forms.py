@@ -1,4 +1,4 @@
-"""How long each form of the convolution takes for the layers of a network: what `networks.conv.choose` rests on."""
+"""How long each form of the convolution takes for the layers of a network: what `imaging.conv.choose` rests on."""
 
 from collections.abc import Iterator, Sequence
 from statistics import median
@@ -48,7 +48,7 @@ def measure_forms(case: Case, sizes: Sequence[int], *, steps: int, rounds: int) 
     """Times all forms of each layer in turn, forward and with both gradients.
 
     Args:
-      case: from `benchmarks.make_case`.
+      case: from `benchmarks.programs.make_case`.
       sizes: images at once, a network each: 1 without a vmap, others under one.
       steps: of a call.
       rounds: of two calls each.

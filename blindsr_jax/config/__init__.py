@@ -191,7 +191,7 @@ RULES = {
 def check_config(config: ConfigDict) -> None:
     """Checks that all shared names are there and no others, and that their values are in the range of `RULES`.
 
-    Names and options of the parts are checked by `methods.check_options`.
+    Names and options of the parts are checked by `methods.build.check_options`.
 
     Raises:
       ValueError: names the value and what was expected.

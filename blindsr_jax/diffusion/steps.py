@@ -21,7 +21,7 @@ def _at(table: np.ndarray, i: jax.Array, like: jax.Array) -> jax.Array:
     return entries.reshape(entries.shape + (1,) * (like.ndim - entries.ndim))
 
 
-def times(schedule: Schedule, i: jax.Array, count: int, dtype) -> jax.Array:
+def times(schedule: Schedule, i: jax.Array, count: int, dtype: jnp.dtype) -> jax.Array:
     """What the network is told for an index: the time in the whole chain, (count,)."""
     return jnp.full((count,), jnp.asarray(schedule.timestep_map, dtype)[i])
 
@@ -154,7 +154,7 @@ def sample(
     clip: bool = True,
     walk: list[int] | None = None,
     guidance: Callable[[jax.Array, jax.Array], jax.Array] | None = None,
-    dtype=jnp.float32,
+    dtype: jnp.dtype = jnp.float32,
 ) -> jax.Array:
     """Images from nothing but noise, as one scan; an image does not depend on how many there are.
 

@@ -4,7 +4,7 @@ import glob
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from blindsr_jax import io
 from blindsr_jax.evaluation import cases, degraded
@@ -18,6 +18,7 @@ from blindsr_jax.runs import ownership
 SEED = 1  # of kernels, as in the releases; they depend on the image's name too
 BOUNDARY, CENTER = "circular", "release"
 FOLDER = "data"  # of the test sets, in that of a table
+_SHOWN = ("name", "family", "parameters", "source_sha256", "hr_sha256", "sha256", "kernel_sha256")  # of a manifest
 
 
 class Group(NamedTuple):
@@ -120,6 +121,18 @@ def _is_made(settings: degraded.Settings, line: dict | None, path: Path) -> bool
         return False
     same_source = line.get("source_sha256") == durable.contents(path).sha256
     return same_source and degraded.is_whole(settings.folder, line)
+
+
+def hashes(folder: str, group: Group, found: list[cases.Case]) -> list[dict[str, Any]]:
+    """What the manifest says of the cases of a group: kernels, and SHA-256 of source, sharp image, LR image and kernel.
+
+    Args:
+      folder: of the test sets, as `make` has it.
+      group: which.
+      found: its cases.
+    """
+    lines = degraded.read_manifest(os.path.join(folder, group.name))
+    return [{key: lines[stem_of(case)].get(key) for key in _SHOWN} for case in found]
 
 
 def stem_of(case: cases.Case) -> str:

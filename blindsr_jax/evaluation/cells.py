@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 from blindsr_jax import io
 from blindsr_jax.config import check_config, set_values
-from blindsr_jax.evaluation import metrics, tables
+from blindsr_jax.evaluation import metrics, optional_scores, tables
 from blindsr_jax.evaluation.cases import Case
 from blindsr_jax.imaging.problem import Spec
 from blindsr_jax.io import documents
@@ -28,7 +28,9 @@ from blindsr_jax.solvers import memory
 from blindsr_jax.solvers.loop import solve
 from blindsr_jax.solvers.measured import make_problem
 
-_CELL = documents.object_of(schemas.CELL_KEYS | dict.fromkeys(metrics.SCORES, schemas.SCORE))
+_CELL = documents.object_of(
+    schemas.CELL_KEYS | dict.fromkeys((*metrics.SCORES, *optional_scores.SCORES), schemas.SCORE)
+)
 
 
 def prepare(
@@ -88,14 +90,18 @@ class Cell(NamedTuple):
 class Runner:
     """Solves cells; each solver is made once, so that seeds and cases of one size share a program."""
 
-    def __init__(self, compile_seconds: Callable[[], float], *, estimates_memory: bool = False):
+    def __init__(
+        self, compile_seconds: Callable[[], float], *, estimates_memory: bool = False, scores: Sequence[str] = ()
+    ):
         """A runner.
 
         Args:
           compile_seconds: that were spent on compiling so far; they do not count.
           estimates_memory: whether cells say what `solvers.memory` estimates, as `estimated_memory_mb`.
+          scores: names of `optional_scores.SCORES` that cells have too.
         """
         self._compile_seconds = compile_seconds
+        self._scores = scores
         self._estimates_memory = estimates_memory
         self._made: dict[tuple[str, int], tuple[Spec, Solver]] = {}
 
@@ -126,7 +132,9 @@ class Runner:
         if result.status.has_image:
             border = case.scale if cell.border is None else cell.border
             image = metrics.quantize(np.asarray(result.image, np.float64))
-            found |= metrics.score_image(image, case.hr.astype(np.float64), border=border)
+            truth = case.hr.astype(np.float64)
+            found |= metrics.score_image(image, truth, border=border)
+            found |= optional_scores.score(self._scores, image, truth, border=border)
             found |= metrics.score_kernel(np.asarray(result.kernel, np.float64), case.kernel)
         if self._estimates_memory:
             needed = memory.estimate(jax.random.key(0), problem, solver, kernel=kernel, **steps)
@@ -150,7 +158,7 @@ def all_cells(
 
 
 def fill(
-    folder: str, cells: Sequence[Cell], run: Callable[[Cell], dict[str, Any]]
+    folder: str, cells: Sequence[Cell], run: Callable[[Cell], dict[str, Any]], *, scores: Sequence[str] = ()
 ) -> Iterator[tuple[Cell, dict[str, Any] | Exception, bool]]:
     """The contents of all cells, those of an earlier run as they are, the others as they are finished and written.
 
@@ -158,6 +166,7 @@ def fill(
       folder: of the cells' files.
       cells: of the table.
       run: of a `Runner`.
+      scores: names of scores; a cell of an earlier run that has an image and lacks one is run again.
 
     Yields:
       The cell; what it holds, or the error that ended it, whatever it was, for the others go on; whether it is new.
@@ -165,7 +174,7 @@ def fill(
     for cell in cells:
         path, identity = os.path.join(folder, f"{cell.stem}.json"), cell.identity
         old = documents.read(path, _CELL)
-        if old is not None and identity.items() <= old.items():
+        if old is not None and identity.items() <= old.items() and ("psnr_y" not in old or old.keys() >= set(scores)):
             yield cell, old, False
             continue
         try:

@@ -5,6 +5,8 @@ scores compare an estimate with the true kernel at the size of the true one; ker
 cropped about their centre first.
 """
 
+from typing import Any
+
 import numpy as np
 from scipy import ndimage
 
@@ -19,7 +21,7 @@ _MAX_SHIFT = 3.0
 _SHIFTS = np.linspace(-_MAX_SHIFT, _MAX_SHIFT, 25)  # quarter pixels
 
 
-def quantize(image):
+def quantize(image: Any) -> np.ndarray:
     """Rounds an image to the 256 levels of an 8-bit file, half to even.
 
     Args:
@@ -34,7 +36,7 @@ def quantize(image):
     return np.rint(255 * np.clip(image, 0, 1)).astype(np.float64) / 255.0
 
 
-def luma(image):
+def luma(image: Any) -> np.ndarray:
     """Luma of an image: Y = 16 + 65.481 R + 128.553 G + 24.966 B (ITU-R BT.601, studio swing), not rounded.
 
     Args:
@@ -70,7 +72,8 @@ def _luma_pair(sr, hr, border):
     return sr[inner], hr[inner]
 
 
-def _psnr(a, b, peak):
+def psnr(a, b, peak=_PEAK):
+    """Peak signal-to-noise ratio of two arrays of one shape, dB; infinite where they are equal."""
     mse = np.mean((a - b) ** 2)
     return float("inf") if mse == 0 else float(10.0 * np.log10(peak**2 / mse))
 
@@ -89,7 +92,7 @@ def mean_psnr(images: np.ndarray, truth: np.ndarray) -> float:
     return float(np.mean(-10 * np.log10(np.maximum(error, 1e-10))))
 
 
-def psnr_y(sr, hr, *, border):
+def psnr_y(sr: Any, hr: Any, *, border: int) -> float:
     """Peak signal-to-noise ratio of the luma, 20 log10(255 / RMSE).
 
     Args:
@@ -103,7 +106,7 @@ def psnr_y(sr, hr, *, border):
     Raises:
       ValueError: sizes differ, or nothing is left inside the border.
     """
-    return _psnr(*_luma_pair(sr, hr, border), _PEAK)
+    return psnr(*_luma_pair(sr, hr, border))
 
 
 def _local_mean(image):
@@ -115,7 +118,7 @@ def _local_mean(image):
     return image[_WINDOW_RADIUS:-_WINDOW_RADIUS, _WINDOW_RADIUS:-_WINDOW_RADIUS]
 
 
-def ssim_y(sr, hr, *, border):
+def ssim_y(sr: Any, hr: Any, *, border: int) -> float:
     """Structural similarity of the luma (Wang et al., 2004, "Image quality assessment", equation 13).
 
     Gaussian window of 11 x 11 pixels and sigma 1.5 at all positions inside the image, C1 = (0.01 * 255)^2,
@@ -144,7 +147,7 @@ def ssim_y(sr, hr, *, border):
     return float(np.mean(score))
 
 
-def match_size(kernel, size):
+def match_size(kernel: Any, size: int) -> np.ndarray:
     """Zero-pads or crops a kernel about its middle pixel.
 
     Args:
@@ -173,7 +176,7 @@ def _kernel_pair(estimate, truth):
     return match_size(estimate, len(truth)), truth
 
 
-def kernel_psnr(estimate, truth):
+def kernel_psnr(estimate: Any, truth: Any) -> float:
     """Peak signal-to-noise ratio of a kernel with peak value 1 and no alignment, as in FKP (Liang et al., CVPR 2021).
 
     Args:
@@ -186,7 +189,7 @@ def kernel_psnr(estimate, truth):
     Raises:
       ValueError: a kernel is not square, or the sizes differ by an odd number.
     """
-    return _psnr(*_kernel_pair(estimate, truth), 1.0)
+    return psnr(*_kernel_pair(estimate, truth), 1.0)
 
 
 def _shift_matrices(size):
@@ -196,7 +199,7 @@ def _shift_matrices(size):
     return np.maximum(0.0, 1.0 - distance)
 
 
-def kernel_correlation(estimate, truth):
+def kernel_correlation(estimate: Any, truth: Any) -> float:
     """Largest cosine similarity over shifts of the estimate up to 3 px in quarter pixels on both axes.
 
     Args:
@@ -235,7 +238,7 @@ def _moments(kernel):
     return mean, np.einsum("aij,bij,ij->ab", offset, offset, kernel) / total
 
 
-def kernel_mean_error(estimate, truth):
+def kernel_mean_error(estimate: Any, truth: Any) -> float:
     """Distance between the centres of mass of two kernels.
 
     Args:
@@ -252,7 +255,7 @@ def kernel_mean_error(estimate, truth):
     return float(np.linalg.norm(_moments(estimate)[0] - _moments(truth)[0]))
 
 
-def kernel_cov_error(estimate, truth):
+def kernel_cov_error(estimate: Any, truth: Any) -> float:
     """Relative error of the second central moments, |Sigma_estimate - Sigma_truth|_F / |Sigma_truth|_F.
 
     Args:
@@ -274,7 +277,7 @@ def kernel_cov_error(estimate, truth):
     return float(error / scale)
 
 
-def score_image(sr, hr, *, border):
+def score_image(sr: Any, hr: Any, *, border: int) -> dict[str, float]:
     """Scores of a super-resolved image: `psnr_y` and `ssim_y`.
 
     Args:
@@ -294,7 +297,7 @@ def score_image(sr, hr, *, border):
     return scores
 
 
-def score_kernel(estimate, truth):
+def score_kernel(estimate: Any, truth: Any) -> dict[str, float]:
     """All kernel scores of this module.
 
     Args:

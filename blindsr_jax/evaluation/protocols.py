@@ -21,6 +21,7 @@ class Method(NamedTuple):
     scales: tuple[int, ...] | None = None  # that the method knows; None: all
     needs: str | None = None  # value of the config that a file of --weights is for; without that it is left out
     has_kernel: bool = True  # whether the scores of the kernel say something of the method
+    curve: tuple[str, int] | None = None  # of the figure of an ablation: name of a curve, and place on its axis
 
 
 class Table(NamedTuple):
@@ -37,6 +38,7 @@ class Table(NamedTuple):
     variance_range: tuple[float, float] | None = None  # of Gaussian kernels, px^2; None: that of the family
     kernel_sizes: Mapping[int, int] = NO_VALUES  # by scale; others are the default
     keys: tuple[str, ...] = ("psnr_y", "ssim_y", "kernel_psnr", "seconds")
+    axis: str | None = None  # of the figure of an ablation, whose methods have a `curve`
 
 
 BICUBIC = Method("Bicubic", "pipeline:mean+cubic", has_kernel=False)
@@ -90,13 +92,21 @@ def _without(family: str) -> tuple[Method, ...]:
 
 def _samples() -> tuple[Method, ...]:
     values = ({"kernel.num_samples": n} if n else {"kernel.without": "rks"} for n in SAMPLES)
-    return tuple(Method(f"DIP-DKP (L = {n})", "dip_dkp_release", v) for n, v in zip(SAMPLES, values, strict=True))
+    return tuple(
+        Method(f"DIP-DKP (L = {n})", "dip_dkp_release", v, curve=("DIP-DKP", n))
+        for n, v in zip(SAMPLES, values, strict=True)
+    )
 
 
 def _networks() -> tuple[Method, ...]:
     places = ((layers, units) for layers in published.NETWORKS for units in published.UNITS)
     return tuple(
-        Method(f"{n} x {units} units", "dip_dkp_release", {"kernel.layers": n, "kernel.hidden": units})
+        Method(
+            f"{n} x {units} units",
+            "dip_dkp_release",
+            {"kernel.layers": n, "kernel.hidden": units},
+            curve=(f"{n} layer{'s' if n > 1 else ''}", units),
+        )
         for n, units in places
     )
 
@@ -153,6 +163,7 @@ _ALL = (
         ("gaussian",),
         published.SAMPLES,
         "Neither the values of L of the seven printed columns nor their data set are known. L = 0 is without RKS.",
+        axis="random kernels of a prior step, L",
     ),
     Table(
         "dkp_network",
@@ -163,6 +174,7 @@ _ALL = (
         ("gaussian",),
         published.NETWORK,
         "The paper names neither method nor data set, nor what counts as a layer: here hidden layers of DIP-DKP.",
+        axis="units of each layer",
     ),
     *(
         Table(
@@ -239,13 +251,14 @@ _ALL = (
             _with_usrnet("KENet", "kenet"),
             _with_usrnet("KernelGAN", "kernelgan"),
             _with_usrnet("KernelGAN-FKP", "kernelgan_fkp"),
-            Method("DIP-FKP (its own image)", "dip_fkp_release"),
+            _with_usrnet("DIPFKP", "dip_fkp"),
             _with_usrnet("GT kernel", "mean", is_ceiling=True, has_kernel=False),
         ),
         ("Set5",),
         (2,),
         printed=published.ESTIMATORS,
-        note=_KENET_NOTE + " The paper gave the kernel of DIP-FKP to USRNet.",
+        note=_KENET_NOTE
+        + " DIPFKP has the settings of `configs/dip_fkp.py`; as in the paper its kernel goes to USRNet.",
         **_KENET_PROBLEM,
     ),
 )

@@ -12,13 +12,14 @@ A card is JSON: `name`, `folder` (of the results; relative to the card), and whe
 
 import os
 import string
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from blindsr_jax import io
-from blindsr_jax.evaluation import benchmark_sets, metrics
+from blindsr_jax.evaluation import benchmark_sets, metrics, optional_scores
 from blindsr_jax.evaluation.cases import Case
 from blindsr_jax.imaging.problem import Spec
 from blindsr_jax.io import documents
@@ -108,8 +109,17 @@ def to_data_grid(image: np.ndarray, spec: Spec) -> np.ndarray:
     return np.roll(image, round(spec.center - middle - usual), (0, 1))
 
 
-def score(card: Card, group: benchmark_sets.Group, case: Case, spec: Spec) -> dict[str, Any]:
+def score(
+    card: Card, group: benchmark_sets.Group, case: Case, spec: Spec, *, scores: Sequence[str] = ()
+) -> dict[str, Any]:
     """The scores of the program's result for a case, as a cell of a table.
+
+    Args:
+      card: of the program.
+      group: of the case.
+      case: which.
+      spec: of the group.
+      scores: names of `optional_scores.SCORES` that are wanted too.
 
     Raises:
       InputError: a file is missing, bad, or of another size.
@@ -125,7 +135,9 @@ def score(card: Card, group: benchmark_sets.Group, case: Case, spec: Spec) -> di
     if card.grid == "half_pixel":
         image = to_data_grid(image, spec)
     found = {"case": case.name, "config": card.name, "seed": 0, "status": "ok"}
-    found |= metrics.score_image(image, case.hr.astype(np.float64), border=spec.scale)
+    truth = case.hr.astype(np.float64)
+    found |= metrics.score_image(image, truth, border=spec.scale)
+    found |= optional_scores.score(scores, image, truth, border=spec.scale)
     if card.kernels is not None:
         kernel = io.read_kernel(_place(card, card.kernels, group, case))
         kernel = np.asarray(geometry.flip(kernel)) if card.kernel_flipped else kernel
@@ -133,3 +145,33 @@ def score(card: Card, group: benchmark_sets.Group, case: Case, spec: Spec) -> di
         moved = placement.convert(np.asarray(kernel, np.float32), *place, max(len(kernel), spec.kernel_size))
         found |= metrics.score_kernel(np.asarray(moved, np.float64), case.kernel)
     return found
+
+
+def score_all(
+    cards: Sequence[Card],
+    group: benchmark_sets.Group,
+    cases: Sequence[Case],
+    spec: Spec,
+    *,
+    scores: Sequence[str] = (),
+    on_error: Callable[[str, Exception], None],
+) -> Iterator[dict[str, Any]]:
+    """The cells of other programs on the cases of a group.
+
+    Args:
+      cards: of the programs.
+      group: of the cases.
+      cases: all of them.
+      spec: of the group.
+      scores: names of `optional_scores.SCORES` that are wanted too.
+      on_error: gets the program and case of a result that cannot be scored, and why.
+
+    Yields:
+      One for each result that is there and good.
+    """
+    for card in cards:
+        for case in cases:
+            try:
+                yield score(card, group, case, spec, scores=scores)
+            except Exception as error:  # whatever ails one file
+                on_error(f"{card.name}, {case.name}", error)

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import custom_vmap
 
+from blindsr_jax.imaging import conv_tuning
 from blindsr_jax.imaging.winograd import winograd
 
 METHODS = ("auto", "xla", "direct", "winograd", "im2col", "kn2row")
@@ -27,7 +28,7 @@ _SMALLEST_MAP = 48 * 48  # positions
 
 
 def choose(backend: str, x: jax.Array, w: jax.Array, stride: int, *, per_image: bool) -> str:
-    """The form that 'auto' takes; what was measured, and how: docs/performance.md.
+    """The form that 'auto' takes where `conv_tuning` knows none; what was measured, and how: docs/performance.md.
 
     Args:
       backend: of `jax.default_backend()`.
@@ -113,18 +114,26 @@ def _convolve(method, x, w, stride, precision):
         return winograd(x, w)
     # Where Winograd's form does not exist, 'winograd' is its nearest relative.
     forms = {"xla": _xla, "direct": _direct, "im2col": _im2col, "kn2row": _kn2row, "winograd": _im2col}
-    return forms[method](x, w, stride, precision)
+    return {**forms, conv_tuning.ONE_BY_ONE: _xla}[method](x, w, stride, precision)
 
 
-def _batchable(function):
-    """A function (x, w, ...) that is told by `per_image` when vmap gives each image its own weights."""
-    call = custom_vmap(functools.partial(function, per_image=False))
+def _batchable(function, form):
+    """A function (x, w, ..., method) that vmap runs in the form for so many images with weights of their own.
+
+    `form(x, w, images)` is a method of METHODS, or ONE_BY_ONE; 0 images where they share their weights.
+    """
+    call = custom_vmap(lambda x, w, *rest: function(x, w, *rest, method=form(x, w, 0)))
 
     @call.def_vmap
     def rule(axis_size, in_batched, *args):
-        del axis_size
-        axes = [0 if is_batched else None for is_batched in in_batched]
-        out = jax.vmap(functools.partial(function, per_image=in_batched[1]), axes)(*args)
+        one = [jax.ShapeDtypeStruct(a.shape[is_in:], a.dtype) for a, is_in in zip(args, in_batched, strict=True)]
+        method = form(*one[:2], axis_size if in_batched[1] else 0)
+        each = functools.partial(function, method=method)
+        if method == conv_tuning.ONE_BY_ONE:
+            stacks = [a if is_in else jnp.stack([a] * axis_size) for a, is_in in zip(args, in_batched, strict=True)]
+            out = lax.map(lambda image: each(*image), tuple(stacks))
+        else:
+            out = jax.vmap(each, [0 if is_in else None for is_in in in_batched])(*args)
         return out, jax.tree.map(lambda _: True, out)
 
     return call
@@ -134,14 +143,19 @@ def _batchable(function):
 def _adaptive(stride: int, precision: str):
     """'auto': chooses anew where vmap batches it. The choice must stand inside the gradient's two halves."""
 
-    def form(x, w, per_image):
-        method = choose(jax.default_backend(), x, w, stride, per_image=per_image)
+    def run(method, x, w):
         return _convolve(method, x, w, stride, precision)
 
-    def backward(x, w, dy, per_image):
-        return jax.vjp(functools.partial(form, per_image=per_image), x, w)[1](dy)
+    def form(x, w, images):
+        layer = conv_tuning.Layer(x.shape, w.shape, stride, x.dtype.name, precision, images)
+        fastest = conv_tuning.best(layer, run)
+        return fastest or choose(jax.default_backend(), x, w, stride, per_image=images > 0)
 
-    forward, backward = _batchable(form), _batchable(backward)
+    def both_gradients(x, w, dy, method):
+        return jax.vjp(functools.partial(run, method), x, w)[1](dy)
+
+    forward = _batchable(lambda x, w, method: run(method, x, w), form)
+    backward = _batchable(both_gradients, form)
     conv = jax.custom_vjp(forward)
     conv.defvjp(lambda x, w: (forward(x, w), (x, w)), lambda residuals, dy: backward(*residuals, dy))
     return conv

@@ -26,7 +26,7 @@ class Quadratic(NamedTuple):
     constant: jax.Array  # (), |r0|^2
     linear: jax.Array  # (k * k,), X r0
     gram: jax.Array  # (k * k, k * k), G
-    count: jax.Array  # (), number of LR entries
+    count: jax.Array  # (), number of LR entries that tell of the scene
 
 
 def _tap_rows(padded: jax.Array, rows: int, width: int, spec) -> jax.Array:
@@ -74,7 +74,7 @@ def quadratic(image: jax.Array, kernel: jax.Array, problem: Problem) -> Quadrati
 
     zeros = jnp.zeros((k * k,), image.dtype), jnp.zeros((k * k, k * k), image.dtype)
     (linear, gram), _ = jax.lax.scan(add_block, zeros, rows * jnp.arange(blocks))
-    count = jnp.asarray(h * w * c, image.dtype) if problem.mask is None else jnp.sum(counts.astype(image.dtype))
+    count = problem.count.astype(image.dtype)
     return Quadratic(kernel, jnp.sum(residual**2), linear, (gram + gram.T) / 2, count)
 
 
@@ -86,9 +86,9 @@ def errors(term: Quadratic, kernels: jax.Array) -> jax.Array:
       kernels: (L, k, k).
 
     Returns:
-      (L,), not negative.
+      (L,), not negative; 0 where no LR entry tells of the scene.
     """
     d = (kernels - term.reference[None]).reshape(kernels.shape[0], -1)
     curvature = jnp.sum(jnp.matmul(d, term.gram, precision="highest") * d, -1)
     slope = jnp.matmul(d, term.linear, precision="highest")
-    return jnp.maximum(term.constant + 2 * slope + curvature, 0) / term.count
+    return jnp.maximum(term.constant + 2 * slope + curvature, 0) / jnp.maximum(term.count, 1)

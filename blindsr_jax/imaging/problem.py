@@ -40,6 +40,11 @@ class Spec(NamedTuple):
         return canvas[..., first : first + h, first : first + w, :]
 
 
+def least_kernel_size(scale: int, boundary: str) -> int:
+    """The smallest kernel of a problem: a 'valid' canvas, which it makes larger, must reach over the whole image."""
+    return max(3, 2 * scale - 1 if boundary == "valid" else scale)
+
+
 def make_spec(
     *,
     scale: int,
@@ -57,8 +62,9 @@ def make_spec(
     if boundary not in BOUNDARIES:
         raise ValueError(f"boundary is {boundary!r}, expected one of {', '.join(BOUNDARIES)}")
     size = geometry.default_kernel_size(scale) if kernel_size is None else kernel_size
-    if size < max(3, scale) or size % 2 == 0:
-        raise ValueError(f"kernel_size is {size}, expected an odd number of at least {max(3, scale)} at scale {scale}")
+    least = least_kernel_size(scale, boundary)
+    if size < least or size % 2 == 0:
+        raise ValueError(f"kernel_size is {size}, expected an odd number of at least {least} at scale {scale}")
     geometry.center(size, scale, kernel_center)  # refuses an unknown name
     return Spec(scale, size, boundary, kernel_center)
 
@@ -78,6 +84,12 @@ class Problem:
     def known_noise(self) -> jax.Array:
         """(), `noise_std`, or 0 where it is not known."""
         return jnp.asarray(0 if self.noise_std is None else self.noise_std, self.lr.dtype)
+
+    @property
+    def count(self) -> jax.Array:
+        """(), how many values of `lr` tell of the scene, as a float."""
+        every = jnp.asarray(self.lr.size, self.lr.dtype)
+        return every if self.mask is None else jnp.sum(self.mask.astype(self.lr.dtype))
 
     def in_colours(self) -> Self:
         """The same problem with three colours; a gray image becomes one whose colours are equal."""

@@ -28,13 +28,13 @@ def candidate_errors(image: jax.Array, kernels: jax.Array, problem: Problem) -> 
       problem: the LR image and its spec.
 
     Returns:
-      (L,).
+      (L,), over the LR entries that tell of the scene; 0 where none does.
     """
-    spec = problem.spec
+    spec, count = problem.spec, jnp.maximum(problem.count, 1)
 
     def error(kernel):
-        residual = degrade(image, kernel, scale=spec.scale, boundary=spec.boundary) - problem.lr
-        return jnp.mean(residual**2)
+        prediction = degrade(image, kernel, scale=spec.scale, boundary=spec.boundary)
+        return jnp.sum((prediction - problem.seen(prediction)) ** 2) / count
 
     # One after another: under vmap each candidate would be a group of one grouped convolution.
     return jax.lax.map(error, kernels)

@@ -21,6 +21,7 @@ from blindsr_jax.imaging.problem import Problem
 _ROUNDING = (1 / 255) ** 2 / 12
 _NOISE_QUANTILE = 0.1  # the weakest frequencies show the noise
 _AMPLITUDES = 24
+_NOTHING = 1e-20  # power that a kernel passes: a flat one as wide as the image passes exactly none
 _SLOPES = (1.5, 2.0, 2.5, 3.0)  # exponents a; soft photographs have the steeper ones
 # What the log evidence is divided by before it is believed: far above one, as no photograph is a Gaussian field.
 _TEMPERATURE = 100.0
@@ -88,7 +89,7 @@ def by_slope(kernels: jax.Array, power: jax.Array, scale: int) -> jax.Array:
         def of_slope(field):
             shape = _leak(jnp.mean((response * field).reshape(s, n, s, n), (0, 2)))[used]
             seen = power[used]
-            guess = jnp.mean(seen) / jnp.mean(shape)
+            guess = jnp.mean(seen) / jnp.maximum(jnp.mean(shape), _NOTHING)
             amplitudes = guess * jnp.logspace(-2, 2, _AMPLITUDES, dtype=power.dtype)
             model = amplitudes[:, None] * shape[None] + noise
             return jnp.max(-jnp.sum(jnp.log(model) + seen[None] / model, -1))

@@ -52,7 +52,7 @@ def _conversion(icc, mode):
     return _describe(profile), None if same else convert
 
 
-def to_srgb(image, icc):
+def to_srgb(image: PIL.Image.Image, icc: bytes | None) -> tuple[PIL.Image.Image, tuple[str, ...]]:
     """Converts an image by its profile.
 
     Args:
@@ -78,7 +78,7 @@ def to_srgb(image, icc):
         return plain, ("its colour profile is damaged or for other channels and was ignored",)
 
 
-def unapplied(icc, mode):
+def unapplied(icc: bytes | None, mode: str) -> tuple[str, ...]:
     """What to say of an image that has too many bits for a conversion.
 
     Args:

@@ -7,9 +7,9 @@ import math
 import os
 import uuid
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class InputError(ValueError):
     """A file that cannot be used; the message is one sentence that names it and says what was expected."""
 
 
-def refuse(path, reason):
+def refuse(path: str | os.PathLike, reason: str) -> InputError:
     """An InputError about one file.
 
     Args:
@@ -39,7 +39,7 @@ def refuse(path, reason):
     return InputError(f"cannot read {str(path)!r}: {reason}")
 
 
-def max_pixels():
+def max_pixels() -> int:
     """The most pixels that an image may have: 120 megapixels, or what the environment says.
 
     Returns:
@@ -72,7 +72,7 @@ def _read(file: BinaryIO, most: int) -> bytes:
     return b"".join(parts)
 
 
-def read_bytes(path, *, limit=None):
+def read_bytes(path: str | os.PathLike, *, limit: int | None = None) -> bytes:
     """Reads a regular file.
 
     Args:
@@ -115,7 +115,9 @@ def read_bytes(path, *, limit=None):
     return data
 
 
-def read_npy(path, data, *, check=None):
+def read_npy(
+    path: str | os.PathLike, data: bytes, *, check: Callable[[tuple[int, ...]], None] | None = None
+) -> np.ndarray:
     """Decodes a .npy file without copying its values; pickled objects are refused.
 
     Args:
@@ -160,7 +162,7 @@ def _create(path: Path) -> BinaryIO:
         return open(path, "xb")
 
 
-def write_bytes(path, data, *, is_durable=False):
+def write_bytes(path: str | os.PathLike, data: bytes, *, is_durable: bool = False) -> None:
     """Writes a file through a temporary name in the same folder, which is made where missing.
 
     Args:
@@ -187,7 +189,7 @@ def write_bytes(path, data, *, is_durable=False):
         raise
 
 
-def write_text(path, text, *, is_durable=False):
+def write_text(path: str | os.PathLike, text: str, *, is_durable: bool = False) -> None:
     """Writes a UTF-8 text file, whole or not at all.
 
     Args:
@@ -214,7 +216,7 @@ def _plain(value):
     return str(value) if isinstance(value, os.PathLike) else value
 
 
-def write_array(path, array):
+def write_array(path: str | os.PathLike, array: Any) -> None:
     """Writes an array as float32 .npy, whole or not at all.
 
     Args:
@@ -229,7 +231,7 @@ def write_array(path, array):
     write_bytes(path, data.getvalue())
 
 
-def write_json(path, obj):
+def write_json(path: str | os.PathLike, obj: Any) -> None:
     """Writes JSON, whole or not at all and durable; NaN and infinities, which JSON lacks, become null.
 
     Args:
@@ -259,7 +261,7 @@ def _cell(value):
     return value
 
 
-def write_csv(path, rows):
+def write_csv(path: str | os.PathLike, rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes a table with one line per dict, whole or not at all.
 
     Args:

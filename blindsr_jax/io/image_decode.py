@@ -8,6 +8,7 @@ out the formats that run other programs.
 import contextlib
 import io
 import logging
+import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -185,7 +186,7 @@ def _reason(error):
     return "the image is truncated or damaged, a complete one was expected"
 
 
-def decode(path, data: bytes, *, check: Callable[[int, int], None], profile: bool = True) -> Decoded:
+def decode(path: str | os.PathLike, data: bytes, *, check: Callable[[int, int], None], profile: bool = True) -> Decoded:
     """Samples of a file in one of FORMATS, upright, colours of 8 bits in sRGB.
 
     Args:

@@ -98,7 +98,7 @@ def read_image(path: str | os.PathLike, *, white_level: float | None = None) -> 
     return decode_image(path, read_bytes(path), white_level=white_level)
 
 
-def write_image(path, image):
+def write_image(path: str | os.PathLike, image: Image) -> None:
     """Writes a PNG file with the channels and the bit depth of the image, whole or not at all.
 
     Args:
@@ -153,7 +153,7 @@ def to_floats(pixels: np.ndarray) -> np.ndarray:
     return np.clip(pixels / (np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1), 0, 1)
 
 
-def png_bytes(levels):
+def png_bytes(levels: np.ndarray) -> bytes:
     """An 8-bit PNG file in memory.
 
     Args:

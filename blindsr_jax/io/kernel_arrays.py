@@ -1,6 +1,7 @@
 """Reads the numbers of files that hold a kernel: arrays, MATLAB files, tables as text, and pictures."""
 
 import io
+import os
 import warnings
 from pathlib import Path
 
@@ -95,7 +96,7 @@ def _load_picture(path):
     return levels
 
 
-def load_array(path) -> np.ndarray:
+def load_array(path: str | os.PathLike) -> np.ndarray:
     """The numbers of a file that holds one kernel, in the type and the shape in which it does.
 
     Raises:

@@ -1,5 +1,7 @@
 """Arrays that hold one kernel in another shape: further axes, even or unequal sides, the origin in the corner."""
 
+import os
+
 import numpy as np
 
 from blindsr_jax.io.files import refuse
@@ -10,7 +12,7 @@ _CLOSER = 0.5  # share of the second moment that is left where the origin is mov
 _NOTHING = 1e-6  # of the largest value: rounding, in what was made by Fourier transforms
 
 
-def check_shape(path, shape: tuple[int, ...]) -> None:
+def check_shape(path: str | os.PathLike, shape: tuple[int, ...]) -> None:
     """Refuses a shape that is not that of one kernel, before anything is reserved for it.
 
     Raises:
@@ -24,7 +26,7 @@ def check_shape(path, shape: tuple[int, ...]) -> None:
         raise refuse(path, f"{found} is too large for a kernel, at most {MAX_SIZE} were expected")
 
 
-def squeeze(path, array: np.ndarray) -> np.ndarray:
+def squeeze(path: str | os.PathLike, array: np.ndarray) -> np.ndarray:
     """The kernel (k, l) of a float array that passes `check_shape`, the mean of its channels where it has three.
 
     Raises:

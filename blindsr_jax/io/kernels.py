@@ -1,6 +1,7 @@
 """Blur kernels from and to files."""
 
 import io
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -34,7 +35,7 @@ def _check_signs(path, kernel: np.ndarray, *, signed: bool) -> None:
         raise refuse(path, "it has clearly negative values, a non-negative kernel or --signed_kernel was expected")
 
 
-def load_kernel(path, *, signed: bool = False, offset: float = 0.0) -> KnownKernel:
+def load_kernel(path: str | os.PathLike, *, signed: bool = False, offset: float = 0.0) -> KnownKernel:
     """Reads a blur kernel from a .npy file, a .mat file, a table as text, or a gray picture (PNG, TIFF, BMP, PGM).
 
     A .mat file holds it as the variable `Kernel`, or as its only square matrix or cell array. Further axes of length 1
@@ -78,7 +79,7 @@ def load_kernel(path, *, signed: bool = False, offset: float = 0.0) -> KnownKern
     return KnownKernel(square / square.sum(), notes)
 
 
-def read_kernel(path) -> np.ndarray:
+def read_kernel(path: str | os.PathLike) -> np.ndarray:
     """The values (k, k) of `load_kernel`: float64, k odd, sum 1; raises InputError as that does."""
     return load_kernel(path).values
 
@@ -90,7 +91,7 @@ def _unit_sum(kernel):
     return kernel / kernel.sum()
 
 
-def write_kernel(path, kernel):
+def write_kernel(path: str | os.PathLike, kernel: np.ndarray) -> None:
     """Writes a kernel as float32 .npy with sum 1, whole or not at all.
 
     Args:
@@ -106,7 +107,7 @@ def write_kernel(path, kernel):
     write_bytes(path, data.getvalue())
 
 
-def write_kernel_mat(path, kernel):
+def write_kernel_mat(path: str | os.PathLike, kernel: np.ndarray) -> None:
     """Writes a kernel as the float64 variable `Kernel` with sum 1 of a MATLAB 5 file; equal kernels give equal bytes.
 
     Args:
@@ -130,7 +131,7 @@ def _drawn(kernel, factor):
     return np.kron(levels, np.ones((factor, factor), np.uint8))
 
 
-def kernel_png(path, kernel):
+def kernel_png(path: str | os.PathLike, kernel: np.ndarray) -> None:
     """Writes a picture of a kernel: gray, 0 black, its maximum white, every entry a square of equal size.
 
     Args:
@@ -144,7 +145,7 @@ def kernel_png(path, kernel):
     write_bytes(path, png_bytes(_drawn(kernel, -(-FIGURE_SIZE // len(kernel)))))
 
 
-def kernel_sheet(path, kernels):
+def kernel_sheet(path: str | os.PathLike, kernels: np.ndarray) -> None:
     """Writes a picture of many kernels in rows and columns, each from 0 black to its own maximum white.
 
     Args:

@@ -7,6 +7,7 @@ import itertools
 import math
 import struct
 import zlib
+from typing import Any
 
 import numpy as np
 
@@ -87,7 +88,7 @@ def _check_format(data):
     return order
 
 
-def read_matrices(data, *, limit):
+def read_matrices(data: bytes, *, limit: int) -> dict[str, Any]:
     """Reads the variables, of which larger ones are not unpacked.
 
     Args:

@@ -4,6 +4,7 @@ import glob
 import os
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 from blindsr_jax.io.files import InputError
@@ -45,7 +46,7 @@ def _matches(pattern):
     return [name if at else name.removeprefix("./") for names in inside for name in names]
 
 
-def find_inputs(pattern):
+def find_inputs(pattern: str | os.PathLike) -> list[Path]:
     """Files that match a pattern.
 
     Args:
@@ -78,7 +79,7 @@ def _clean(stem):
     return text.encode()[:_LONGEST_STEM].decode(errors="ignore")
 
 
-def is_clean(name):
+def is_clean(name: str) -> bool:
     """Whether a name may stand before the suffix of a file of ours, as those that `unique_stems` makes.
 
     Args:
@@ -90,7 +91,7 @@ def is_clean(name):
     return bool(name) and "/" not in name and not UNPRINTABLE.search(name) and len(name.encode()) < 256
 
 
-def key(name):
+def key(name: str) -> str:
     """Names with one key are one file somewhere: composed and decomposed accents, upper and lower case.
 
     Args:
@@ -102,7 +103,7 @@ def key(name):
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def unique_stems(paths):
+def unique_stems(paths: Sequence[str | os.PathLike]) -> list[str]:
     """Names for the results of several inputs.
 
     Args:

@@ -17,7 +17,7 @@ _WHOLE = ((0, 0, 1, 1),)  # first row and column of a pass, and the steps to the
 _INTERLACED = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 
 
-def is_png16(data):
+def is_png16(data: bytes) -> bool:
     """Whether bytes start like a PNG file with 16 bits per channel.
 
     Args:
@@ -101,7 +101,7 @@ def _unpack(packed: bytes, shape: tuple[int, int, int], passes: tuple[tuple[int,
     return samples
 
 
-def decode(data):
+def decode(data: bytes) -> np.ndarray:
     """Reads a 16-bit PNG image.
 
     Args:
@@ -134,7 +134,7 @@ def decode(data):
     return samples
 
 
-def encode(samples):
+def encode(samples: np.ndarray) -> bytes:
     """Writes a 16-bit PNG image.
 
     Args:

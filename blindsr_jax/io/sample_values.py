@@ -1,5 +1,7 @@
 """Values of samples: from the numbers of a file to [0, 1], by their type or by the value that means white."""
 
+import os
+
 import numpy as np
 
 from blindsr_jax.io.files import refuse
@@ -47,7 +49,7 @@ def _alpha_range(alpha: np.ndarray, white: float) -> float:
 
 
 def normalize(
-    path, samples: np.ndarray, *, white_level: float | None = None, is_negative: bool = False
+    path: str | os.PathLike, samples: np.ndarray, *, white_level: float | None = None, is_negative: bool = False
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Divides samples by what is white: 1 for floats, 255 or 65535 and so on for integers.
 

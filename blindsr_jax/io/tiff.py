@@ -8,6 +8,7 @@ imageio reads TIFF through tifffile too, but hides the tags that decide what the
 import importlib.util
 import io
 import math
+import os
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -109,7 +110,7 @@ def _split(path, page: tifffile.TiffPage, samples: np.ndarray) -> tuple[np.ndarr
     return samples[..., :kept], kept > base and extra[0] == 1, notes
 
 
-def read(path, data: bytes, *, check: Callable[[int, int], None]) -> Tiff:
+def read(path: str | os.PathLike, data: bytes, *, check: Callable[[int, int], None]) -> Tiff:
     """Reads the first picture of a TIFF file, gray or RGB with any alpha.
 
     Args:

@@ -152,13 +152,18 @@ def _build_stage(config: Mapping[str, Any], where: str, spec: Spec, num_steps: i
     return build(spec, **options)
 
 
-def default_steps(config: Mapping[str, Any], where: str) -> int:
-    """How many steps a stage takes: of the config, or the default of its `build`, or one."""
+def stage_option(config: Mapping[str, Any], where: str, option: str) -> Any:
+    """The value of an option of a stage: of the config, or the default of its `build`; None where it has none."""
     name = config[where]
     module = _load(where, name, besides=("given",))
     options = config["restorers" if where == "restorer" else "estimators"].get(name, {})
-    own = inspect.signature(module.build).parameters.get("num_steps")
-    return options.get("num_steps") or (1 if own is None else own.default)
+    own = inspect.signature(module.build).parameters.get(option)
+    return options.get(option) or (None if own is None else own.default)
+
+
+def default_steps(config: Mapping[str, Any], where: str) -> int:
+    """How many steps a stage takes: of the config, or the default of its `build`, or one."""
+    return stage_option(config, where, "num_steps") or 1
 
 
 def stage_steps(config: Mapping[str, Any]) -> tuple[int, int] | None:

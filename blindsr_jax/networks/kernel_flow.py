@@ -7,6 +7,7 @@ broadcast over leading axes. Matrix products are of full precision: the code of 
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -91,7 +92,7 @@ def init(key: jax.Array, size: int, hidden: int, *, num_blocks: int = NUM_BLOCKS
     return FlowParams(mlp, mlp, zeros, zeros), FlowStats(zeros, zeros + 1)
 
 
-def apply_mlp(mlp: Mlp, x: jax.Array, activation) -> jax.Array:
+def apply_mlp(mlp: Mlp, x: jax.Array, activation: Callable[[jax.Array], jax.Array]) -> jax.Array:
     """The network of one block, no leading axis on its weights: (..., D) -> (..., D)."""
 
     def affine(x, w, b):

@@ -1,5 +1,6 @@
 """Layers on one image (H, W, C), initialised as PyTorch does (the release trains from that start)."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -32,7 +33,7 @@ class Compute(NamedTuple):
         return x.astype(jnp.bfloat16) if self.precision == "bfloat16" else x
 
 
-def uniform_fan_in(fan_in: int):
+def uniform_fan_in(fan_in: int) -> Callable[..., jax.Array]:
     """Initialiser U(-1/sqrt(fan_in), 1/sqrt(fan_in)), used for weights and biases alike."""
     bound = fan_in**-0.5
     return lambda key, shape, dtype: jax.random.uniform(key, shape, dtype, -bound, bound)

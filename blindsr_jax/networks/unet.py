@@ -209,7 +209,7 @@ def _layers(config: UNetConfig):
     return functools.partial(block, normalize=config.normalize), Attention
 
 
-def embed_time(t: jax.Array, dtype, config: UNetConfig) -> jax.Array:
+def embed_time(t: jax.Array, dtype: jnp.dtype, config: UNetConfig) -> jax.Array:
     """Two layers on the sinusoids of the time; call it in a module. (N,) -> (N, 4 model_channels)."""
     emb = time_embedding(t.astype(wide(dtype)), config.model_channels)
     emb = Linear(4 * config.model_channels, name="time_embed.0")(emb)

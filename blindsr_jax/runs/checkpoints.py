@@ -2,12 +2,14 @@
 
 import contextlib
 import errno
+import functools
 import hashlib
 import logging
 import math
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from typing import Any
 from unittest import mock
@@ -127,6 +129,22 @@ def _checkpointer() -> Iterator[Any]:
         logging.disable(before)
 
 
+@functools.cache
+def _hush_late_answers() -> None:
+    """Keeps the threads of tensorstore from writing tracebacks.
+
+    Where one array of several cannot be read, the answers for the others come to an event loop that this error, which
+    reaches us, has closed.
+    """
+    before = sys.unraisablehook
+
+    def hook(unraisable):
+        if str(unraisable.exc_value) != "Event loop is closed":
+            before(unraisable)
+
+    sys.unraisablehook = hook
+
+
 def _steps(folder: str) -> list[str]:
     """Complete checkpoints in a folder, oldest first; orbax renames a checkpoint when it is complete."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -198,6 +216,7 @@ def _read(place: str, tree: Any) -> tuple[Any, float] | None:
     plain = [jax.eval_shape(jax.random.key_data, x) if _is_key(x) else x for x in leaves]
     large = _large(plain)
     size = _HEADER + sum(size for size in map(_size, plain) if size < _LARGE)
+    _hush_late_answers()
     try:
         with _checkpointer() as checkpointer:
             restored = checkpointer.restore(place, {"state": jax.ShapeDtypeStruct((size,), np.uint8), **large})

@@ -15,9 +15,10 @@ from absl import logging as absl_logging
 from tqdm import tqdm
 
 from blindsr_jax.config import check_name, load_config, make_configs_importable
+from blindsr_jax.imaging import conv_tuning
 from blindsr_jax.io.files import InputError
 from blindsr_jax.io.paths import UNPRINTABLE
-from blindsr_jax.runs import compilation_cache
+from blindsr_jax.runs import autotune, compilation_cache
 from blindsr_jax.runs.ownership import NotOursError
 from blindsr_jax.runs.signals import StoppedError
 
@@ -26,6 +27,12 @@ _COMPILATION_CACHE = flags.DEFINE_bool(
     True,
     "Keep compiled programs in the user's cache folder (blindsr_jax below XDG_CACHE_HOME or ~/.cache), which may be "
     "deleted at any time; JAX_COMPILATION_CACHE_DIR in the environment names another.",
+)
+_AUTOTUNE = flags.DEFINE_bool(
+    "autotune",
+    True,
+    "On an accelerator, time the forms of each large convolution at its first use, a few seconds per shape, and keep "
+    "the fastest beside the compiled programs.",
 )
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -146,7 +153,8 @@ def run(main: Callable[[], int]) -> None:
     def call(argv):
         del argv
         try:
-            compilation_cache.enable() if _COMPILATION_CACHE.value else compilation_cache.disable()
+            folder = compilation_cache.enable() if _COMPILATION_CACHE.value else compilation_cache.disable()
+            conv_tuning.enable(autotune.tuner(folder) if _AUTOTUNE.value else None)
             sys.exit(main())
         except (UsageError, NotOursError) as error:
             _fail(one_line(error))

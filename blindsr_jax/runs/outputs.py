@@ -28,6 +28,7 @@ class Solved:
     scale: int
     source: io.Image  # LR
     result: Result  # with arrays on the host
+    has_figure: bool = True
 
     @functools.cached_property
     def enlarged(self) -> np.ndarray:
@@ -39,10 +40,16 @@ class Solved:
         """The levels of the result: (s h, s w, c)."""
         return io.to_levels(self.result.image, self.source.bits)
 
+    @property
+    def figure(self) -> np.ndarray | None:
+        """What a figure shows, the image, or None where none is wanted."""
+        return self.image if self.has_figure else None
+
     @functools.cached_property
     def residual(self) -> np.ndarray | None:
         """The input less the result as it is written, blurred and sampled again, see `receipt.residual`."""
-        return receipt.residual(self.source.pixels, self.image, self.result.kernel, scale=self.scale)
+        kernels = self.result.kernel if self.result.kernel_map is None else self.result.kernel_map
+        return receipt.residual(self.source.pixels, self.image, kernels, scale=self.scale)
 
     def has(self, needs: str | None) -> bool:
         """Whether there is what a row of OUTPUTS needs."""
@@ -141,7 +148,7 @@ OUTPUTS = (
     Output("images", ".png", _image, "result, x{scale}", 2),
     Output("inputs", ".png", _input, "LR image, enlarged by bicubic", 1),
     Output("kernels", ".png", _kernel_picture, "kernel", 3),
-    Output("figures", ".png", _figure),
+    Output("figures", ".png", _figure, needs="figure"),
     Output("kernels", ".npy", _kernel),
     Output("kernels", "_std.npy", _kernel_std, needs="belief"),
     Output("uncertainty", ".png", _uncertainty_picture, "uncertainty", 4, needs="uncertainty"),

@@ -227,6 +227,7 @@ class Pipeline:
             with workdir.writing(folder):
                 resume.write_input(folder, task.name, task.path, record.sha256)
                 told = {"second_try": task.attempt.number > 0, "rates": build.rate_options(self._run.config)}
+                told["has_figure"] = self._run.figures
                 record = record.noted(result.message)
                 record = workdir.write_result(folder, record, task.source, result, **told)
         except StoppedError:
@@ -244,7 +245,9 @@ class Pipeline:
     def _tell(self, record: Record, label: str) -> None:
         self._on_record(record)
         if record.status.has_image:
-            say(f"{label}: {record.status} in {record.seconds:.1f} s")
+            compiled = record.compile_seconds or 0.0
+            waited = f", after {compiled:.0f} s of compiling" if compiled >= 1 else ""
+            say(f"{label}: {record.status} in {record.seconds:.1f} s{waited}")
         else:
             self.num_failed += 1
             say(f"{label}: {record.status}, {record.message}", sys.stderr)

@@ -33,6 +33,7 @@ class Run(NamedTuple):
     kernel_notes: tuple[str, ...]  # what was done to the known kernel
     stopper: Stopper
     clock: CompileClock
+    figures: bool = True  # whether one is drawn of each image
     peers: distributed.Peers = distributed.Peers()
 
     def steps(self, lr_shape: tuple[int, ...]) -> dict[str, int]:

@@ -51,6 +51,7 @@ def write_result(
     *,
     second_try: bool = False,
     rates: Sequence[str] = (),
+    has_figure: bool = True,
 ) -> Record:
     """Writes what a solve found, with a sentence in the record unless all went well.
 
@@ -60,14 +61,16 @@ def write_result(
       source: the LR image.
       result: what was found.
       second_try: whether this is that of a second try.
-      rates: the learning rates that a config can set, see `methods.rate_options`.
+      rates: the learning rates that a config can set, see `methods.build.rate_options`.
+      has_figure: whether one is drawn.
 
     Returns:
       The record that has been written.
     """
     sentence = result.status.sentence
     if result.status.has_image:
-        return write_outputs(workdir, dataclasses.replace(record, status=result.status).noted(sentence), source, result)
+        record = dataclasses.replace(record, status=result.status).noted(sentence)
+        return write_outputs(workdir, record, source, result, has_figure=has_figure)
     again = ", in a second try too" if second_try else ""
     advice = f", try a smaller {' or '.join(f'--config.{name}' for name in rates)}" if rates else ""
     return write_failure(workdir, record, sentence + again + advice, status=result.status)
@@ -88,7 +91,7 @@ def believed(belief: Belief) -> dict[str, Any]:
     }
 
 
-def write_outputs(workdir: str, record: Record, source: io.Image, result: Result) -> Record:
+def write_outputs(workdir: str, record: Record, source: io.Image, result: Result, *, has_figure: bool = True) -> Record:
     """Writes all files of an image and then its record, so that a record means that all the rest is there.
 
     The rest is on the disk itself before the record is written, and the record when this returns.
@@ -101,7 +104,7 @@ def write_outputs(workdir: str, record: Record, source: io.Image, result: Result
     image, kernel = np.asarray(result.image), np.asarray(result.kernel)
     belief = jax.tree.map(np.asarray, result.belief)
     result = result._replace(image=image, kernel=kernel, uncertainty=std, kernel_map=kernels, belief=belief)
-    solved = outputs.Solved(record.name, record.scale, source, result)
+    solved = outputs.Solved(record.name, record.scale, source, result, has_figure)
     promised, residual = outputs.write(workdir, solved), solved.residual
     mean = None if std is None else float(f"{std.mean():.6g}")
     known: dict[str, Any] = {} if belief is None else believed(belief)

@@ -11,7 +11,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from blindsr_jax.config import check_config, load_method, set_values
-from blindsr_jax.imaging.problem import Result, Spec
+from blindsr_jax.imaging.problem import Result, Spec, least_kernel_size
+from blindsr_jax.kernels import geometry
 from blindsr_jax.methods import build
 from blindsr_jax.methods.interfaces import Solver, min_lr_side
 from blindsr_jax.solvers.loop import solve
@@ -83,6 +84,8 @@ def solve_images(
         if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or not kernel.sum() > 0:
             raise ValueError(f"kernel has the shape {kernel.shape}, expected (k, k) with a sum above 0")
         build.give_kernel(config)
+        if kernel.shape[0] % 2 and scale in range(1, 9):  # what else there is, is refused below
+            kernel = geometry.resize(kernel, max(kernel.shape[0], least_kernel_size(scale, config.boundary)))
         config.kernel_size = kernel.shape[0]
         kernel = jnp.asarray(kernel / kernel.sum())
     spec, solver = _prepared(config.to_json(sort_keys=True), scale)

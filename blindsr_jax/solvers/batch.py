@@ -74,7 +74,7 @@ def solve_group(
 
     Args:
       attempts: of one `place`.
-      solver: from `joint` or `methods.build_solver`.
+      solver: from `joint` or `methods.build.build_solver`.
       num_steps: updates of the image model.
       chunk_steps: how many steps run at most between two calls of `on_chunk`, see `solve`.
       width: a smaller group is filled up to that many images by repeating the last one, and in any case to a multiple
@@ -141,7 +141,7 @@ def solve_batch(
     Args:
       keys: (n,) typed PRNG keys, one per image.
       problems: a problem whose `lr` is a stack (n, h, w, c).
-      solver: from `joint` or `methods.build_solver`.
+      solver: from `joint` or `methods.build.build_solver`.
       num_steps: updates of the image model.
       chunk_steps: how many steps run at most between two calls of `on_chunk`, see `solve`.
       kernels: (n, k, k) or None, see `solve`.

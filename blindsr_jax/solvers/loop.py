@@ -303,7 +303,7 @@ def solve(
     Args:
       key: typed PRNG key; the result depends on it, the problem and the solver, and on nothing else.
       problem: one LR image (h, w, c) and its spec.
-      solver: from `joint` or `methods.build_solver`.
+      solver: from `joint` or `methods.build.build_solver`.
       num_steps: updates of the image model; default the solver's own number, which goes first where it depends on the
         shape of the image.
       chunk_steps: how many steps run at most between two calls of `on_chunk`; fewer where they take above a second.

@@ -17,7 +17,7 @@ def _gaussian_kl(mean1, log_var1, mean2, log_var2):
     return 0.5 * (log_var2 - log_var1 - 1 + jnp.exp(log_var1 - log_var2) + (mean1 - mean2) ** 2 * jnp.exp(-log_var2))
 
 
-def variational_bound(clean, x_t, eps, fraction, t):
+def variational_bound(clean: jax.Array, x_t: jax.Array, eps: jax.Array, fraction: jax.Array, t: jax.Array) -> jax.Array:
     """What trains the variance: KL of the true and the predicted step, whose mean is a constant here, mean in nats.
 
     Args:

@@ -201,10 +201,26 @@ def write_metrics(folder: str, trace: Mapping[str, np.ndarray]) -> None:
     io.write_text(os.path.join(folder, "metrics.jsonl"), "\n".join(lines) + "\n")
 
 
-def write_page(folder: str, trace: Mapping[str, np.ndarray]) -> None:
-    """index.html: what was measured, by epoch."""
-    curves = views.curves({name: x for name, x in trace.items() if name != "seconds"})
-    report.write_page(os.path.join(folder, "index.html"), title="training", curves=curves)
+def write_page(folder: str, trace: Mapping[str, np.ndarray], num_epochs: int) -> None:
+    """index.html: what was measured, by epoch; a table of first, best and last values, and a curve of each quantity."""
+    known = {name: np.asarray(x)[np.isfinite(x)] for name, x in trace.items()}
+    rows = [
+        {
+            "quantity": name.replace("_", " "),
+            "first": x[0],
+            "last": x[-1],
+            "smallest": x.min(),
+            "largest": x.max(),
+            "measured": len(x),
+        }
+        for name, x in known.items()
+        if name != "seconds" and len(x)
+    ]
+    rows = [{key: x if isinstance(x, str | int) else float(x) for key, x in row.items()} for row in rows]
+    done, minutes = len(trace["seconds"]), float(np.nansum(trace["seconds"])) / 60
+    curves = views.curves({name: x for name, x in trace.items() if name != "seconds"}) | {"unit": "epoch"}
+    title = f"training: {done} of {num_epochs} epochs in {minutes:.1f} min"
+    report.write_page(os.path.join(folder, "index.html"), title=title, curves=curves, tables={"by epoch": rows})
 
 
 def _restore(folder: str, training: Training) -> Progress:
@@ -234,7 +250,7 @@ def _run_epochs(folder: str, training: Training, stopper: Stopper) -> Progress:
         print(f"{progress.step} of {total} epochs were done before", flush=True)
     if training.share(progress) == 1:  # the state may be newer than what is derived from it
         training.write(progress)
-        write_page(folder, progress.trace)
+        write_page(folder, progress.trace, training.num_epochs)
     with tqdm(total=total, initial=progress.step, desc="training", unit="epoch", disable=None) as bar:
         while training.share(progress) < 1:
             if stopper.number is not None:
@@ -248,7 +264,7 @@ def _run_epochs(folder: str, training: Training, stopper: Stopper) -> Progress:
             over = training.share(progress) == 1
             if progress.step % training.write_every == 0 or over:
                 training.write(progress)
-                write_page(folder, progress.trace)
+                write_page(folder, progress.trace, training.num_epochs)
             if over or time.monotonic() - saved > CHECKPOINT_SECONDS.value:
                 checkpoints.save(os.path.join(folder, STATE), progress)
                 saved = time.monotonic()

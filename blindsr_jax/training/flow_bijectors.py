@@ -57,32 +57,6 @@ def chain(flow: Flow) -> distrax.Bijector:
     return distrax.Chain(parts)
 
 
-class Pixels(distrax.Bijector):
-    """Flow space (..., D) to the entries of kernels (..., D); its inverse takes off no dequantisation noise.
-
-    Tests check the plain flow against it. distrax.Sigmoid is not used: below -9, where most of a kernel lies, it takes
-    exp(x) for the sigmoid.
-    """
-
-    def __init__(self, normalization: jax.Array):
-        super().__init__(event_ndims_in=1)
-        self._factor = normalization / (1 - 2 * kernel_flow.ALPHA)
-
-    def _log_det(self, x: jax.Array) -> jax.Array:
-        slopes = jax.nn.log_sigmoid(x) + jax.nn.log_sigmoid(-x) + jnp.log(self._factor)
-        return jnp.sum(slopes, -1)
-
-    def forward_and_log_det(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Logits to entries: (..., D) -> (..., D), (...)."""
-        return self._factor * (jax.nn.sigmoid(x) - kernel_flow.ALPHA), self._log_det(x)
-
-    def inverse_and_log_det(self, y: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Entries to logits: (..., D) -> (..., D), (...)."""
-        share = y / self._factor + kernel_flow.ALPHA
-        x = jnp.log(share) - jnp.log1p(-share)
-        return x, -self._log_det(x)
-
-
 def distribution(flow: Flow) -> distrax.Transformed:
     """The density over flow space: a standard normal code through `chain`."""
     zeros = jnp.zeros_like(flow.stats.mean[0])

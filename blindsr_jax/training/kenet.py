@@ -29,7 +29,7 @@ def make_task(
       network: with as many categories as the family has.
       family: of kernels, or a mixture.
       settings: how LR patches are made.
-      loss: of `losses.LOSSES`.
+      loss: of `kenet_losses.LOSSES`.
       category_weight: of the cross entropy of the category.
 
     Raises:

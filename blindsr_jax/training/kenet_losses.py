@@ -1,6 +1,6 @@
 """Losses between kernels: L1, and the adaptive attention loss of KENet (sec. 12.2 of the paper's notation: L_att)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +48,7 @@ def cross_entropy(logits: jax.Array, category: jax.Array) -> jax.Array:
     return -jnp.take_along_axis(jax.nn.log_softmax(logits), category[..., None], -1)[..., 0]
 
 
-def kernel_loss(name: str):
+def kernel_loss(name: str) -> Callable[..., jax.Array]:
     """The loss of a name in LOSSES.
 
     Raises:

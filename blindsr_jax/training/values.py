@@ -22,7 +22,7 @@ _PRIOR = {name: rule for name, rule in METHOD.items() if name.startswith("prior.
 _KERNELS = {"scale": rules.whole(1, 8), "kernel_size": METHOD["kernel_size"], **_PRIOR}
 _SEED = {"seed": rules.whole(0, 2**31 - 1)}
 _POOL = {"kernel_pool": rules.whole(1, 10**7)}
-# Of `kenet.corruption`: what happens to the LR image of an example.
+# Of `corruption.Corruption`: what happens to the LR image of an example.
 _CORRUPTION = {
     "noise_max": rules.NOISE,
     "noisy": _SHARE,
@@ -137,7 +137,7 @@ DIFFUSION: Table = {
 
 
 def check(config: Any, table: Table) -> None:
-    """Checks a training's config (a ConfigDict); `methods.build_family` checks the options of kernel families.
+    """Checks a training's config (a ConfigDict); `methods.families.build_family` checks the options of kernel families.
 
     Raises:
       ValueError: names the value and what was expected.

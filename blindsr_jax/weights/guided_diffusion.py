@@ -71,11 +71,6 @@ def shapes_of(config: Config) -> Shapes:
     return {_key(path): _torch_shape(path, value) for path, value in leaves}
 
 
-def unet_shapes(config: UNetConfig) -> Shapes:
-    """`shapes_of` a UNet."""
-    return shapes_of(config)
-
-
 def _shape(tensors: Tensors, key: str, rank: int) -> tuple[int, ...]:
     if key not in tensors:
         raise ValueError(f"it lacks {key}")
@@ -209,7 +204,7 @@ def unet_params(tensors: Tensors, *, config: UNetConfig | None = None, dtype: An
     return _params(tensors, config or config_of(tensors), dtype)
 
 
-def classifier_params(tensors: Tensors, *, config: ClassifierConfig | None = None, dtype=np.float32) -> Any:
+def classifier_params(tensors: Tensors, *, config: ClassifierConfig | None = None, dtype: Any = np.float32) -> Any:
     """Parameters of `Classifier` from a state dict; as `unet_params`."""
     return _params(tensors, config or classifier_config_of(tensors), dtype)
 

@@ -5,6 +5,7 @@ Whatever a file claims, time and memory stay in proportion to its size.
 
 import io
 import math
+import os
 import struct
 import zipfile
 from typing import Any, NamedTuple
@@ -200,7 +201,7 @@ def _read_legacy(data: bytes) -> Any:
     return tree.arrays(storages)
 
 
-def read_tensors(path, data: bytes) -> dict[str, Any]:
+def read_tensors(path: str | os.PathLike, data: bytes) -> dict[str, Any]:
     """Reads what `torch.save` wrote of a dict of tensors.
 
     Args:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from blindsr_jax import io
-from blindsr_jax.evaluation import benchmark_sets, published, reproduction
+from blindsr_jax.evaluation import ablation_figure, benchmark_sets, expected, paper_tables, published, reproduction
 from blindsr_jax.evaluation.benchmark_sets import Group, Part
 from blindsr_jax.evaluation.protocols import TABLES
 from blindsr_jax.evaluation.reproduction import Plan
@@ -13,8 +13,8 @@ from blindsr_jax.imaging.degradation import degrade
 PLACES = [(name, scale) for name, table in TABLES.items() for scale in table.scales]
 
 
-def plan(name="dkp_gaussian", *, limit=None, crop=None, num_steps=None, weights=None, num_seeds=1):
-    return Plan(TABLES[name], Part(limit, crop), num_seeds, num_steps, weights or {})
+def plan(name="dkp_gaussian", *, limit=None, crop=None, num_seeds=1, weights=None, **budget):
+    return Plan(TABLES[name], Part(limit, crop), num_seeds, weights=weights or {}, **budget)
 
 
 @pytest.mark.parametrize("name, scale", PLACES)
@@ -51,6 +51,17 @@ def test_fewer_steps_are_fewer_in_joint_methods_and_in_stages():
         assert after <= 14 and (after < before or before <= 14), method.label
 
 
+def test_narrower_networks_are_narrower_in_joint_methods_and_in_stages():
+    narrow = plan("kernel_estimators", channels=8)
+    methods = {method.label: method for method in narrow.table.methods}
+    assert reproduction.make_config(narrow, methods["DIPFKP"], 2).estimators.dip_fkp.channels == 8
+    assert "channels" not in reproduction.make_config(narrow, methods["KENet"], 2).restorers.usrnet
+    joint = plan(channels=24)
+    image = {m.label: reproduction.make_config(joint, m, 4).image for m in reproduction.choose(joint, None)}
+    assert (image["DIP-DKP"].channels, image["DIP-DKP"].skip_channels) == (24, 3)  # of 128 and 16
+    assert image["diff_dkp"].name == "diffusion"
+
+
 def test_printed_numbers_are_those_of_the_papers():
     dkp = published.dkp("gaussian")
     assert dkp["DIP-DKP", "Set5", 4, "gaussian"] == (28.03, 0.8039, None)
@@ -76,7 +87,7 @@ def rows_of(whole, images, psnr=26.0):
     methods = {reproduction.name_of(m): m for m in reproduction.choose(whole, ["DIP-DKP", "dip_dkp (true kernel)"])}
     found = cells("DIP-DKP", images, psnr) + cells("DIP-DKP", images, psnr + 1, seed=1)
     found += cells("dip_dkp (true kernel):ceiling", images, psnr)
-    return reproduction.make_rows(whole, SET5, found, methods)
+    return paper_tables.make_rows(whole, SET5, found, methods)
 
 
 def test_a_whole_set_stands_beside_the_printed_numbers_with_a_difference_and_its_error():
@@ -92,13 +103,13 @@ def test_a_whole_set_stands_beside_the_printed_numbers_with_a_difference_and_its
     assert not any(row["measured"] for row in printed)
 
 
-@pytest.mark.parametrize("part", [{"limit": 5}, {"crop": 96}, {"num_steps": 10}, {}])
+@pytest.mark.parametrize("part", [{"limit": 5}, {"crop": 96}, {"num_steps": 10}, {"channels": 8}, {}])
 def test_a_part_of_a_set_never_stands_beside_them(part):
     short = plan(**part)
     rows = rows_of(short, 5 if part else 4)
     assert len(rows) == 2 and not any(key.startswith(("printed", "difference")) for row in rows for key in row)
-    about = reproduction.header(short, [SET5], {"Set5": 5 if part else 4}, ["Set14"])
-    text = reproduction.to_markdown(short, about, rows, [])
+    about = paper_tables.header(short, [SET5], {SET5: [{}] * (5 if part else 4)}, ["Set14"])
+    text = paper_tables.to_markdown(short, about, rows, [])
     before, _, after = text.partition("## Printed")
     assert "28.03" not in before and "DIP-DKP | 28.03 | 0.8039" in after and "not to be compared" in after
     assert "not there: Set14" in before and about["device"] in before
@@ -107,8 +118,36 @@ def test_a_part_of_a_set_never_stands_beside_them(part):
 def test_numbers_of_an_unknown_set_are_always_apart():
     whole = plan("dkp_network")
     method = reproduction.choose(whole, ["1 x 10 units"])[0]
-    rows = reproduction.make_rows(whole, SET5, cells(method.label, 5, 20.0), {method.label: method})
+    rows = paper_tables.make_rows(whole, SET5, cells(method.label, 5, 20.0), {method.label: method})
     assert len(rows) == 1 and "difference" not in rows[0]
+
+
+def test_the_figure_of_an_ablation_has_a_curve_for_each_number_of_layers_and_errors_over_seeds():
+    whole = plan("dkp_network", num_seeds=2)
+    chosen = reproduction.choose(whole, ["1 x 10 units", "1 x 100 units", "3 x 10 units"])
+    found = [x for m in chosen for seed in (0, 1) for x in cells(m.label, 2, 20.0 + seed, seed)]
+    rows = paper_tables.make_rows(whole, SET5, found, {m.label: m for m in chosen})
+    curves = ablation_figure.curves(whole.table, rows)
+    assert curves == {"1 layer": [(10, 21.0, 0.5), (100, 21.0, 0.5)], "3 layers": [(10, 21.0, 0.5)]}
+    assert ablation_figure.printed_curves(whole.table)["3 layers"][1] == (100, 28.97, 0.0)
+    assert ablation_figure.printed_curves(TABLES["dkp_samples"]) == {}  # which L its columns have is not known
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({}, []),
+        ({"psnr_y": 20.5}, ["c0, x, 0: psnr_y is 20.5, 20.0 were expected"]),
+        ({"psnr_y": 20.0001, "seconds": 9.0}, []),
+        ({"case": "other"}, ["c0, x, 0: it was not measured"]),
+    ],
+)
+def test_a_table_that_was_measured_again_is_compared_with_the_earlier_one(change, words):
+    old = {"about": {"crop": 96, "jax": "0.1", "data": [1]}, "cells": cells("x", 1, 20.0)}
+    new = {"about": old["about"] | {"jax": "0.2"}, "cells": [old["cells"][0] | change]}
+    assert expected.differences(old, new) == words
+    new["about"] = {**new["about"], "data": [2]}
+    assert expected.differences(old, new) == ["data differs", *words]
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from blindsr_jax.imaging import degradation
-from blindsr_jax.imaging.problem import make_spec
+from blindsr_jax.imaging.problem import Spec, make_spec
 from tests import golden
 
 CASES = [(1, 7), (1, 21), (2, 11), (3, 15), (4, 19), (8, 21), (4, 5), (3, 3)]
@@ -30,7 +30,7 @@ def direct(image, kernel, scale, boundary):
 @pytest.mark.parametrize("boundary", ["circular", "valid"])
 @pytest.mark.parametrize("scale, size", CASES)
 def test_degrade_is_the_strided_correlation(scale, size, boundary):
-    spec = make_spec(scale=scale, kernel_size=size, boundary=boundary)
+    spec = Spec(scale, size, boundary, "aligned")
     rng = np.random.default_rng(0)
     image = rng.random(image_shape(spec, 24 // scale + 3, 24 // scale + 5))
     kernel = rng.random((size, size))
@@ -42,7 +42,7 @@ def test_degrade_is_the_strided_correlation(scale, size, boundary):
 @pytest.mark.parametrize("boundary", ["circular", "valid"])
 @pytest.mark.parametrize("scale, size", CASES)
 def test_adjoint(scale, size, boundary):
-    spec = make_spec(scale=scale, kernel_size=size, boundary=boundary)
+    spec = Spec(scale, size, boundary, "aligned")
     h, w = 24 // scale + 3, 24 // scale + 5
     rng = np.random.default_rng(1)
     with jax.enable_x64(True):

@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from blindsr_jax.imaging.problem import Problem, Result, make_spec
+from blindsr_jax.imaging.problem import Problem, Result, least_kernel_size, make_spec
 
 
 @pytest.mark.parametrize("scale, size", [(1, 7), (2, 11), (3, 15), (4, 19), (5, 21), (8, 21)])
@@ -21,6 +21,9 @@ def test_the_cropped_canvas_is_the_sr_image(scale):
         problem = Problem(jnp.zeros((9, 11, 3)), make_spec(scale=scale, boundary=boundary))
         canvas = jnp.zeros(problem.canvas_shape)
         assert problem.spec.crop(canvas, problem.lr.shape).shape == (9 * scale, 11 * scale, 3)
+        least = make_spec(scale=scale, boundary=boundary, kernel_size=least_kernel_size(scale, boundary) // 2 * 2 + 1)
+        canvas = jnp.zeros((*least.canvas_shape(problem.lr.shape), 3))
+        assert least.crop(canvas, problem.lr.shape).shape == (9 * scale, 11 * scale, 3)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +32,8 @@ def test_the_cropped_canvas_is_the_sr_image(scale):
         ({"scale": 0}, "scale is 0, expected a whole number from 1 to 8"),
         ({"scale": 9}, "scale is 9"),
         ({"scale": 2, "kernel_size": 10}, "kernel_size is 10, expected an odd number"),
-        ({"scale": 8, "kernel_size": 5}, "at least 8"),
+        ({"scale": 8, "kernel_size": 5, "boundary": "circular"}, "at least 8"),
+        ({"scale": 4, "kernel_size": 5}, "at least 7 at scale 4"),  # whose canvas ends before the image
         ({"scale": 2, "boundary": "wrap"}, "boundary is 'wrap', expected one of circular, valid"),
         ({"scale": 2, "kernel_center": "middle"}, "middle"),
     ],

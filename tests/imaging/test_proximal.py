@@ -7,7 +7,7 @@ import pytest
 
 from blindsr_jax.imaging import proximal
 from blindsr_jax.imaging.degradation import adjoint, degrade
-from blindsr_jax.imaging.problem import make_spec
+from blindsr_jax.imaging.problem import Spec
 
 CASES = [(1, 7, 1e-4), (2, 11, 1e-6), (3, 15, 1e-2), (4, 5, 1.0)]
 BOUNDARIES = ("circular", "valid")
@@ -19,7 +19,7 @@ blur = jax.jit(degrade, static_argnames=("scale", "boundary"))
 
 def case(scale, size, boundary, dtype=np.float64):
     """A prior, an LR image of another image, and a kernel without symmetry."""
-    spec = make_spec(scale=scale, kernel_size=size, boundary=boundary)
+    spec = Spec(scale, size, boundary, "aligned")
     rng = np.random.default_rng(scale)
     h, w = 24 // scale + 1, 24 // scale + 4
     prior, image = rng.random((2, *spec.canvas_shape((h, w, 2)), 2))

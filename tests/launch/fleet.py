@@ -3,10 +3,12 @@ r"""Many processes that share the images of a run, some of them killed, with a s
 PYTHONPATH=. python tests/launch/fleet.py --images=10000 --processes=64 --rounds=6 --kills=8 --workdir=/tmp/fleet
 
 Everything but the solver is that of launch/solve.py: how processes meet and agree, the shares, records, locks, resume.
+With --real the solver is too, after --seconds of waiting, and the results are compared with those of a run in peace.
 """
 
 import argparse
 import contextlib
+import json
 import os
 import random
 import signal
@@ -71,20 +73,28 @@ def kill_some(log: Path, begin: int, wishes: list[tuple[int, bool]], ended: Even
         time.sleep(0.01)
 
 
-def run_round(folder: Path, processes: int, wishes: list[tuple[int, bool]], seconds: float) -> Round:
+def flags_of(folder: Path, workdir: str) -> tuple[str, ...]:
+    """Of the launch."""
+    place = f"--input={folder}/in/*.png", f"--workdir={folder / workdir}"
+    return "--config=configs/pipeline.py:mean+cubic", "--scale=2", *place
+
+
+def run_round(
+    folder: Path, processes: int, wishes: list[tuple[int, bool]], seconds: float, is_real: bool = False
+) -> Round:
     """Starts all processes, kills those that are wished for, waits until all have ended."""
     log, workdir, killed, ended = folder / "log.txt", folder / "out", [], Event()
     before = len(solves_in(log)) if log.exists() else 0
     with socket.create_server(("", 0)) as server:
         port = server.getsockname()[1]
-    flags = ("--config=configs/pipeline.py:mean+cubic", f"--input={folder}/in/*.png", f"--workdir={workdir}")
-    flags += ("--scale=2", "--distributed", f"--coordinator_address=localhost:{port}", f"--num_processes={processes}")
+    flags = (*flags_of(folder, "out"), "--distributed", f"--coordinator_address=localhost:{port}")
+    flags += (f"--num_processes={processes}", "--join_seconds=300")
     start = "import os, runpy; os.environ.update(BLINDSR_STUB_LOG={!r}, BLINDSR_STUB_INDEX='{}', "
-    start += "BLINDSR_STUB_SECONDS='{}'); runpy.run_path('tests/launch/stub_solver.py')"
+    start += "BLINDSR_STUB_SECONDS='{}', BLINDSR_STUB_REAL='{}'); runpy.run_path('tests/launch/stub_solver.py')"
     commands = [
         {
-            "argv": command("solve", *flags, "--join_seconds=300", f"--process_id={i}"),
-            "before": start.format(str(log), i, seconds),
+            "argv": command("solve", *flags, f"--process_id={i}"),
+            "before": start.format(str(log), i, seconds, "1" if is_real else ""),
         }
         for i in range(processes)
     ]
@@ -118,13 +128,18 @@ def check_round(found: Round, before: set[str]) -> int:
 
 
 def fleet(
-    folder: Path, images: int, processes: int, plans: list[list[tuple[int, bool]]], seconds: float
+    folder: Path,
+    images: int,
+    processes: int,
+    plans: list[list[tuple[int, bool]]],
+    seconds: float,
+    is_real: bool = False,
 ) -> list[Round]:
     """Rounds with kills, one per plan, then one in peace; all of them checked."""
     write_inputs(folder / "in", images)
     rounds, finished = [], set()
     for wishes in (*plans, []):
-        rounds.append(run_round(folder, processes, list(wishes), seconds))
+        rounds.append(run_round(folder, processes, list(wishes), seconds, is_real))
         again = check_round(rounds[-1], finished)
         finished = rounds[-1].finished
         print(f"{len(finished)} of {images} after {rounds[-1].seconds:.1f} s, in flight {again}", flush=True)
@@ -137,11 +152,22 @@ def fleet(
     return rounds
 
 
+def compare_with_peace(folder: Path) -> int:
+    """Solves the same images in one undisturbed process; the outputs that are equal, all of them, are counted."""
+    looks = [["tests/launch/snapshot.py", str(folder / name)] for name in ("out", "whole")]
+    run, *found = forked(command("solve", *flags_of(folder, "whole")), *looks)
+    assert run.code == 0, run
+    found, whole = (json.loads(look.out) for look in found)
+    assert found["outputs"] == whole["outputs"] and found["records"] == whole["records"]
+    return len(whole["outputs"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     for name, default in (("images", 10_000), ("processes", 64), ("rounds", 6), ("kills", 8), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--seconds", type=float, default=0.0)
+    parser.add_argument("--real", action="store_true", help="solve, too")
     parser.add_argument("--workdir", type=Path, required=True)
     args = parser.parse_args()
     chance, share = random.Random(args.seed), args.images // (args.rounds + 1)
@@ -150,10 +176,12 @@ def main() -> None:
         [(moment, False) for moment in sorted(chance.sample(range(share), args.kills))] + [(share, True)]
         for _ in range(args.rounds)
     ]
-    rounds = fleet(args.workdir, args.images, args.processes, plans, args.seconds)
+    rounds = fleet(args.workdir, args.images, args.processes, plans, args.seconds, args.real)
     solves = [solve.name for found in rounds for solve in found.solves]
     kills = sum(len(found.killed) for found in rounds)
     print(f"{kills} kills, {len(solves) - args.images} of {args.images} images solved twice, none lost")
+    if args.real:
+        print(f"{compare_with_peace(args.workdir)} outputs are those of a run in peace, to the bit")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """A table of a paper by one command, two other programs in it by their cards, gone on with after an interruption."""
 
+import importlib.util
 import json
 
 import numpy as np
@@ -50,7 +51,7 @@ def made(tmp_path_factory):
         PIL.Image.fromarray(scene((66, 58), seed)).save(place / f"in/Set5/HR/{name}.png")
     flags = [f"--data={place}/in", f"--workdir={place}/out", METHODS, "--crop=56", "--table=dkp_gaussian"]
     first = launch("reproduce", *flags)
-    flags.append(other_programs(place))
+    flags += [other_programs(place), "--scores=registered_psnr_y"]
     return place, flags, first, launch("reproduce", *flags)
 
 
@@ -69,6 +70,7 @@ def test_a_table_has_all_rows_and_says_what_it_was_measured_on(made):
         assert words in text
     before, _, after = text.partition("## Printed")
     assert "28.03" not in before and "28.03" in after  # a part of a set has no printed number beside it
+    assert "PSNR-Y, registered" in before and "Richardson-Lucy (true kernel)" in (place / "out/index.html").read_text()
     header, *lines = (place / "out/table.csv").read_text().splitlines()
     assert header.startswith("set,scale,kernels,method,measured,images,seeds,psnr_y,") and len(lines) == 4
 
@@ -83,13 +85,33 @@ def test_the_same_done_by_hand_has_the_same_score(made):
 def test_a_second_run_goes_on_and_a_set_has_a_manifest_of_hashes(made):
     place, flags, first, again = made
     assert [line.endswith("dB") for line in first.out.splitlines()].count(True) == 4
-    assert not [line for line in again.out.splitlines() if line.endswith("dB")]
+    assert [line.endswith("dB") for line in again.out.splitlines()].count(True) == 4  # for the new column
+    assert not [line for line in launch("reproduce", *flags).out.splitlines() if line.endswith("dB")]
     manifest = read_json(place, f"out/data/{GROUP}/manifest.json")
     assert [line["name"] for line in manifest] == ["a", "b"] and manifest[0]["crop"] == 56
     assert {len(line[key]) for line in manifest for key in ("sha256", "hr_sha256", "kernel_sha256")} == {64}
     (place / f"out/cells/{GROUP}__b__Bicubic__0.json").unlink()
     run = launch("reproduce", *flags)
     assert [line.split(":")[0] for line in run.out.splitlines() if line.endswith("dB")] == [f"{GROUP}__b__Bicubic__0"]
+
+
+def test_the_same_again_is_the_same_and_another_table_is_not(made):
+    place, flags, *_ = made
+    (place / "old.json").write_bytes((place / "out/table.json").read_bytes())
+    run = launch("reproduce", *flags, f"--expect={place}/old.json")
+    assert run.code == 0 and "the same data and scores" in run.out and "8 cells" in run.out
+    old = read_json(place, "old.json")
+    old["cells"][0]["psnr_y"] += 0.01
+    old["about"]["data"][GROUP][1]["sha256"] = "0"
+    (place / "old.json").write_text(json.dumps(old))
+    run = launch("reproduce", *flags, f"--expect={place}/old.json")
+    assert run.code == 1 and "data differs" in run.err and "psnr_y is" in run.err
+
+
+@pytest.mark.skipif(importlib.util.find_spec("flip_evaluator") is not None, reason="the package is installed")
+def test_a_score_without_its_package_is_left_out_in_a_sentence(made):
+    run = launch("reproduce", *made[1], "--scores=flip")
+    assert run.code == 0 and "--scores=flip: its package is not installed" in run.err
 
 
 def test_a_missing_result_of_another_program_is_said_and_the_rest_goes_on(made):
@@ -119,6 +141,7 @@ def test_refusals(made, tmp_path):
         "table.md": [f"--workdir={tmp_path}/mine"],
         "is an input": [f"--data={place}/out", f"--workdir={place}/out"],
         "--crop": ["--crop=8", fresh],
+        "the table.json of an earlier run was expected": [f"--expect={tmp_path}/card.json"],
     }
     (place / "out/Set5").symlink_to(place / "out/data")
     (place / "out/data/HR").symlink_to(place / f"out/data/{GROUP}/hr")

@@ -3,12 +3,13 @@
 import functools
 
 import hypothesis.strategies as st
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.extra import numpy as drawn
 
-from blindsr_jax.imaging.problem import BOUNDARIES, Spec, make_spec
+from blindsr_jax.imaging.problem import BOUNDARIES, Problem, Spec, least_kernel_size, make_spec
 from blindsr_jax.kernels.geometry import CENTERS
 
 FEW, MANY = 10, 1000
@@ -38,11 +39,12 @@ def arrays(*shape, low=0.0, high=1.0, dtype=np.float64):
 
 
 @st.composite
-def specs(draw, scales=range(1, 9)) -> Spec:
-    """Static parts of problems."""
-    scale = draw(st.sampled_from(list(scales)))
-    half = draw(st.integers(max(1, scale // 2), max(1, scale // 2) + 3))
+def specs(draw, more=(0, 1, 2, 3)) -> Spec:
+    """Static parts of problems; `more` is what the half width of the kernel may have beyond the least one."""
+    scale = draw(st.integers(1, 8))
     boundary, center = draw(st.sampled_from(BOUNDARIES)), draw(st.sampled_from(CENTERS))
+    least = least_kernel_size(scale, boundary) // 2
+    half = least + draw(st.sampled_from(more))
     return make_spec(scale=scale, kernel_size=2 * half + 1, boundary=boundary, kernel_center=center)
 
 
@@ -62,3 +64,25 @@ def scenes(draw):
     shape = (draw(st.integers(least, least + 2)), draw(st.integers(least, least + 2)), draw(st.sampled_from((1, 3))))
     image = draw(arrays(*spec.canvas_shape(shape), shape[2]))
     return spec, image, draw(kernels(spec.kernel_size)), shape
+
+
+@st.composite
+def masks(draw, shape):
+    """Masks (h, w, c) of an LR image: where all counts, where nothing does, and of single values."""
+    kind = draw(st.sampled_from(("some", "some", "all", "none")))
+    return draw(drawn.arrays(bool, shape)) if kind == "some" else np.full(shape, kind == "all")
+
+
+@st.composite
+def problems(draw):
+    """A problem in float64 whose LR image has nothing to do with the scene, with mask and noise; an image, a kernel.
+
+    Two shapes for each scale and boundary, so that programs are compiled a hundred times and not a thousand.
+    """
+    spec = draw(specs(more=(1,)))
+    least = -(-spec.kernel_size // spec.scale)
+    shape = (least, least + 1, draw(st.sampled_from((1, 3))))
+    image = draw(arrays(*spec.canvas_shape(shape), shape[2]))
+    lr, mask, noise = draw(arrays(*shape)), draw(masks(shape)), draw(st.floats(0, 0.2))
+    problem = Problem(jnp.asarray(lr), spec, jnp.asarray(noise), jnp.asarray(mask))
+    return problem, jnp.asarray(image), jnp.asarray(draw(kernels(spec.kernel_size)))

@@ -22,7 +22,7 @@ SCALE = 2
 # Each part once, beside one that is traced quickly where the other kind has none left.
 PAIRS = list(itertools.zip_longest(build.part_names("estimator"), reversed(build.part_names("restorer"))))
 PAIRS = [(estimator or "mean", restorer or "cubic") for estimator, restorer in PAIRS]
-SLOW = {"dkp", "chains", "kernelgan_fkp"}  # they take longest to trace, and tests of their own solve with them
+SLOW = {"dkp", "dip_fkp", "chains", "kernelgan_fkp"}  # slowest to trace, and tests of their own solve with them
 
 
 @pytest.fixture(scope="module")

@@ -43,8 +43,8 @@ def test_other_methods_take_any_number():
 
 @pytest.mark.parametrize(
     "names",
-    ["kenet+cubic", "kernelgan+cubic", "kernelgan_fkp+cubic", "self_similarity+cubic", "dkp+cubic", "mean+usrnet"]
-    + ["mean+zssr", "mean+dip", "mean+diffusion"],
+    ["kenet+cubic", "kernelgan+cubic", "kernelgan_fkp+cubic", "self_similarity+cubic", "dkp+cubic"]
+    + ["dip_fkp+cubic", "mean+usrnet", "mean+zssr", "mean+dip", "mean+diffusion"],
 )
 def test_a_pair_knows_the_steps_of_its_config(names):
     config = load_config(f"configs/pipeline.py:{names}")

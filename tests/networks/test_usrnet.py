@@ -119,15 +119,14 @@ def test_no_shipped_network_is_one_sentence(monkeypatch, tmp_path):
         usrnet.load(None)
 
 
-@pytest.mark.parametrize("scale, size", [(1, 3), (2, 5), (4, 5), (3, 3)])
+@pytest.mark.parametrize("scale, size", [(1, 3), (2, 5), (4, 7), (3, 5)])
 def test_the_first_image_lies_over_the_lr_image(scale, size):
     spec = make_spec(scale=scale, kernel_size=size)
     lr = jax.random.uniform(jax.random.key(0), (1, 4, 5, 3))
     canvas = first_image(lr, spec)
     assert canvas.shape == (1, *spec.canvas_shape(lr.shape), 3)
     near = np.repeat(np.repeat(lr, scale, 1), scale, 2)
-    found = spec.crop(canvas, lr.shape)
-    np.testing.assert_array_equal(found, near[:, : found.shape[1], : found.shape[2]])
+    np.testing.assert_array_equal(spec.crop(canvas, lr.shape), near)
 
 
 def test_the_shipped_network():

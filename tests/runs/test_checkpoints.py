@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import sys
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -48,6 +50,17 @@ def test_large_leaves_are_written_as_they_are(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "_LARGE", 20)
     assert "leaf2" in checkpoints._large(jax.tree.leaves(make().state))
     test_a_state_comes_back(tmp_path, None)
+    test_a_newer_one_that_is_damaged_gives_way(tmp_path / "more")
+
+
+def test_only_answers_that_come_too_late_are_hushed(monkeypatch):
+    said = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    checkpoints._hush_late_answers.__wrapped__()
+    late, other = (SimpleNamespace(exc_value=RuntimeError(text)) for text in ("Event loop is closed", "another"))
+    sys.unraisablehook(late)
+    sys.unraisablehook(other)
+    assert said == [other]
 
 
 def test_a_host_of_a_pod_writes_its_states_alone(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from blindsr_jax import io
 from blindsr_jax.imaging.problem import Belief, Result, Status, make_spec
 from blindsr_jax.runs import report, summary, workdir
 from blindsr_jax.runs.records import new_record
+from blindsr_jax.training import driver
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -48,6 +49,9 @@ def folder(tmp_path_factory):
         {"case": c, "psnr_y": x, "psnr_y_se": 0.5, "status": s} for c, x, s in (("k", 30, "ok"), ("l", None, "failed"))
     ]
     report.write_page(str(place / "table.html"), title="t", tables={"solves": [*rows, {"case": "m", "psnr_y": 4.0}]})
+    (place / "training").mkdir()
+    trace = {"loss": np.geomspace(1, 0.1, 9), "kernel_psnr": np.where(np.arange(9) % 3 == 2, 45.0, np.nan)}
+    driver.write_page(str(place / "training"), trace | {"seconds": np.full(9, 20.0)}, 12)
     return place
 
 
@@ -204,6 +208,14 @@ def test_a_table_is_sorted_with_what_is_missing_last(visit):
     assert first.all_inner_texts() == ["m", "k", "l"]
     head.click()
     assert first.all_inner_texts() == ["k", "m", "l"] and "30 ± 0.5" in page.locator("tbody").inner_text()
+
+
+def test_a_training_has_a_curve_for_each_quantity_and_a_table_of_them(visit):
+    page = visit.open("training/index.html", size="phone")
+    assert page.locator("h1").inner_text() == "training: 9 of 12 epochs in 3.0 min"
+    assert page.locator("svg.curves").count() == 2 and "epoch 9" in page.locator("svg.curves").first.text_content()
+    assert page.locator("tbody td:first-child").all_inner_texts() == ["loss", "kernel psnr"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= WIDTHS["phone"][0]
 
 
 def test_without_scripts_the_results_are_there(visit):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from blindsr_jax.imaging.degradation import degrade
+from blindsr_jax.methods.restorers import tiles
 from blindsr_jax.runs import receipt
 
 
@@ -20,6 +21,22 @@ def test_the_residual_is_that_of_the_degradation_where_all_is_known(monkeypatch,
     p = (size - 1) // 2
     rows, columns = ([i for i in range(n) if scale * i >= p and scale * i - p + size <= scale * n] for n in (9, 12))
     np.testing.assert_allclose(found, noise[np.ix_(rows, columns)], atol=1e-5)
+
+
+@pytest.mark.parametrize("strip", [2**20, 200])
+@pytest.mark.parametrize("scale", [1, 2])
+def test_parts_with_kernels_of_their_own_are_blurred_by_these(monkeypatch, strip, scale):
+    monkeypatch.setattr(receipt, "_STRIP", strip)
+    rng = np.random.default_rng(scale)
+    kernels, image = rng.random((2, 3, 5, 5)), rng.random((scale * 14, scale * 17, 1)).astype(np.float32)
+    at = [(np.arange(n) + 0.5) / n for n in (14, 17)]
+    blurred = [[degrade(image, k, scale=scale, boundary="circular") for k in map(jnp.float32, row)] for row in kernels]
+    expected = np.zeros((14, 17, 1))
+    for i, j in np.ndindex(14, 17):  # pixel by pixel, as the restorer asks for the kernel of a place
+        expected[i, j] = tiles.kernel_at(jnp.asarray(np.asarray(blurred)[:, :, i, j]), (at[0][i], at[1][j]))
+    found = receipt.residual(expected.astype(np.float32), image, kernels, scale=scale)
+    np.testing.assert_allclose(found, np.zeros_like(found), atol=1e-5)
+    assert np.abs(receipt.residual(expected, image, kernels.mean((0, 1)), scale=scale)).max() > 0.1
 
 
 def test_levels_are_taken_for_what_they_mean():

@@ -58,7 +58,8 @@ def test_the_files_of_a_solve_have_the_names_that_other_programs_rely_on():
         "uncertainty/a.png", "uncertainty/a.npy", "kernel_maps/a.png", "kernel_maps/a.npy",
         "views/a.png", "views/a.jpg", "views/a.js",
     ]  # fmt: skip
-    assert outputs.ALWAYS == ("images", "inputs", "kernels", "figures")
+    assert outputs.ALWAYS == ("images", "inputs", "kernels")
+    assert [row.kind for row in outputs.OUTPUTS if row.needs == "figure"] == ["figures"]  # unless --nofigures
     captions = [caption for caption, _ in outputs.pictures("w", new_record())]
     assert captions == [
         "LR image, enlarged by bicubic", "result, x2", "kernel", "uncertainty", "kernels of the parts",

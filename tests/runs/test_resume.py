@@ -56,7 +56,7 @@ def test_finished_images_are_known_again(place):
     assert state(jobs) == [("a.png", "a", False), ("b.png", "b", False)]
     finish(place, jobs[0])
     assert state(plan(place)) == [("a.png", "a", True), ("b.png", "b", False)]
-    (place / "out/figures/a.png").unlink()  # a record without all its files
+    (place / "out/inputs/a.png").unlink()  # a record without all its files
     assert state(plan(place))[0] == ("a.png", "a", False)
 
 

@@ -40,9 +40,9 @@ def count(shapes):
 
 
 def test_the_table_of_the_released_unet():
-    shapes = guided_diffusion.unet_shapes(RELEASED)
+    shapes = guided_diffusion.shapes_of(RELEASED)
     assert count(shapes) == (567, 553_838_086)
-    assert count(guided_diffusion.unet_shapes(RELEASED._replace(num_classes=None))) == (566, 552_814_086)
+    assert count(guided_diffusion.shapes_of(RELEASED._replace(num_classes=None))) == (566, 552_814_086)
     some = {
         "time_embed.2.weight": (1024, 1024),
         "label_emb.weight": (1000, 1024),
@@ -70,7 +70,7 @@ def test_the_table_of_the_released_classifier():
 
 
 def test_golden_state_dict(released):
-    assert {key: value.shape for key, value in released.items()} == guided_diffusion.unet_shapes(CONFIG)
+    assert {key: value.shape for key, value in released.items()} == guided_diffusion.shapes_of(CONFIG)
     assert guided_diffusion.config_of(released, head_channels=16) == CONFIG
     params = guided_diffusion.unet_params(released)
     equal(params, to_params({f"sd/{k}": v for k, v in released.items()}, params, np.float32))
@@ -86,7 +86,7 @@ def test_golden_state_dict(released):
     ],
 )
 def test_sizes_are_recognised(config):
-    assert guided_diffusion.config_of(empty(guided_diffusion.unet_shapes(config))) == config
+    assert guided_diffusion.config_of(empty(guided_diffusion.shapes_of(config))) == config
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def build(
       first_nonlocal: first level with a non-local block; `levels` for none.
       learning_rate: of Adam.
       gradient_weight: factor of the hyper-Laplacian term, which is divided by the number of LR entries.
-      conv: form of the network's convolutions, see `networks.conv`.
+      conv: form of the network's convolutions, see `imaging.conv`.
       precision: of the network's products, 'float32', 'tf32' (a GPU's) or 'bfloat16' (activations and weights as they
         are used); parameters, statistics, losses and all that concerns the kernel keep the precision of the problem.
       checkpoint: keep only what lies between the network's levels for the gradient, and compute the rest again. It

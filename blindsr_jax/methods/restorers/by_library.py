@@ -23,6 +23,10 @@ from blindsr_jax.methods.interfaces import Solver, State
 from blindsr_jax.methods.restorers import base
 from blindsr_jax.methods.restorers.cubic import enlarge
 
+# jax copies larger arguments of a callback in its own threads, of which there is one per core: with a single core the
+# callback, which keeps that one, would wait for its arguments for ever.
+_PIECE = 2**13  # numbers, 64 KiB at most
+
 Deconvolve = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (H, W) and a point spread function (m, m) -> (H, W)
 
 
@@ -65,8 +69,9 @@ def make(spec: Spec, name: str, deconvolve: Deconvolve) -> Solver:
     """
     margin = border(spec)
 
-    def on_host(dtype, image, psf):
-        planes = np.moveaxis(np.asarray(image, dtype), -1, 0)
+    def on_host(dtype, shape, psf, *pieces):
+        image = np.concatenate([np.asarray(piece, dtype) for piece in pieces]).reshape(shape)
+        planes = np.moveaxis(image, -1, 0)
         found = np.stack([deconvolve(plane, np.asarray(psf, dtype)) for plane in planes], -1)
         return np.clip(found[margin:-margin, margin:-margin], 0, 1).astype(dtype)
 
@@ -79,9 +84,10 @@ def make(spec: Spec, name: str, deconvolve: Deconvolve) -> Solver:
         del key, i
         lr = problem.lr
         wide = jnp.clip(enlarge(lr, spec, border=margin), 0, 1)
-        shape = jax.ShapeDtypeStruct(problem.canvas_shape, lr.dtype)
-        psf = point_spread(state.kernel, spec)
-        image = jax.pure_callback(partial(on_host, lr.dtype), shape, wide, psf, vmap_method="sequential")
+        pieces = jnp.split(wide.ravel(), list(range(_PIECE, wide.size, _PIECE)))
+        result = jax.ShapeDtypeStruct(problem.canvas_shape, lr.dtype)
+        call = partial(on_host, lr.dtype, wide.shape)
+        image = jax.pure_callback(call, result, point_spread(state.kernel, spec), *pieces, vmap_method="sequential")
         residual = mse(degrade(image, state.kernel, scale=spec.scale, boundary=spec.boundary), lr)
         trace = {"loss": residual, "residual": residual, "kernel_loss": jnp.zeros_like(residual)}
         return state._replace(image=image), trace

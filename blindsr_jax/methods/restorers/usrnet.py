@@ -38,7 +38,7 @@ def build(
     spec: Spec,
     *,
     weights: Annotated[str | os.PathLike | None, rules.optional(rules.FILE)] = None,
-    noise_std: Annotated[float, rules.NOISE] = 0.0,
+    noise_std: Annotated[float | None, rules.optional(rules.NOISE)] = 0.0,
     data_iterations: Annotated[int, rules.whole(1, 1000)] = 10,
     precision: Annotated[str, rules.choice(*PRECISIONS)] = "float32",
     conv: Annotated[str, rules.choice(*METHODS)] = "auto",
@@ -47,16 +47,18 @@ def build(
 
     Args:
       spec: the problem's static part.
-      weights: a .npz file of launch/convert.py or launch/train_usrnet.py; None for the shipped network.
-      noise_std: of the noise in the LR image, on the [0, 1] scale (the releases: 0, and 10/255 for photographs).
+      weights: a .npz file of launch/convert.py or launch/train_usrnet.py; None for the first shipped network, 'wide'
+        for the one that was trained with noise and JPEG.
+      noise_std: of the noise in the LR image, on the [0, 1] scale (the releases: 0, and 10/255 for photographs); None
+        for what the problem says, which the launches measure in each image.
       data_iterations: of conjugate gradients in the data step of a photograph.
       precision: of the denoiser, one of `networks.layers.PRECISIONS`.
-      conv: form of the convolutions, see `networks.conv`.
+      conv: form of the convolutions, see `imaging.conv`.
 
     Raises:
       ValueError: there is no such network, or an option is out of range.
     """
-    if not noise_std >= 0:
+    if noise_std is not None and not noise_std >= 0:
         raise ValueError(f"the restorer usrnet has noise_std {noise_std!r}, expected a number of at least 0")
     if data_iterations < 1:
         raise ValueError(f"the restorer usrnet has data_iterations {data_iterations}, expected at least 1")
@@ -72,8 +74,10 @@ def build(
 
     def step(key, state: State, problem: Problem, i, weights):
         del key, i
-        canvas, residual = restore(network, weights, problem, state.kernel, noise_std)
+        noise = problem.known_noise if noise_std is None else noise_std
+        canvas, residual = restore(network, weights, problem, state.kernel, noise)
         trace = {"loss": residual, "residual": residual, "kernel_loss": jnp.zeros((), problem.lr.dtype)}
         return state._replace(image=canvas), trace
 
-    return Solver(init, step, 1, weights=Weights(jax.device_put(trained.params)), num_steps=1)
+    loaded = Weights(jax.device_put(trained.params))
+    return Solver(init, step, 1, weights=loaded, num_steps=1, uses_noise=noise_std is None)

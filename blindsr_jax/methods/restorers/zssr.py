@@ -165,7 +165,7 @@ def build(
         that the kernel and the downsampling do not explain, such as a compressed photograph.
       augment: turn and mirror patches at random. The release does not; but an LR image of 40 to 70 pixels is learned
         by heart at x4 without it, and then comes out hardly better than its cubic enlargement, or worse.
-      conv: form of the convolutions, see `networks.conv`.
+      conv: form of the convolutions, see `imaging.conv`.
 
     Raises:
       ValueError: fewer than 1 step or layer, or a patch that is smaller than two pixels of its own LR version.

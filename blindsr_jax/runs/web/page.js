@@ -199,6 +199,7 @@
   // ---- curves ----
 
   function curvesFigure(curves) {
+    const unit = curves.unit || "step";
     const numbers = (name) => curves.values[name].filter(isNumber);
     const isLog = !Object.keys(curves.values).some((name) => numbers(name).some((value) => value < 0));
     const isDrawn = (value) => isNumber(value) && (!isLog || value > 0);
@@ -206,7 +207,7 @@
     const drawn = names.flatMap(numbers).filter(isDrawn);
     if (!names.some((name) => numbers(name).filter(isDrawn).length > 2)) {
       const words = names.map((name) => `${label(name)} ${show(numbers(name).at(-1))}`);
-      return make("p", {}, `${curves.steps} step${curves.steps === 1 ? "" : "s"}; last: ${words.join(", ")}.`);
+      return make("p", {}, `${curves.steps} ${unit}${curves.steps === 1 ? "" : "s"}; last: ${words.join(", ")}.`);
     }
     const [scaled, back] = isLog ? [Math.log10, (value) => 10 ** value] : [(value) => value, (value) => value];
     const width = Math.max(300, Math.min(640, window.innerWidth - 36));
@@ -217,7 +218,7 @@
     const y = (value) => top + (1 - (scaled(value) - low) / span) * (height - top - bottom);
     const x = (i, count) => left + (count > 1 ? i / (count - 1) : 0) * (width - left - right);
     const text = (words, place, anchor) => draw("text", { ...place, "text-anchor": anchor }, words);
-    const words = `Curves over ${curves.steps} steps on a ${isLog ? "logarithmic" : "linear"} scale: ${names.map(label).join(", ")}`;
+    const words = `Curves over ${curves.steps} ${unit}s on a ${isLog ? "logarithmic" : "linear"} scale: ${names.map(label).join(", ")}`;
     const svg = draw("svg", { class: "curves", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": words });
     const axis = `M${left} ${top}V${height - bottom}H${width - right}`;
     svg.append(draw("path", { class: "axis", d: axis }));
@@ -225,8 +226,8 @@
       const value = back(low + (span * i) / 3);
       svg.append(text(Number(value.toPrecision(2)).toString(), { x: left - 6, y: y(value) + 4 }, "end"));
     }
-    svg.append(text("1", { x: left, y: height - 10 }, "middle"));
-    svg.append(text(`step ${curves.steps}`, { x: width - right, y: height - 10 }, "end"));
+    if (curves.steps > 1) svg.append(text("1", { x: left, y: height - 10 }, "middle"));
+    svg.append(text(`${unit} ${curves.steps}`, { x: width - right, y: height - 10 }, "end"));
     names.forEach((name, n) => {
       const values = curves.values[name];
       const style = `stroke: var(--curve-${n % 5})` + (n >= 5 ? "; stroke-dasharray: 5 3" : "");
@@ -238,6 +239,12 @@
       svg.append(draw("path", { d: `M${at.x - 18} ${at.y - 4}h14`, style }), text(label(name), at, "start"), draw("path", { d: path, style }));
     });
     return svg;
+  }
+
+  // A figure for each curve, on a scale of its own: those of a training have different units.
+  function curvesApart(curves) {
+    const alone = (name) => ({ ...curves, values: { [name]: curves.values[name] } });
+    return make("div", { class: "cards" }, ...Object.keys(curves.values).map((name) => make("figure", { class: "apart" }, curvesFigure(alone(name)))));
   }
 
   // ---- one image ----
@@ -448,7 +455,7 @@
   }
 
   if (data.entries.length) images(data.entries);
-  if (Object.keys(data.curves).length) page.append(make("section", {}, make("h2", {}, "Curves"), curvesFigure(data.curves)));
+  if (Object.keys(data.curves).length) page.append(make("section", {}, make("h2", {}, "Curves"), (data.curves.unit ? curvesApart : curvesFigure)(data.curves)));
   for (const [caption, values] of Object.entries(data.tables)) {
     const rows = values.map((row) => ({ values: row, bad: ["failed", "diverged"].includes(row.status) }));
     worstFirst(rows);

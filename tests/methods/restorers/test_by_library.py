@@ -94,3 +94,13 @@ def test_what_is_missing_is_said(monkeypatch):
     monkeypatch.setattr(by_library.importlib, "import_module", lambda name: __import__("no_such_module_" + name))
     with pytest.raises(ValueError, match=r"blindsr_jax\[baselines\]"):
         wiener.build(spec)
+
+
+def test_arguments_of_the_callback_are_small():
+    """Larger ones are copied in a thread that a machine with one core does not have: the solve would hang."""
+    spec, solver = make_spec(scale=2, kernel_size=7), wiener.build(make_spec(scale=2, kernel_size=7))
+    problem, key = Problem(jnp.zeros((70, 90, 3)), spec), jax.random.key(0)
+    state = jax.eval_shape(lambda: solver.init(key, problem, lopsided()))
+    program = jax.make_jaxpr(lambda state: solver.step(key, state, problem, 0))(state)
+    calls = [eqn for eqn in program.eqns if "callback" in eqn.primitive.name]
+    assert len(calls) == 1 and max(x.aval.size * x.aval.dtype.itemsize for x in calls[0].invars) <= 2**16
