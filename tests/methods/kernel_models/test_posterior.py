@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from blindsr_jax.imaging.degradation import degrade
-from blindsr_jax.imaging.problem import Problem
+from blindsr_jax.imaging.problem import Problem, make_spec
 from blindsr_jax.kernels import gaussian
 from blindsr_jax.methods.interfaces import StepContext
 from blindsr_jax.methods.joint import joint
@@ -70,4 +70,4 @@ def test_a_solve_reports_how_the_chains_went():
 
 def test_it_needs_a_network_of_the_scale():
     with pytest.raises(ValueError, match="evidence_x5"):
-        posterior.build(small.spec(scale=5), family=small.family())
+        posterior.build(make_spec(scale=5), family=small.family())
