@@ -3,15 +3,17 @@ r"""Diff-DKP with the small diffusion prior of this package, and the kernel mode
 python launch/solve.py --config=configs/diff_dkp.py --input='photos/*.jpg' --scale=2 --workdir=out/diffusion
 
 No network is trained, so that a solve takes few steps. `--config.image.samples=8` draws several images under one kernel
-and tells how far they agree (uncertainty/*.png). `--kernel=FILE` restores with a known kernel.
+and tells how far they agree (uncertainty/*.png). `--kernel=FILE` restores with a known kernel. `diff_dkp.py:posterior`
+starts from the learned posterior over kernels and samples kernel and image in turn (scales 1 to 4; docs/diffusion.md).
 """
 
-from blindsr_jax.config import base_config
+from blindsr_jax.config import base_config, read_variant
 from configs.dip_dkp import get_config as dip_dkp
 
 
-def get_config():
+def get_config(kernel: str = "dkp"):
     """The image model is a chain of denoising steps; the kernel model moves several times in each."""
+    chosen = read_variant(kernel, kernel=("dkp", "posterior"))["kernel"]
     config = dip_dkp()
     config.image = base_config().image
     config.image.update(
@@ -32,4 +34,6 @@ def get_config():
     config.kernel_steps = 8
     config.averaging = 0.8
     config.kernel.freeze_steps = 80
+    if chosen == "posterior":
+        config.kernel = {"name": "posterior"}
     return config

@@ -108,6 +108,7 @@ def test_the_second_try_takes_smaller_steps():
     {
         "dip_dkp.py": ("image.learning_rate", "kernel.learning_rate"),
         "diff_dkp.py": ("kernel.learning_rate",),
+        "diff_dkp.py:posterior": (),
         "pipeline.py:kenet+usrnet": (),
         "pipeline.py:mean+cubic": (),
         "pipeline.py:kernelgan_fkp+zssr": (

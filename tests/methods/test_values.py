@@ -155,6 +155,7 @@ def test_variants_that_a_config_does_not_take_apart_are_refused_when_the_solver_
         "dip_dkp_release": ("32", "motion", "32-motion", "motion-32", "128-gaussian"),
         "dip_fkp": ("motion",),
         "dip_fkp_release": ("32",),
+        "diff_dkp": ("posterior",),
         "diff_fkp": ("motion",),
         "flow": ("motion", "release", "line-release", "trajectory"),
         "kenet": ("paper", "motion"),
