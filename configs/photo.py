@@ -15,17 +15,21 @@ from blindsr_jax.config import base_config, read_variant
 def get_config(effort: str = "low"):
     """One estimator, one restorer; the sizes of kernels are those that KENet was trained for, at scale 1 thrice that.
 
-    `photo.py:high` finds the kernel by a joint solve of the window that tells most of it, which takes a minute or more.
+    `photo.py:normal` takes the mean kernel of the learned posterior, `photo.py:high` that of a joint solve of the
+    window that tells most of it, which takes a minute or more. What each gains: docs/posterior.md.
     """
     config = base_config()
-    chosen = read_variant(effort, effort=("low", "high"))["effort"]
-    config.estimator, config.restorer = {"low": "kenet", "high": "dkp"}[chosen], "tiles"
+    chosen = read_variant(effort, effort=("low", "normal", "high"))["effort"]
+    config.estimator, config.restorer = {"low": "kenet", "normal": "posterior", "high": "dkp"}[chosen], "tiles"
     config.kernel_sizes = (61, 15, 19, 21)
     config.trust = True
     config.estimators = ConfigDict(
         {"kenet": {"weights": "wide", "window": 96, "num_windows": 32, "reductions": 3, "shapes": True}}
     )
     config.restorers = ConfigDict({"tiles": {}})
+    if chosen == "normal":
+        config.kernel_sizes = (21, 15, 19, 21)  # those of the posterior's networks
+        config.estimators.posterior = ConfigDict({"shapes": True})
     if chosen == "high":
         config.kernel_sizes = (21, 15, 19, 21)  # a joint solve takes time with the fourth power of the size
         config.estimators.dkp = ConfigDict({"window": 96})

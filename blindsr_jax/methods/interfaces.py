@@ -15,7 +15,7 @@ estimator or a restorer of several steps has an option `num_steps`; without it, 
 Everything is written for one image. `solvers.batch` alone adds a leading axis, by vmap.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -165,6 +165,8 @@ class Solver(NamedTuple):
     explain: what a person should know of a last state, a sentence or nothing; `message` calls it.
     believe: `(problem, kernel) -> Belief`, what is known of the kernel that was found; None: nothing.
     prepare: `() -> None`, makes ready what `believe` needs, in another thread while the first image is solved.
+    common: of an estimator: `problems -> (k, k)`, the one kernel of several images, or None where there are none; for
+      others, what their kernels have in common is taken.
     restorer_noise: of an estimator: `(state, problem) -> ()`, the noise that a restorer with its kernel should be told,
       which is more than the image has where the kernel is not sure.
     """
@@ -184,6 +186,7 @@ class Solver(NamedTuple):
     restorer_noise: Callable[[State, Problem], jax.Array] | None = None
     believe: Callable[[Problem, jax.Array], Belief] | None = None
     prepare: Callable[[], None] | None = None
+    common: Callable[[Iterable[Problem]], jax.Array | None] | None = None
 
     @property
     def arrays(self) -> Any:

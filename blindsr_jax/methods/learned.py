@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from blindsr_jax.imaging.problem import Belief, Problem, Spec, make_spec
 from blindsr_jax.inference import evidence
 from blindsr_jax.inference.windows import best
-from blindsr_jax.kernels import placement
+from blindsr_jax.kernels import geometry, placement
 from blindsr_jax.kernels.pool import draw_pool
 from blindsr_jax.methods import families
 from blindsr_jax.networks.evidence import Evidence
@@ -155,14 +155,28 @@ def _believe_seen(settings: Settings, arrays: Arrays, seen: evidence.Observation
     return around(settings, arrays, conclude(settings, arrays, seen), kernel)
 
 
-def believe_together(learned: Learned, problems: Iterable[Problem], kernel: jax.Array) -> Belief | None:
-    """As `believe`, of the one kernel of several LR images: their evidence adds. None where there is no image."""
+def look_together(learned: Learned, problems: Iterable[Problem]) -> evidence.Observation | None:
+    """What several LR images with one kernel show, see `evidence.together`; None where there is no image."""
     settings, arrays = learned
     seen = [_look(settings, arrays.params, _windows_of(settings, problem)) for problem in problems]
-    if not seen:
-        return None
-    stacked = jax.tree.map(lambda *x: jnp.stack(x), *seen)
-    return _believe_seen(settings, arrays, evidence.together(stacked), kernel)
+    return evidence.together(jax.tree.map(lambda *x: jnp.stack(x), *seen)) if seen else None
+
+
+def believe_together(learned: Learned, problems: Iterable[Problem], kernel: jax.Array) -> Belief | None:
+    """As `believe`, of the one kernel of several LR images; None where there is no image."""
+    seen = look_together(learned, problems)
+    return None if seen is None else _believe_seen(*learned, seen, kernel)
+
+
+def common_kernel(learned: Learned, problems: Iterable[Problem]) -> jax.Array | None:
+    """The mean (k, k) under the posterior of several LR images with one kernel; None where there is no image."""
+    seen = look_together(learned, problems)
+    return None if seen is None else normal_kernel(learned.settings, conclude(*learned, seen))
+
+
+def normal_kernel(settings: Settings, found: evidence.Posterior) -> jax.Array:
+    """The mean kernel of a posterior, (k, k) of the problem, sum 1."""
+    return geometry.normalize(placed(settings, found.kernel_mean))
 
 
 def prepare(spec: Spec) -> None:

@@ -89,11 +89,23 @@ def estimate(paths: Sequence[os.PathLike], config: Any, spec: Spec, *, white_lev
       ValueError: the config has no estimator of one step, or no image can be used.
     """
     estimator = build.build_estimator(config, spec)
-    own = [own_kernel(problem, estimator) for problem in _problems(paths, spec, estimator, white_level)]
-    if not own:
+    number = 0
+
+    def counted():
+        nonlocal number
+        for problem in _problems(paths, spec, estimator, white_level):
+            number += 1
+            yield problem
+
+    if estimator.common is None:
+        own = [own_kernel(problem, estimator) for problem in counted()]
+        found = pool(jnp.stack(own)) if own else None
+    else:
+        found = estimator.common(counted())
+    if found is None:
         raise ValueError("--shared_kernel: no image can be read and is large enough, one at least was expected")
-    say(f"one kernel for all images, from {len(own)} of them")
-    return np.asarray(pool(jnp.stack(own)))
+    say(f"one kernel for all images, from {number} of them")
+    return np.asarray(found, np.float32)
 
 
 def judge(
@@ -101,8 +113,7 @@ def judge(
 ) -> Solver:
     """The solver with one belief in the kernel (k, k) of all images, from all of them, where it has beliefs at all.
 
-    Images are read when the first belief is asked for. Those that lie near each other show much the same, and
-    evidence adds as if they did not: of eight frames of one scene the belief is surer than it should be.
+    Images are read when the first belief is asked for.
     """
     if solver.believe is None:
         return solver

@@ -109,7 +109,9 @@ def test_calibration_refuses_what_it_cannot_use(run, train):
         "--input": calibrate(train, f"--input={train.place}/val/*.png"),
         "no training has seen": calibrate(train, "--input=data.zip"),
         "for scale 2": calibrate(train, f"--input={train.place}/val", "--scale=3"),
-        "--frames and --config": calibrate(train, f"--input={train.place}/val", "--frames=2", "--config=x.py"),
+        "--frames and --config": calibrate(
+            train, f"--input={train.place}/val", "--frames=2", "--config=configs/photo.py"
+        ),
         "none.npz": calibrate(train, f"--input={train.place}/val", "--weights=none.npz"),
     }
     for part, answer in zip(commands, forked(*commands.values()), strict=True):

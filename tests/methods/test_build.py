@@ -123,3 +123,14 @@ def test_the_learning_rates_that_a_method_has(file, expected):
     assert methods.rate_options(config) == expected
     methods.give_kernel(config)
     assert methods.rate_options(config) == tuple(name for name in expected if name.startswith(("image", "restorers")))
+
+
+def test_the_effort_of_photo_chooses_the_estimator():
+    path = next(str(path) for path in ALL if path.stem == "photo")
+    chosen = [load_config(path + more) for more in ("", ":low", ":normal", ":high")]
+    assert [config.estimator for config in chosen] == ["kenet", "kenet", "posterior", "dkp"]
+    assert chosen[0].to_dict() == chosen[1].to_dict()
+    for config in chosen:
+        methods.check_options(config)
+    with pytest.raises(ValueError, match="expected one of low, normal, high"):
+        load_config(path + ":vast")

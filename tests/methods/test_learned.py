@@ -12,6 +12,7 @@ import skimage.data
 from blindsr_jax.config import load_method
 from blindsr_jax.imaging.degradation import degrade
 from blindsr_jax.imaging.problem import Problem, make_spec
+from blindsr_jax.inference.shape_search import Found
 from blindsr_jax.kernels import geometry
 from blindsr_jax.kernels.gaussian import gaussian_kernel
 from blindsr_jax.methods import build, learned
@@ -66,6 +67,8 @@ def test_images_with_one_kernel_are_surer_together(blurred, judge):
     lengths = [float(x.width[2] - x.width[1]) for x in (one, *many)]
     assert lengths[0] > lengths[1] > lengths[2]
     assert learned.believe_together(judge, [], right) is None
+    common, own = (learned.common_kernel(judge, [blurred] * n) for n in (4, 1))
+    assert np.abs(common - right).sum() < np.abs(own - right).sum() + 0.05 and abs(float(common.sum()) - 1) < 1e-5
 
 
 def test_the_estimator_gives_the_mean_kernel_in_the_problem_s_place(blurred):
@@ -86,6 +89,17 @@ def test_a_restorer_is_told_noise_where_the_shape_is_not_sure():
         for name in ("gaussian", "trajectory")
     ]
     np.testing.assert_allclose(told, [0.01, np.hypot(0.01, 3 / 255)], rtol=1e-5)
+
+
+def test_a_shape_that_the_spectrum_shows_takes_the_place_of_the_mean(blurred, monkeypatch):
+    shape = gaussian((1.0, 1.0))
+    monkeypatch.setattr(
+        posterior, "search", lambda lr, kernel, spec, mask: Found(shape, jnp.array(True), jnp.array(False))
+    )
+    solver = posterior.build(SPEC, num_windows=4, num_draws=512, shapes=True)
+    found = solve(jax.random.key(0), blurred, solver)
+    np.testing.assert_array_equal(found.kernel, shape)
+    assert found.state.kernel_state[judge_families().index("disc")] == 1
 
 
 def test_without_a_network_for_the_scale_it_refuses():

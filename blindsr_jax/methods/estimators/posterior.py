@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from blindsr_jax.config import rules
 from blindsr_jax.imaging.problem import Problem, Spec
-from blindsr_jax.kernels import geometry
+from blindsr_jax.inference.shape_search import can_search, search
 from blindsr_jax.methods import learned
 from blindsr_jax.methods.estimators import doubt
 from blindsr_jax.methods.interfaces import Solver, State, Weights, silent_trace
@@ -22,6 +22,7 @@ def build(
     weights: Annotated[str | os.PathLike | None, rules.optional(rules.FILE)] = None,
     num_windows: Annotated[int, rules.whole(1, 4096)] = learned.NUM_WINDOWS,
     num_draws: Annotated[int, rules.DRAWS] = learned.NUM_DRAWS,
+    shapes: bool = False,
 ) -> Solver:
     """The estimator; its one step does all the work, further steps repeat it. How sure it is: `config.trust`.
 
@@ -33,6 +34,8 @@ def build(
       weights: a .npz file of launch/train_evidence.py; None for the shipped network of the scale.
       num_windows: LR windows that are looked at, those that show most.
       num_draws: kernels of the network's prior that the posterior is over.
+      shapes: whether a disc or a straight line that explains the power spectrum of the image better takes the place of
+        the mean, see `inference.shape_search`.
 
     Raises:
       ValueError: there is no network for the scale, or an option is out of range.
@@ -41,10 +44,11 @@ def build(
     smallest = SMALLEST_SIDE * spec.scale + spec.canvas_shape((0, 0, 1))[0]
     return Solver(
         partial(_init, settings),
-        partial(_step, settings),
+        partial(_step, settings, shapes),
         smallest,
         weights=Weights(arrays),
         num_steps=1,
+        common=partial(learned.common_kernel, learned.Learned(settings, arrays)),
         restorer_noise=partial(_restorer_noise, doubt.doubts_of(settings.families, spec.scale)),
     )
 
@@ -62,9 +66,23 @@ def _init(settings: learned.Settings, key: Any, problem: Problem, kernel: Any = 
     )
 
 
-def _step(settings: learned.Settings, key: Any, state: State, problem: Problem, i: Any, weights: Any):
+def _step(
+    settings: learned.Settings, shapes: bool, key: Any, state: State, problem: Problem, i: Any, weights: Any
+) -> tuple[State, dict[str, jax.Array]]:
     del key, i
     found = learned.ask(settings, weights, learned.windows_of(settings, problem))
-    kernel = geometry.normalize(learned.placed(settings, found.kernel_mean))
-    families = found.families.astype(problem.lr.dtype)
+    kernel, families = learned.normal_kernel(settings, found), found.families.astype(problem.lr.dtype)
+    if shapes and can_search(settings.spec, problem.lr.shape):
+        kernel, families = _shaped(settings, problem.in_colours(), kernel, families)
     return state._replace(kernel_state=families, kernel=kernel), silent_trace(problem.lr.dtype)
+
+
+def _shaped(
+    settings: learned.Settings, problem: Problem, kernel: jax.Array, families: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The disc or line in place of the mean, where the spectrum is for it; and then the families."""
+    found = search(problem.lr, kernel, settings.spec, problem.mask)
+    for name, is_found in (("disc", found.is_disc), ("line", found.is_line)):
+        certain = jnp.asarray([family == name for family in settings.families], families.dtype)
+        families = jnp.where(is_found, certain, families)
+    return found.kernel, families
