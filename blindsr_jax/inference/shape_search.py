@@ -26,6 +26,7 @@ from blindsr_jax.kernels.line import segment_kernel
 LEAST_BLOCK = 64  # LR pixels
 WINDOWS = 12  # of the image, of twice the width of a block of the spectrum
 MARGIN = 0.05  # mean log likelihood of a frequency by which a shape has to win
+LIKELY = 0.5
 # Of a shape along its longest axis by the estimate: networks make narrow blurs wider; a scene that repeats itself, as
 # facades do, looks as if it were moved by its period.
 NARROWEST, WIDEST = 0.5, 1.25
@@ -93,7 +94,14 @@ def _gaussians(half_width: float) -> np.ndarray:
     return np.asarray([(d**2, d**2, 0) for d in deviations] + narrow)
 
 
-def search(lr: jax.Array, kernel: jax.Array, spec: Spec, mask: jax.Array | None = None) -> Found:
+def search(
+    lr: jax.Array,
+    kernel: jax.Array,
+    spec: Spec,
+    mask: jax.Array | None = None,
+    *,
+    disc_probability: jax.Array | float = 0.0,
+) -> Found:
     """The disc or line that explains an LR image better than any Gaussian and a given kernel do, else that kernel.
 
     Args:
@@ -101,6 +109,8 @@ def search(lr: jax.Array, kernel: jax.Array, spec: Spec, mask: jax.Array | None 
       kernel: (k, k), an estimate, for instance of a network.
       spec: the problem's static part.
       mask: (h, w, c) bool, where `lr` counts; None: everywhere.
+      disc_probability: () that the estimate was made with. Above LIKELY a disc has to be better than Gaussians only:
+        the estimate is then one of a disc too, of another radius or smeared, with zeros of its own.
     """
     k, s, dtype = spec.kernel_size, spec.scale, lr.dtype
     n, center = _block(spec, lr.shape), geometry.center(k, s, spec.kernel_center)
@@ -134,10 +144,13 @@ def search(lr: jax.Array, kernel: jax.Array, spec: Spec, mask: jax.Array | None 
         return kernels[jnp.argmax(scores)], jnp.where(fits, jnp.max(scores), -jnp.inf)
 
     others = jnp.concatenate([kernel[None], jax.vmap(gaussian)(jnp.asarray(_gaussians(half_width), dtype))])
-    least = jnp.max(score(others)) + MARGIN
+    rivals = score(others)
+    least = jnp.max(rivals) + MARGIN
+    least_of_disc = jnp.where(jnp.asarray(disc_probability) > LIKELY, jnp.max(rivals[1:]), least)
     a, of_disc = top(disc, _discs(half_width), 1 / 2, is_round)
     b, of_line = top(line, _lines(half_width), 12**-0.5, ~is_round)
     if mask is not None:
-        least = jnp.where(jnp.mean(~jnp.all(mask, -1)) > MOST_HIDDEN, jnp.inf, least)
-    is_disc, is_line = (of_disc > least) & (of_disc >= of_line), (of_line > least) & (of_line > of_disc)
+        is_hidden = jnp.mean(~jnp.all(mask, -1)) > MOST_HIDDEN
+        least, least_of_disc = (jnp.where(is_hidden, jnp.inf, x) for x in (least, least_of_disc))
+    is_disc, is_line = (of_disc > least_of_disc) & (of_disc >= of_line), (of_line > least) & (of_line > of_disc)
     return Found(jnp.where(is_disc, a, jnp.where(is_line, b, kernel)), is_disc, is_line)

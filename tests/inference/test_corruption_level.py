@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import PIL.Image
+import PIL.ImageDraw
 import pytest
 
 from blindsr_jax.inference import corruption_level, jpeg_quality, noise_level
@@ -44,6 +45,22 @@ def test_noise_that_grows_with_brightness_is_seen_in_both_halves():
     ramp = np.linspace(0.2, 0.8, SIDE)[None, :, None].repeat(SIDE, 0)
     found = noise_level.estimate(ramp + np.random.default_rng(2).normal(size=ramp.shape) * 0.05 * ramp**2)
     assert found.bright_std > 2 * found.dark_std
+
+
+@pytest.mark.parametrize("std", [15, 25])
+def test_noise_that_clips_in_every_patch_is_found(std):
+    pixels = noisy(0.25 * picture(), std)
+    clipped = np.lib.stride_tricks.sliding_window_view((pixels == 0).any(-1), (8, 8)).mean((-2, -1))
+    assert clipped.min() > 0
+    assert 255 * noise_level.estimate(pixels).std == pytest.approx(std, rel=0.2)
+
+
+def test_letters_on_white_are_no_noise():
+    page = PIL.Image.new("L", (4 * SIDE, 4 * SIDE), 255)
+    for row in range(0, 4 * SIDE, 22):
+        PIL.ImageDraw.Draw(page).text((5, row), "the quick brown fox jumps over the lazy dog and on " * 3, fill=0)
+    pixels = np.asarray(page.resize((SIDE, SIDE), PIL.Image.Resampling.BOX), np.float64)[..., None].repeat(3, -1) / 255
+    assert corruption_level.measure(pixels).noise_std == 0
 
 
 @pytest.mark.parametrize("pixels", [np.ones((SIDE, SIDE, 3)), np.zeros((SIDE, SIDE, 1)), picture()[:10]])

@@ -72,6 +72,14 @@ def test_what_is_found_has_the_roundness_of_the_estimate(name, other):
     assert not found.is_disc and not found.is_line
 
 
+def test_an_estimate_that_is_a_disc_already_need_not_be_beaten():
+    spec, _ = compiled(1)
+    true = kernel_of("disc", spec)
+    lr = jnp.round(255 * degrade(scene(), true, scale=1, boundary="valid")) / 255
+    run = jax.jit(lambda probability: search(lr, true, spec, disc_probability=probability))
+    assert [bool(run(probability).is_disc) for probability in (0.4, 0.6)] == [False, True]
+
+
 def test_an_image_of_which_much_is_hidden_tells_nothing():
     spec, run = compiled(1)
     lr = degrade(scene(), kernel_of("disc", spec), scale=1, boundary="valid")

@@ -201,8 +201,9 @@ def _shaped(
     settings: Settings, lr: jax.Array, mask: jax.Array | None, kernel: jax.Array, belief: Findings
 ) -> tuple[jax.Array, Findings]:
     """The disc or line in place of the network's kernel, where the spectrum is for it; and then what to believe."""
-    found = search(lr, kernel, settings.spec, mask)
     probabilities = belief.probabilities
+    is_disc = jnp.asarray([family == "disc" for family in settings.families], probabilities.dtype)
+    found = search(lr, kernel, settings.spec, mask, disc_probability=jnp.sum(is_disc * probabilities))
     for name, is_found in (("disc", found.is_disc), ("line", found.is_line)):
         if name in settings.families:
             certain = jnp.asarray([family == name for family in settings.families], probabilities.dtype)
