@@ -72,7 +72,7 @@ def _luma_pair(sr, hr, border):
     return sr[inner], hr[inner]
 
 
-def psnr(a, b, peak=_PEAK):
+def psnr(a: np.ndarray, b: np.ndarray, peak: float = _PEAK) -> float:
     """Peak signal-to-noise ratio of two arrays of one shape, dB; infinite where they are equal."""
     mse = np.mean((a - b) ** 2)
     return float("inf") if mse == 0 else float(10.0 * np.log10(peak**2 / mse))
