@@ -85,8 +85,9 @@ def estimate(pixels: np.ndarray) -> NoiseLevel | None:
     every = (*np.moveaxis(pixels, -1, 0), pixels.mean(-1))
     planes = [scipy.fft.dctn(_patches(plane)[usable], axes=(-2, -1), norm="ortho") for plane in every]
     *colours, flat = map(_flat, planes)
-    if most_clipped > 0 and np.mean(np.square(flat[:, _LOW])) > LETTERS * _std(flat) ** 2:
+    gray_std = _std(flat)
+    if most_clipped > 0 and np.mean(np.square(flat[:, _LOW])) > LETTERS * gray_std**2:
         return None
     stds = [_std(colour) for colour in colours]
     dark, bright = np.array_split(flat[np.argsort(flat[:, 0, 0])], 2)
-    return NoiseLevel(float(np.sqrt(np.mean(np.square(stds)))), _std(flat), _std(dark), _std(bright))
+    return NoiseLevel(float(np.sqrt(np.mean(np.square(stds)))), gray_std, _std(dark), _std(bright))

@@ -26,7 +26,7 @@ from blindsr_jax.kernels.line import segment_kernel
 LEAST_BLOCK = 64  # LR pixels
 WINDOWS = 12  # of the image, of twice the width of a block of the spectrum
 MARGIN = 0.05  # mean log likelihood of a frequency by which a shape has to win
-LIKELY = 0.5
+LIKELY = 0.5  # probability of a disc, above which an estimate is taken as one
 # Of a shape along its longest axis by the estimate: networks make narrow blurs wider; a scene that repeats itself, as
 # facades do, looks as if it were moved by its period.
 NARROWEST, WIDEST = 0.5, 1.25
@@ -146,11 +146,11 @@ def search(
     others = jnp.concatenate([kernel[None], jax.vmap(gaussian)(jnp.asarray(_gaussians(half_width), dtype))])
     rivals = score(others)
     least = jnp.max(rivals) + MARGIN
-    least_of_disc = jnp.where(jnp.asarray(disc_probability) > LIKELY, jnp.max(rivals[1:]), least)
+    least_of_disc = jnp.where(disc_probability > LIKELY, jnp.max(rivals[1:]), least)
     a, of_disc = top(disc, _discs(half_width), 1 / 2, is_round)
     b, of_line = top(line, _lines(half_width), 12**-0.5, ~is_round)
-    if mask is not None:
-        is_hidden = jnp.mean(~jnp.all(mask, -1)) > MOST_HIDDEN
-        least, least_of_disc = (jnp.where(is_hidden, jnp.inf, x) for x in (least, least_of_disc))
     is_disc, is_line = (of_disc > least_of_disc) & (of_disc >= of_line), (of_line > least) & (of_line > of_disc)
+    if mask is not None:
+        is_seen = jnp.mean(~jnp.all(mask, -1)) <= MOST_HIDDEN
+        is_disc, is_line = is_disc & is_seen, is_line & is_seen
     return Found(jnp.where(is_disc, a, jnp.where(is_line, b, kernel)), is_disc, is_line)
