@@ -2,7 +2,7 @@
 
 from setuptools import find_packages, setup
 
-JAX = ">=0.10,<0.12"
+JAX = ">=0.10.2,<0.12"  # earlier ones fill stderr with false warnings about the processor
 SCIKIT_IMAGE = "scikit-image>=0.25,<0.27"
 TESTS = [
     "pytest>=8,<10",

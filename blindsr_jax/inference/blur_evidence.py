@@ -31,14 +31,14 @@ class Blur(enum.IntEnum):
     IMPOSSIBLE = 2  # the kernel suppresses what the image has
     UNSEEN = 3  # the image has nothing that could be blurred
 
-    @property
-    def sentence(self) -> str:
-        """What a person is told, empty where all is well."""
+    def sentence(self, scale: int) -> str:
+        """What a person is told of the result at a scale, empty where all is well."""
+        result = f"so the result is the {'input' if scale == 1 else 'enlargement'}"
         return {
             Blur.FOUND: "",
-            Blur.NONE: "no blur was found, so the result is the enlargement",
-            Blur.IMPOSSIBLE: "no kernel that fits the image was found, so the result is the enlargement",
-            Blur.UNSEEN: "the image has no detail to tell a blur from, so the result is the enlargement",
+            Blur.NONE: f"no blur was found, {result}",
+            Blur.IMPOSSIBLE: f"no kernel that fits the image was found, {result}",
+            Blur.UNSEEN: f"the image has no detail to tell a blur from, {result}",
         }[self]
 
 

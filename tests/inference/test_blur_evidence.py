@@ -66,4 +66,6 @@ def test_an_image_without_detail_shows_no_blur():
 
 
 def test_each_verdict_but_the_good_one_has_a_sentence():
-    assert [bool(blur.sentence) for blur in Blur] == [False, True, True, True]
+    assert [bool(blur.sentence(2)) for blur in Blur] == [False, True, True, True]
+    assert Blur.NONE.sentence(1).endswith("the result is the input")
+    assert Blur.NONE.sentence(2).endswith("the result is the enlargement")

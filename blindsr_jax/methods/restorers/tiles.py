@@ -194,5 +194,5 @@ def build(
         steps_of=partial(num_tiles, settings),
         uses_noise=settings.noise_std is None,
         uses_mask=True,
-        explain=lambda state: Blur(int(state.image_state.judgement.verdict)).sentence,
+        explain=lambda state: Blur(int(state.image_state.judgement.verdict)).sentence(spec.scale),
     )
