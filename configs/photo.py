@@ -15,12 +15,13 @@ from blindsr_jax.config import base_config, read_variant
 def get_config(effort: str = "low"):
     """One estimator, one restorer; the sizes of kernels are those that KENet was trained for, at scale 1 thrice that.
 
-    `photo.py:normal` takes the mean kernel of the learned posterior, `photo.py:high` that of a joint solve of the
-    window that tells most of it, which takes a minute or more. What each gains: docs/posterior.md.
+    `photo.py:normal` takes the mean kernel of the learned posterior, and where that says camera shake, refines it in
+    turn with the image of two windows; `photo.py:high` takes that of a joint solve of the window that tells most of it,
+    which takes a minute or more. What each gains: docs/posterior.md.
     """
     config = base_config()
     chosen = read_variant(effort, effort=("low", "normal", "high"))["effort"]
-    config.estimator, config.restorer = {"low": "kenet", "normal": "posterior", "high": "dkp"}[chosen], "tiles"
+    config.estimator, config.restorer = {"low": "kenet", "normal": "alternating", "high": "dkp"}[chosen], "tiles"
     config.kernel_sizes = (61, 15, 19, 21)
     config.trust = True
     config.estimators = ConfigDict(
@@ -29,7 +30,7 @@ def get_config(effort: str = "low"):
     config.restorers = ConfigDict({"tiles": {}})
     if chosen == "normal":
         config.kernel_sizes = (21, 15, 19, 21)  # those of the posterior's networks
-        config.estimators.posterior = ConfigDict({"shapes": True})
+        config.estimators.alternating = ConfigDict({"shapes": True})
     if chosen == "high":
         config.kernel_sizes = (21, 15, 19, 21)  # a joint solve takes time with the fourth power of the size
         config.estimators.dkp = ConfigDict({"window": 96})

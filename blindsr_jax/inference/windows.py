@@ -26,6 +26,27 @@ def information(windows: jax.Array, counts: jax.Array | None = None) -> jax.Arra
     return (a + c) / 2 - jnp.sqrt(jnp.square(a - c) / 4 + jnp.square(b))  # the smaller eigenvalue
 
 
+def best_corners(image: jax.Array, side: int, number: int, mask: jax.Array | None = None) -> jax.Array:
+    """Where the windows of `best` begin, (n, 2) int32."""
+    h, w, _ = image.shape
+    corners = tiling.corners(tiling.starts(h, side), tiling.starts(w, side))
+    if len(corners) <= number:
+        return corners
+    size = min(h, side), min(w, side)
+
+    def tells(corner):
+        counts = None if mask is None else tiling.take(mask, corner, size)[None]
+        return information(tiling.take(image, corner, size)[None], counts)[0]
+
+    return corners[jax.lax.top_k(jax.lax.map(tells, corners, batch_size=_AT_ONCE), number)[1]]
+
+
+def take_all(image: jax.Array, corners: jax.Array, side: int) -> jax.Array:
+    """The windows (n, min(h, side), min(w, side), c) of an image (h, w, c) that begin at corners (n, 2)."""
+    size = min(image.shape[0], side), min(image.shape[1], side)
+    return jax.vmap(lambda corner: tiling.take(image, corner, size))(corners)
+
+
 def best(image: jax.Array, side: int, number: int, mask: jax.Array | None = None) -> jax.Array:
     """The windows of an image that tell most of a blur, those with most information.
 
@@ -40,17 +61,4 @@ def best(image: jax.Array, side: int, number: int, mask: jax.Array | None = None
     Returns:
       (n, min(h, side), min(w, side), c): all windows that cover the image, in their order, or `number` of them.
     """
-    h, w, _ = image.shape
-    corners = tiling.corners(tiling.starts(h, side), tiling.starts(w, side))
-    if len(corners) <= number:
-        return tiling.cut(image, side)
-
-    def window(corner, image=image):
-        return tiling.take(image, corner, (min(h, side), min(w, side)))
-
-    def tells(corner):
-        counts = None if mask is None else window(corner, mask)[None]
-        return information(window(corner)[None], counts)[0]
-
-    told = jax.lax.map(tells, corners, batch_size=_AT_ONCE)
-    return jax.vmap(window)(corners[jax.lax.top_k(told, number)[1]])
+    return take_all(image, best_corners(image, side, number, mask), side)

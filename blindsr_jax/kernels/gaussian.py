@@ -18,6 +18,7 @@ from blindsr_jax.kernels.family import KernelFamily, cached, check_range, unifor
 
 # Narrower than any pixel: below this a kernel is a point, and dividing by the variance would overflow.
 _MIN_VARIANCE = 1e-6
+THIN, NARROW = 0.3, 0.05  # see `gaussian_kernel`
 
 
 class GaussianLatent(NamedTuple):
@@ -50,7 +51,8 @@ def gaussian_kernel(variances: jax.Array, angle: jax.Array, *, kernel_size: int,
     released data the same s - 1 rows and columns are empty.)
 
     Args:
-      variances: (2,) square pixels; values below 1e-6 count as 1e-6.
+      variances: (2,) square pixels; values below 1e-6 count as 1e-6, and the smaller one as THIN of the larger one at
+        least, where that is less than NARROW: else a ridge between pixels leaves only distant ones, which lie on it.
       angle: () radians.
       kernel_size: k.
       center: centre of mass on both axes, pixels; see `geometry.center`.
@@ -59,6 +61,7 @@ def gaussian_kernel(variances: jax.Array, angle: jax.Array, *, kernel_size: int,
       Array (k, k) of the dtype of `variances`.
     """
     variances, angle = _parameters(variances, angle)
+    variances = jnp.maximum(variances, jnp.minimum(THIN * jnp.max(variances), NARROW))
     offset = jnp.arange(kernel_size, dtype=variances.dtype) - center
     inside = jnp.abs(offset) <= min(center, kernel_size - 1 - center)
     logits = jnp.where(inside[:, None] & inside[None, :], _log_gaussian(variances, angle, offset), -jnp.inf)

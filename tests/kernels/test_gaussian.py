@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from blindsr_jax.kernels import gaussian, geometry
+from blindsr_jax.kernels import gaussian, geometry, impulse
+from blindsr_jax.kernels.family import sample_kernels
 from tests.golden import load
 from tests.kernels import moments
 
@@ -139,3 +140,12 @@ def test_family_refuses_bad_ranges():
             gaussian.family(scale=2, variance_range=bounds)
     fixed = gaussian.family(scale=2, variance_range=(2.0, 2.0))
     assert np.isfinite(fixed.log_prior(fixed.sample(jax.random.key(0))))
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+def test_nearly_no_blur_stays_at_the_centre(scale):
+    """A thin ridge between pixels once left only two distant ones that lay on it."""
+    family = impulse.family(scale=scale, kernel_size=21)
+    kernels = sample_kernels(jax.random.key(0), family, 4096)
+    widths = np.asarray(jax.vmap(lambda k: jnp.sqrt(jnp.trace(geometry.covariance(k)) / 2))(kernels))
+    assert widths.max() < 0.7

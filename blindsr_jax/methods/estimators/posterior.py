@@ -71,7 +71,19 @@ def _step(
 ) -> tuple[State, dict[str, jax.Array]]:
     del key, i
     found = learned.ask(settings, weights, learned.windows_of(settings, problem))
-    kernel, families = learned.normal_kernel(settings, found), found.families.astype(problem.lr.dtype)
+    return concluded(settings, shapes, state, problem, learned.normal_kernel(settings, found), found.families)
+
+
+def concluded(
+    settings: learned.Settings,
+    shapes: bool,
+    state: State,
+    problem: Problem,
+    kernel: jax.Array,
+    families: jax.Array,
+) -> tuple[State, dict[str, jax.Array]]:
+    """What a step returns for a kernel (k, k) and probabilities of families (F,), after the search for shapes."""
+    families = families.astype(problem.lr.dtype)
     if shapes and can_search(settings.spec, problem.lr.shape):
         kernel, families = _shaped(settings, problem.in_colours(), kernel, families)
     return state._replace(kernel_state=families, kernel=kernel), silent_trace(problem.lr.dtype)
