@@ -22,8 +22,8 @@ from blindsr_jax.networks.evidence import Evidence, score
 
 LEVELS = (0.5, 0.8, 0.95)  # of the intervals
 TOLERANCE = 0.25  # of the covariance error: what `confidence` asks for
-GAIN = 0.5  # windows overlap in what they say: n of them count as n**GAIN
-FRAME_GAIN = 0.5  # likewise of images with one kernel
+GAIN = 0.1  # windows of an image say much the same: n of them count as n**GAIN
+FRAME_GAIN = 0.5  # of images with one kernel
 _WINDOWS_AT_ONCE = 16
 _LEAST_NORM = 0.25  # px^2: relative to a smaller covariance no error would be small, nor could any be seen
 
