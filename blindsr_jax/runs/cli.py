@@ -41,6 +41,7 @@ _REASONS = {  # what absl says, and what was expected
     "invalid literal for int": "a whole number",
     "could not convert": "a number",
     r"\('Non-boolean": "True or False",
+    "Error while parsing string": "values with commas between them, such as (1, 2)",
 }
 
 

@@ -219,6 +219,13 @@ def check_random_values(count):
     assert 0.3 * count < refused < count  # both were met
 
 
+def test_a_tuple_without_commas_is_refused_with_what_was_expected():
+    sentence = refusal("configs/diff_dkp.py", "prior.line.length_range=1 2")
+    assert sentence.endswith(
+        "--config.prior.line.length_range=1 2 is not valid, expected values with commas between them, such as (1, 2)"
+    )
+
+
 def test_some_random_values_are_taken_or_refused_in_a_sentence():
     check_random_values(60)
 
