@@ -28,11 +28,11 @@ def get_config(effort: str = "low"):
         {"kenet": {"weights": "wide", "window": 96, "num_windows": 32, "reductions": 3, "shapes": True}}
     )
     config.restorers = ConfigDict({"tiles": {}})
+    if chosen != "low":  # the sizes of the posterior's networks; a joint solve takes time with their fourth power
+        config.kernel_sizes = (21, 15, 19, 21)
     if chosen == "normal":
-        config.kernel_sizes = (21, 15, 19, 21)  # those of the posterior's networks
         config.estimators.alternating = ConfigDict({"shapes": True})
     if chosen == "high":
-        config.kernel_sizes = (21, 15, 19, 21)  # a joint solve takes time with the fourth power of the size
         config.estimators.dkp = ConfigDict({"window": 96})
         config.prior.families = ("gaussian", "trajectory", "line", "disc")
         config.prior.gaussian.variance_range = "wide"

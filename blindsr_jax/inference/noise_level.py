@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy.fft
 
+from blindsr_jax.inference.validity import is_clipped
+
 SIDE = 8  # of a patch, in pixels
 FLAT = 0.05  # share of the patches that is taken as flat
 FEWEST = 60  # flat patches
@@ -42,13 +44,13 @@ def _patches(plane: np.ndarray) -> np.ndarray:
     return windows[::stride, ::stride]
 
 
-def _usable(is_clipped: np.ndarray) -> tuple[float, np.ndarray] | None:
+def _usable(clipped: np.ndarray) -> tuple[float, np.ndarray] | None:
     """(rows, columns) bool, the patches without clipped pixels, or with as few as leave enough patches; None: too few.
 
     Strong noise clips a pixel of nearly every patch of a dark or bright image. The first of the pair is the share of
     the pixels of a patch that may be clipped.
     """
-    share = _patches(is_clipped).mean((-2, -1))
+    share = _patches(clipped).mean((-2, -1))
     return next(((most, share <= most) for most in CLIPPED if np.sum(share <= most) >= 4 * FEWEST), None)
 
 
@@ -78,7 +80,7 @@ def estimate(pixels: np.ndarray) -> NoiseLevel | None:
     pixels = np.asarray(pixels, np.float32)
     if min(pixels.shape[:2]) < 2 * SIDE:
         return None
-    found = _usable(((pixels < 0.5 / 255) | (pixels > 254.5 / 255)).any(-1))
+    found = _usable(is_clipped(pixels).any(-1))
     if found is None:
         return None
     most_clipped, usable = found

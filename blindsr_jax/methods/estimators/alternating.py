@@ -81,18 +81,15 @@ def build(
     side = max(SIDE // spec.scale, 32) if side is None else side
     own = Settings(settings, shapes, network, side, num_windows, independent)
     first = posterior.build(spec, weights=weights)
+    doubts = doubt.doubts_of(settings.families, spec.scale)
     return first._replace(
         step=partial(_step, own),
         weights=Weights(Arrays(arrays, jax.device_put(trained.params))),
         common=None,
         uses_noise=True,
         uses_mask=True,
-        restorer_noise=partial(_restorer_noise, doubt.doubts_of(settings.families, spec.scale)),
+        restorer_noise=partial(posterior.restorer_noise, tuple(DOUBT * own_doubt for own_doubt in doubts)),
     )
-
-
-def _restorer_noise(doubts: tuple[float, ...], state: State, problem: Problem) -> jax.Array:
-    return doubt.told(problem.noise_std, DOUBT * doubt.expected(state.kernel_state, doubts)).astype(problem.lr.dtype)
 
 
 def _step(

@@ -204,10 +204,7 @@ def _shaped(
     probabilities = belief.probabilities
     is_disc = jnp.asarray([family == "disc" for family in settings.families], probabilities.dtype)
     found = search(lr, kernel, settings.spec, mask, disc_probability=jnp.sum(is_disc * probabilities))
-    for name, is_found in (("disc", found.is_disc), ("line", found.is_line)):
-        if name in settings.families:
-            certain = jnp.asarray([family == name for family in settings.families], probabilities.dtype)
-            probabilities = jnp.where(is_found, certain, probabilities)
+    probabilities = doubt.after_search(found, settings.families, probabilities)
     is_found = found.is_disc | found.is_line
     reduction = jnp.where(is_found, jnp.ones_like(belief.reduction), belief.reduction)
     return found.kernel, belief._replace(probabilities=probabilities, reduction=reduction)

@@ -49,11 +49,12 @@ def build(
         weights=Weights(arrays),
         num_steps=1,
         common=partial(learned.common_kernel, learned.Learned(settings, arrays)),
-        restorer_noise=partial(_restorer_noise, doubt.doubts_of(settings.families, spec.scale)),
+        restorer_noise=partial(restorer_noise, doubt.doubts_of(settings.families, spec.scale)),
     )
 
 
-def _restorer_noise(doubts: tuple[float, ...], state: State, problem: Problem) -> jax.Array:
+def restorer_noise(doubts: tuple[float, ...], state: State, problem: Problem) -> jax.Array:
+    """The noise () of a problem, and what the probabilities of the families, with a doubt each, add to it."""
     return doubt.told(problem.noise_std, doubt.expected(state.kernel_state, doubts)).astype(problem.lr.dtype)
 
 
@@ -94,7 +95,4 @@ def _shaped(
 ) -> tuple[jax.Array, jax.Array]:
     """The disc or line in place of the mean, where the spectrum is for it; and then the families."""
     found = search(problem.lr, kernel, settings.spec, problem.mask)
-    for name, is_found in (("disc", found.is_disc), ("line", found.is_line)):
-        certain = jnp.asarray([family == name for family in settings.families], families.dtype)
-        families = jnp.where(is_found, certain, families)
-    return found.kernel, families
+    return found.kernel, doubt.after_search(found, settings.families, families)
