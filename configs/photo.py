@@ -1,8 +1,8 @@
-r"""Photographs of any size: the kernel by KENet from the windows that show most, the image by USRNet in tiles.
+r"""Photographs of any size: the kernel by two networks from the windows that show most, the image by USRNet in tiles.
 
     python launch/solve.py --config=configs/photo.py --input='photos/*.jpg' --scale=2 --workdir=out/photo
 
-Both networks were trained with noise, JPEG and every kernel family (Gaussian, camera shake, straight line, defocus,
+All networks were trained with noise, JPEG and every kernel family (Gaussian, camera shake, straight line, defocus,
 nearly none); noise and compression are measured in each image. Scales 1 to 4; scale 1 takes a blur away. An image in
 which no blur is found comes back enlarged.
 """
@@ -12,27 +12,26 @@ from ml_collections import ConfigDict
 from blindsr_jax.config import base_config, read_variant
 
 
-def get_config(effort: str = "low"):
-    """One estimator, one restorer; the sizes of kernels are those that KENet was trained for, at scale 1 thrice that.
+def get_config(effort: str = "normal"):
+    """One estimator, one restorer; the sizes of kernels are those of the networks, at scale 1 thrice that.
 
-    `photo.py:normal` takes the mean kernel of the learned posterior, and where that says camera shake, refines it in
-    turn with the image of two windows; `photo.py:high` takes that of a joint solve of the window that tells most of it,
-    which takes a minute or more. What each gains: docs/posterior.md.
+    The kernel is the mean of KENet's and that of the learned posterior, which is refined in turn with the image where
+    it says camera shake. `photo.py:low` takes KENet's alone, which is the quickest; `photo.py:high` that of a joint
+    solve of the window that tells most of it, which takes a minute or more. What each gains: docs/posterior.md.
     """
     config = base_config()
     chosen = read_variant(effort, effort=("low", "normal", "high"))["effort"]
-    config.estimator, config.restorer = {"low": "kenet", "normal": "alternating", "high": "dkp"}[chosen], "tiles"
+    config.estimator, config.restorer = {"low": "kenet", "normal": "ensemble", "high": "dkp"}[chosen], "tiles"
     config.kernel_sizes = (61, 15, 19, 21)
     config.trust = True
     config.estimators = ConfigDict(
         {"kenet": {"weights": "wide", "window": 96, "num_windows": 32, "reductions": 3, "shapes": True}}
     )
     config.restorers = ConfigDict({"tiles": {}})
-    if chosen != "low":  # the sizes of the posterior's networks; a joint solve takes time with their fourth power
-        config.kernel_sizes = (21, 15, 19, 21)
     if chosen == "normal":
-        config.estimators.alternating = ConfigDict({"shapes": True})
+        config.estimators = ConfigDict({"ensemble": {}})
     if chosen == "high":
+        config.kernel_sizes = (21, 15, 19, 21)  # a joint solve takes time with their fourth power
         config.estimators.dkp = ConfigDict({"window": 96})
         config.prior.families = ("gaussian", "trajectory", "line", "disc")
         config.prior.gaussian.variance_range = "wide"

@@ -96,6 +96,11 @@ class Problem:
         lr, mask = jax.tree.map(lambda x: jnp.broadcast_to(x, (*x.shape[:-1], 3)), (self.lr, self.mask))
         return dataclasses.replace(self, lr=lr, mask=mask)
 
+    def in_gray(self) -> Self:
+        """The same problem with the mean of the colours, which counts where all of them do."""
+        mask = None if self.mask is None else jnp.all(self.mask, -1, keepdims=True)
+        return dataclasses.replace(self, lr=jnp.mean(self.lr, -1, keepdims=True), mask=mask)
+
     def seen(self, prediction: jax.Array) -> jax.Array:
         """The LR image, with a prediction of it (h, w, c) where it tells nothing: no error and no gradient there."""
         return self.lr if self.mask is None else jnp.where(self.mask, self.lr, jax.lax.stop_gradient(prediction))

@@ -20,7 +20,7 @@ from blindsr_jax.imaging.data_quadratic import Quadratic, quadratic
 from blindsr_jax.imaging.problem import Problem
 
 FLOOR = 1e-3  # standard deviation of an entry of a kernel that is left where all draws agree
-INDEPENDENT = 0.05  # m is so much of n / s^2
+INDEPENDENT = 0.15  # m is so much of n / s^2, of gray images
 _ITERATIONS = 300  # of the projected gradient
 
 

@@ -128,8 +128,8 @@ def test_the_learning_rates_that_a_method_has(file, expected):
 def test_the_effort_of_photo_chooses_the_estimator():
     path = next(str(path) for path in ALL if path.stem == "photo")
     chosen = [load_config(path + more) for more in ("", ":low", ":normal", ":high")]
-    assert [config.estimator for config in chosen] == ["kenet", "kenet", "alternating", "dkp"]
-    assert chosen[0].to_dict() == chosen[1].to_dict()
+    assert [config.estimator for config in chosen] == ["ensemble", "kenet", "ensemble", "dkp"]
+    assert chosen[0].to_dict() == chosen[2].to_dict()
     for config in chosen:
         methods.check_options(config)
     with pytest.raises(ValueError, match="expected one of low, normal, high"):

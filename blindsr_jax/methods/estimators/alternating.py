@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from blindsr_jax.config import rules
 from blindsr_jax.imaging.problem import Problem, Spec
 from blindsr_jax.inference import kernel_update
+from blindsr_jax.inference.evidence import Posterior, confidence
 from blindsr_jax.inference.windows import best_corners, take_all
 from blindsr_jax.kernels import geometry
 from blindsr_jax.methods import learned
@@ -26,11 +27,13 @@ from blindsr_jax.networks.usrnet import USRNet
 from blindsr_jax.weights import usrnet as usrnet_weights
 
 LEVELS = (20.0, 14.0, 10.0, 7.0, 5.0)  # of the noise that USRNet is told beside the measured one, in 1/255
+NUM_WINDOWS = 2
 SIDE = 256  # of a restored window in pixels of the result
 DATA_ITERATIONS = 5
 SHAPED = ("trajectory", "line")  # families whose shape two moments do not tell
 LEAST = 0.3  # probability of SHAPED in sum, from which on the kernel is refined
 DOUBT = 1 / 3  # of that which a family's own kernel leaves, see `doubt`
+BELIEVED = 0.3  # a refined kernel is taken where it is at least so many times as probable as the mean
 
 
 class Settings(NamedTuple):
@@ -57,7 +60,7 @@ def build(
     weights: Annotated[str | os.PathLike | None, rules.optional(rules.FILE)] = None,
     denoiser: Annotated[str | os.PathLike | None, rules.optional(rules.FILE)] = None,
     side: Annotated[int | None, rules.optional(rules.whole(32, 4096))] = None,
-    num_windows: Annotated[int, rules.whole(1, 64)] = 2,
+    num_windows: Annotated[int, rules.whole(1, 64)] = NUM_WINDOWS,
     independent: Annotated[float, rules.above(0, 1)] = kernel_update.INDEPENDENT,
     shapes: bool = False,
 ) -> Solver:
@@ -75,21 +78,48 @@ def build(
     Raises:
       ValueError: there is no network for the scale, or an option is out of range.
     """
-    settings, arrays = learned.load(spec, weights=weights)
-    trained = usrnet_weights.load("wide" if denoiser is None else denoiser)
-    network = USRNet(trained.config, Compute(), DATA_ITERATIONS)
-    side = max(SIDE // spec.scale, 32) if side is None else side
-    own = Settings(settings, shapes, network, side, num_windows, independent)
-    first = posterior.build(spec, weights=weights)
-    doubts = doubt.doubts_of(settings.families, spec.scale)
-    return first._replace(
-        step=partial(_step, own),
-        weights=Weights(Arrays(arrays, jax.device_put(trained.params))),
+    settings, arrays = load(
+        spec,
+        weights=weights,
+        denoiser=denoiser,
+        side=side,
+        num_windows=num_windows,
+        independent=independent,
+        shapes=shapes,
+    )
+    return posterior.build(spec, weights=weights)._replace(
+        step=partial(_step, settings),
+        weights=Weights(arrays),
         common=None,
         uses_noise=True,
         uses_mask=True,
-        restorer_noise=partial(posterior.restorer_noise, tuple(DOUBT * own_doubt for own_doubt in doubts)),
+        restorer_noise=partial(posterior.restorer_noise, doubts_of(settings)),
     )
+
+
+def load(
+    spec: Spec,
+    *,
+    weights: str | os.PathLike | None = None,
+    denoiser: str | os.PathLike | None = None,
+    side: int | None = None,
+    num_windows: int = NUM_WINDOWS,
+    independent: float = kernel_update.INDEPENDENT,
+    shapes: bool = False,
+) -> tuple[Settings, Arrays]:
+    """What stays the same, and what programs get; arguments and errors are those of `build`."""
+    start, evidence = learned.load(spec, weights=weights)
+    trained = usrnet_weights.load("wide" if denoiser is None else denoiser)
+    network = USRNet(trained.config, Compute(), DATA_ITERATIONS)
+    side = max(SIDE // spec.scale, 32) if side is None else side
+    settings = Settings(start, shapes, network, side, num_windows, independent)
+    return settings, Arrays(evidence, jax.device_put(trained.params))
+
+
+def doubts_of(settings: Settings) -> tuple[float, ...]:
+    """The doubt of each family that is left after the rounds, in 1/255, see `doubt`."""
+    start = settings.start
+    return tuple(DOUBT * own for own in doubt.doubts_of(start.families, start.spec.scale))
 
 
 def _step(
@@ -97,16 +127,23 @@ def _step(
 ) -> tuple[State, dict[str, jax.Array]]:
     """As that of `posterior`, with the rounds between its kernel and the search for shapes."""
     del key, i
+    kernel, found = estimate(settings, problem, weights)
+    return posterior.concluded(settings.start, settings.shapes, state, problem, kernel, found.families)
+
+
+def estimate(settings: Settings, problem: Problem, weights: Arrays) -> tuple[jax.Array, Posterior]:
+    """The kernel (k, k) before the search for shapes, and the posterior."""
     start, (evidence, denoiser) = settings.start, weights
     found = learned.ask(start, evidence, learned.windows_of(start, problem))
     mean = learned.normal_kernel(start, found)
+
+    def refined():
+        kernel = _refined(settings, problem, evidence.prior.kernels, found.weights, denoiser).astype(mean.dtype)
+        before, after = (confidence(x, found.weights, evidence.prior) for x in (mean, kernel))
+        return jnp.where(after >= BELIEVED * before, kernel, mean)
+
     is_shaped = jnp.asarray([name in SHAPED for name in start.families])
-    kernel = jax.lax.cond(
-        jnp.sum(jnp.where(is_shaped, found.families, 0)) >= LEAST,
-        lambda: _refined(settings, problem, evidence.prior.kernels, found.weights, denoiser).astype(mean.dtype),
-        lambda: mean,
-    )
-    return posterior.concluded(start, settings.shapes, state, problem, kernel, found.families)
+    return jax.lax.cond(jnp.sum(jnp.where(is_shaped, found.families, 0)) >= LEAST, refined, lambda: mean), found
 
 
 def _refined(settings: Settings, problem: Problem, draws: jax.Array, shares: jax.Array, denoiser: Any) -> jax.Array:
@@ -128,7 +165,7 @@ def _refined(settings: Settings, problem: Problem, draws: jax.Array, shares: jax
         def explain(window):
             part = Problem(window[0], spec, mask=window[1])
             canvas, _ = usrnet.restore(settings.network, denoiser, part, kernel, noise_std)
-            return kernel_update.gradient_quadratic(canvas, kernel, part)
+            return kernel_update.gradient_quadratic(jnp.mean(canvas, -1, keepdims=True), kernel, part.in_gray())
 
         terms = jax.tree.map(lambda x: jnp.sum(x, 0), jax.lax.map(explain, (windows, masks)))
         number = settings.independent * terms.count / spec.scale**2

@@ -13,7 +13,7 @@ from blindsr_jax.config import rules
 from blindsr_jax.imaging import tiling
 from blindsr_jax.imaging.problem import Problem, Spec
 from blindsr_jax.inference.blur_evidence import UNEVEN, axis_variance, is_sampling, unevenness
-from blindsr_jax.inference.shape_search import can_search, search
+from blindsr_jax.inference.shape_search import Found, can_search, search
 from blindsr_jax.inference.windows import best
 from blindsr_jax.kernels import geometry, placement
 from blindsr_jax.methods.estimators import doubt
@@ -64,11 +64,14 @@ def _in_parts(function: Callable, windows: jax.Array) -> Any:
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:n], jax.lax.map(function, parts))
 
 
+def own_doubt(doubts: tuple[float, ...], belief: Findings) -> jax.Array:
+    """The doubt (), in 1/255, that is left of a kernel, from that of each family (F,), see `doubt`."""
+    return jnp.where(belief.reduction > 1, ENLARGED_DOUBT, doubt.expected(belief.probabilities, doubts))
+
+
 def _restorer_noise(doubts: tuple[float, ...], state: State, problem: Problem) -> jax.Array:
     """The noise of a problem, and what the probabilities of the families add to it."""
-    own = doubt.expected(state.kernel_state.probabilities, doubts)
-    own = jnp.where(state.kernel_state.reduction > 1, ENLARGED_DOUBT, own)
-    return doubt.told(problem.noise_std, own).astype(problem.lr.dtype)
+    return doubt.told(problem.noise_std, own_doubt(doubts, state.kernel_state)).astype(problem.lr.dtype)
 
 
 def build(
@@ -104,6 +107,39 @@ def build(
     Raises:
       ValueError: there is no network for the scale, or an option is out of range.
     """
+    settings, params = load(
+        spec,
+        weights=weights,
+        window=window,
+        num_windows=num_windows,
+        kernel_map=kernel_map,
+        reductions=reductions,
+        shapes=shapes,
+        precision=precision,
+    )
+    return Solver(
+        partial(init, settings),
+        partial(_step, settings),
+        smallest_side(settings),
+        weights=Weights(params),
+        num_steps=1,
+        restorer_noise=partial(_restorer_noise, doubt.doubts_of(settings.families, spec.scale)),
+        explain=lambda state: explain(settings, state.kernel, state.kernel_state),
+    )
+
+
+def load(
+    spec: Spec,
+    *,
+    weights: str | os.PathLike | None,
+    window: int | None,
+    num_windows: int | None,
+    kernel_map: tuple[int, int] | None,
+    reductions: int,
+    shapes: bool,
+    precision: str = "float32",
+) -> tuple[Settings, Any]:
+    """What stays the same, and the parameters of the network; arguments and errors are those of `build`."""
     if window is not None and window < SMALLEST_SIDE:
         raise ValueError(f"window is {window}, expected None or a whole number of at least {SMALLEST_SIDE}")
     if precision not in PRECISIONS:
@@ -113,22 +149,15 @@ def build(
         raise ValueError(f"reductions is {reductions}, expected 1, or window and num_windows too")
     model = trained.load(weights, spec.scale)
     network = model.network(Compute(precision=precision))
+    settings = Settings(spec, network, window, num_windows, kernel_map, tuple(model.families), reductions, shapes)
+    return settings, jax.device_put(model.params)
 
-    families = tuple(model.families)
-    settings = Settings(spec, network, window, num_windows, kernel_map, families, reductions, shapes)
-    parts = 1 if kernel_map is None else max(kernel_map)
+
+def smallest_side(settings: Settings) -> int:
+    """Of the canvas of an image whose parts the network can see."""
+    spec, parts = settings.spec, 1 if settings.kernel_map is None else max(settings.kernel_map)
     # min_lr_side takes the margin off again
-    smallest = parts * SMALLEST_SIDE * spec.scale + spec.canvas_shape((0, 0, 1))[0]
-    doubts = doubt.doubts_of(model.families, spec.scale)
-    return Solver(
-        partial(_init, settings),
-        partial(_step, settings),
-        smallest,
-        weights=Weights(jax.device_put(model.params)),
-        num_steps=1,
-        restorer_noise=partial(_restorer_noise, doubts),
-        explain=partial(_explain, settings),
-    )
+    return parts * SMALLEST_SIDE * spec.scale + spec.canvas_shape((0, 0, 1))[0]
 
 
 def _estimate(
@@ -197,24 +226,27 @@ def _estimate_wide(
     return jnp.stack(kernels)[level], belief._replace(reduction=jnp.asarray(factors, lr.dtype)[level])
 
 
-def _shaped(
-    settings: Settings, lr: jax.Array, mask: jax.Array | None, kernel: jax.Array, belief: Findings
-) -> tuple[jax.Array, Findings]:
-    """The disc or line in place of the network's kernel, where the spectrum is for it; and then what to believe."""
+def find_shape(settings: Settings, problem: Problem, kernel: jax.Array, belief: Findings) -> Found:
+    """The disc or line in place of a kernel (k, k), where the spectrum is for it."""
     probabilities = belief.probabilities
     is_disc = jnp.asarray([family == "disc" for family in settings.families], probabilities.dtype)
-    found = search(lr, kernel, settings.spec, mask, disc_probability=jnp.sum(is_disc * probabilities))
-    probabilities = doubt.after_search(found, settings.families, probabilities)
-    is_found = found.is_disc | found.is_line
-    reduction = jnp.where(is_found, jnp.ones_like(belief.reduction), belief.reduction)
-    return found.kernel, belief._replace(probabilities=probabilities, reduction=reduction)
+    disc_probability = jnp.sum(is_disc * probabilities)
+    return search(problem.lr, kernel, settings.spec, problem.mask, disc_probability=disc_probability)
 
 
-def _estimate_map(settings: Settings, lr: jax.Array, mask: jax.Array | None, params: Any) -> jax.Array | None:
-    """The kernels (rows, columns, k, k) of equal parts of an image, if they are wanted."""
+def after_search(settings: Settings, found: Found, belief: Findings) -> Findings:
+    """What to believe once shapes have been searched for."""
+    probabilities = doubt.after_search(found, settings.families, belief.probabilities)
+    reduction = jnp.where(found.is_disc | found.is_line, jnp.ones_like(belief.reduction), belief.reduction)
+    return belief._replace(probabilities=probabilities, reduction=reduction)
+
+
+def estimate_map(settings: Settings, problem: Problem, params: Any) -> jax.Array | None:
+    """The kernels (rows, columns, k, k) of equal parts of an LR image in colours, if they are wanted."""
     if settings.kernel_map is None:
         return None
     (rows, columns), k = settings.kernel_map, settings.spec.kernel_size
+    lr, mask = problem.lr, problem.mask
     side = lr.shape[0] // rows, lr.shape[1] // columns
     places = [np.linspace(0, n - a, m).round() for n, a, m in zip(lr.shape, side, (rows, columns), strict=False)]
     corners = tiling.corners(*places)
@@ -228,7 +260,8 @@ def _estimate_map(settings: Settings, lr: jax.Array, mask: jax.Array | None, par
     return jax.lax.map(kernel, corners).reshape(rows, columns, k, k)
 
 
-def _init(settings: Settings, key: Any, problem: Problem, kernel: Any = None, weights: Any = None) -> State:
+def init(settings: Settings, key: Any, problem: Problem, kernel: Any = None, weights: Any = None) -> State:
+    """The state before the step, with the probabilities of a guess."""
     del key, kernel, weights
     dtype, k, known = problem.lr.dtype, settings.spec.kernel_size, len(settings.families)
     belief = Findings(jnp.full((known,), 1 / known, dtype), jnp.zeros((), dtype), jnp.ones((), dtype))
@@ -242,17 +275,22 @@ def _step(
 ) -> tuple[State, dict[str, jax.Array]]:
     del key, i
     problem = problem.in_colours()
-    lr, mask = problem.lr, problem.mask
+    kernel, belief = estimate(settings, problem, weights)
+    if settings.shapes and can_search(settings.spec, problem.lr.shape):
+        found = find_shape(settings, problem, kernel, belief)
+        kernel, belief = found.kernel, after_search(settings, found, belief)
+    kernels = estimate_map(settings, problem, weights)
+    return state._replace(kernel_state=belief, kernel=kernel, kernel_map=kernels), silent_trace(problem.lr.dtype)
+
+
+def estimate(settings: Settings, problem: Problem, params: Any) -> tuple[jax.Array, Findings]:
+    """The kernel (k, k) of an LR image in colours before the search for shapes, and what there is beside it."""
     if settings.reductions > 1:
-        kernel, belief = _estimate_wide(settings, lr, mask, weights)
-    else:
-        kernel, belief = _estimate(settings, lr, mask, weights, settings.num_windows)
-    if settings.shapes and can_search(settings.spec, lr.shape):
-        kernel, belief = _shaped(settings, lr, mask, kernel, belief)
-    kernels = _estimate_map(settings, lr, mask, weights)
-    return state._replace(kernel_state=belief, kernel=kernel, kernel_map=kernels), silent_trace(lr.dtype)
+        return _estimate_wide(settings, problem.lr, problem.mask, params)
+    return _estimate(settings, problem.lr, problem.mask, params, settings.num_windows)
 
 
-def _explain(settings: Settings, state: State) -> str:
-    varies = settings.kernel_map is None and float(state.kernel_state.unevenness) > UNEVEN
-    return VARIES if varies and not is_sampling(axis_variance(state.kernel), settings.spec) else ""
+def explain(settings: Settings, kernel: jax.Array, belief: Findings) -> str:
+    """What a person is told beside a kernel (k, k), empty where there is nothing to tell."""
+    varies = settings.kernel_map is None and float(belief.unevenness) > UNEVEN
+    return VARIES if varies and not is_sampling(axis_variance(kernel), settings.spec) else ""

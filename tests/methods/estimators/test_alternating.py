@@ -85,3 +85,14 @@ def test_a_restorer_is_told_less_doubt_than_of_a_mean_kernel():
     mean, own = posterior.build(SPEC), alternating.build(SPEC)
     state = State((), jnp.array([0.0, 1.0, 0.0, 0.0, 0.0]), (), ())
     assert 0.01 < float(own.restorer_noise(state, problem)) < float(mean.restorer_noise(state, problem))
+
+
+def test_a_refined_kernel_that_the_posterior_does_not_believe_is_not_taken(solvers, shaken, monkeypatch):
+    """What the rounds find can be far from every kernel that the image allows."""
+    del solvers
+    problem = blurred(shaken[0])
+    mean = solve(jax.random.key(0), problem, posterior.build(SPEC)).kernel
+    far = jnp.zeros((15, 15)).at[:, 8].set(1 / 15)
+    monkeypatch.setattr(alternating, "_refined", lambda *_: far)
+    found = solve(jax.random.key(0), problem, alternating.build(SPEC, side=64, num_windows=1)).kernel
+    np.testing.assert_allclose(found, mean, atol=1e-6)
