@@ -3,9 +3,9 @@ r"""A kernel estimator, and then a restorer with its kernel; both are chosen by 
     python launch/solve.py --config=configs/pipeline.py --config.estimator=kernelgan --config.restorer=dip \
         --input='photos/*.jpg' --scale=2 --workdir=out/pipeline
 
-Estimators: kenet, posterior, alternating, kernelgan, kernelgan_fkp, self_similarity, dkp, dip_fkp, chains, mean (of
-the prior's kernels, whatever the image), given (with --kernel=FILE). Restorers: usrnet, zssr, dip, diffusion, cubic
-(an enlargement, where the kernel alone is wanted), richardson_lucy and wiener (of scikit-image).
+Estimators: kenet, posterior, alternating, ensemble, kernelgan, kernelgan_fkp, self_similarity, dkp, dip_fkp, chains,
+mean (of the prior's kernels, whatever the image), given (with --kernel=FILE). Restorers: usrnet, zssr, dip, diffusion,
+cubic (an enlargement, where the kernel alone is wanted), richardson_lucy and wiener (of scikit-image).
 `pipeline.py:kenet+usrnet` names both at once, and a third word the kernels that the prior expects, in the benchmarks'
 range: `pipeline.py:mean+cubic+gaussian`, motion, or both.
 Options of a part are --config.estimators.NAME.OPTION and --config.restorers.NAME.OPTION, `num_steps` among them.
