@@ -13,25 +13,28 @@ from blindsr_jax.config import base_config, read_variant
 
 
 def get_config(effort: str = "normal"):
-    """One estimator, one restorer; the sizes of kernels are those of the networks, at scale 1 thrice that.
+    """One estimator, one restorer; kernels are twice as large as those of the networks, at scale 1 thrice: for shapes.
 
     The kernel is the mean of KENet's and that of the learned posterior, which is refined in turn with the image where
-    it says camera shake. `photo.py:low` takes KENet's alone, which is the quickest; `photo.py:high` that of a joint
-    solve of the window that tells most of it, which takes a minute or more. What each gains: docs/posterior.md.
+    it says camera shake. `photo.py:low` takes KENet's alone, which is the quickest; `photo.py:high` restores each tile
+    four times, mirrored, and takes the mean. What each gains: docs/posterior.md. `photo.py:joint` takes the kernel of a
+    joint solve (DIP-DKP) of the window that tells most of it, which takes a minute or more, under a prior of one's own.
     """
     config = base_config()
-    chosen = read_variant(effort, effort=("low", "normal", "high"))["effort"]
-    config.estimator, config.restorer = {"low": "kenet", "normal": "ensemble", "high": "dkp"}[chosen], "tiles"
-    config.kernel_sizes = (61, 15, 19, 21)
+    chosen = read_variant(effort, effort=("low", "normal", "high", "joint"))["effort"]
+    config.estimator, config.restorer = {"low": "kenet", "joint": "dkp"}.get(chosen, "ensemble"), "tiles"
+    config.kernel_sizes = (61, 31, 37, 41)
     config.trust = True
-    config.estimators = ConfigDict(
-        {"kenet": {"weights": "wide", "window": 96, "num_windows": 32, "reductions": 3, "shapes": True}}
-    )
-    config.restorers = ConfigDict({"tiles": {}})
-    if chosen == "normal":
-        config.estimators = ConfigDict({"ensemble": {}})
-    if chosen == "high":
-        config.kernel_sizes = (21, 15, 19, 21)  # a joint solve takes time with their fourth power
+    config.restorers = ConfigDict({"tiles": {"flips": chosen == "high"}})
+    kenet = {"weights": "wide", "window": 96, "num_windows": 32, "reductions": 3, "shapes": True}
+    config.estimators = ConfigDict({"ensemble": {}} if config.estimator == "ensemble" else {"kenet": kenet})
+    if chosen == "joint":
+        config.kernel_sizes = (
+            21,
+            15,
+            19,
+            21,
+        )  # those of the networks: a joint solve takes time with their fourth power
         config.estimators.dkp = ConfigDict({"window": 96})
         config.prior.families = ("gaussian", "trajectory", "line", "disc")
         config.prior.gaussian.variance_range = "wide"

@@ -30,6 +30,7 @@ LIKELY = 0.5  # probability of a disc, above which an estimate is taken as one
 # Of a shape along its longest axis by the estimate: networks make narrow blurs wider; a scene that repeats itself, as
 # facades do, looks as if it were moved by its period.
 NARROWEST, WIDEST = 0.5, 1.25
+WIDE, WIDEST_OF_WIDE = 1.8, 2.0  # above so many pixels an estimate may be of a blur that its network is too small for
 ROUND = 0.75  # standard deviation of the estimate along its shortest axis by that along its longest; lines have less
 MOST_HIDDEN = 0.1  # share of the pixels that may be clipped, stuck or of a frame: up to 0.09 did not disturb the search
 _DISC_STEPS = 0.25, 0.05  # of the coarse grid of radii: pixels, share of the radius; the larger one counts
@@ -132,13 +133,14 @@ def search(
     variances = jnp.linalg.eigvalsh(geometry.covariance(kernel))
     shortest, longest = jnp.sqrt(jnp.maximum(variances, 1e-6))
     is_round = shortest > ROUND * longest
+    widest = jnp.where(longest > WIDE, WIDEST_OF_WIDE, WIDEST) * longest
 
     def top(render, grid, deviation, is_possible):
         """The best kernel of a grid and what it scores; the standard deviation grows with the first of the values."""
         values, about = jnp.asarray(grid[0], dtype), grid[1]
         chosen = values[jnp.argmax(score(jax.vmap(render)(values)))]
         width = deviation * chosen[0]
-        fits = is_possible & (width < WIDEST * longest) & (width > NARROWEST * longest)
+        fits = is_possible & (width < widest) & (width > NARROWEST * longest)
         kernels = jax.vmap(render)(about(chosen))
         scores = score(kernels)
         return kernels[jnp.argmax(scores)], jnp.where(fits, jnp.max(scores), -jnp.inf)

@@ -127,10 +127,11 @@ def test_the_learning_rates_that_a_method_has(file, expected):
 
 def test_the_effort_of_photo_chooses_the_estimator():
     path = next(str(path) for path in ALL if path.stem == "photo")
-    chosen = [load_config(path + more) for more in ("", ":low", ":normal", ":high")]
-    assert [config.estimator for config in chosen] == ["ensemble", "kenet", "ensemble", "dkp"]
+    chosen = [load_config(path + more) for more in ("", ":low", ":normal", ":high", ":joint")]
+    assert [config.estimator for config in chosen] == ["ensemble", "kenet", "ensemble", "ensemble", "dkp"]
     assert chosen[0].to_dict() == chosen[2].to_dict()
+    assert [config.restorers.tiles.flips for config in chosen] == [False, False, False, True, False]
     for config in chosen:
         methods.check_options(config)
-    with pytest.raises(ValueError, match="expected one of low, normal, high"):
+    with pytest.raises(ValueError, match="expected one of low, normal, high, joint"):
         load_config(path + ":vast")

@@ -77,7 +77,10 @@ def test_steps_of_a_pipeline():
     [
         ({"estimator": "dkp"}, "config.restorer is not given"),
         ({"restorer": "dip"}, "config.estimator is not given"),
-        ({"estimator": "eyes", "restorer": "dip"}, "config.estimator is 'eyes', expected one of .*dkp, ensemble, given"),
+        (
+            {"estimator": "eyes", "restorer": "dip"},
+            "config.estimator is 'eyes', expected one of .*dkp, ensemble, given",
+        ),
         ({"estimator": "dkp", "restorer": "paint"}, "config.restorer is 'paint', expected one of cubic, dif"),
         ({"kernel_init": "dkp"}, "config.kernel_init is 'dkp', expected an estimator of one step"),
         ({"kernel_map": "4x3"}, "config.kernel_map is given and config.restorer is None, expected tiles"),

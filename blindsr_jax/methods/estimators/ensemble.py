@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from blindsr_jax.config import rules
 from blindsr_jax.imaging.problem import Problem, Spec
+from blindsr_jax.inference.blur_evidence import axis_variance, is_sampling
 from blindsr_jax.inference.evidence import confidence
 from blindsr_jax.inference.shape_search import can_search
 from blindsr_jax.methods.estimators import alternating, doubt, kenet
@@ -20,6 +21,9 @@ from blindsr_jax.methods.interfaces import Solver, State, Weights, silent_trace
 from blindsr_jax.networks.kenet import SMALLEST_SIDE
 
 LEAST = 0.5  # added to the confidence in each kernel: where the posterior believes neither, both count alike
+UNKNOWN = 0.05  # a kernel that is less probable under the posterior is restored with care:
+CARE = 6.0  # the doubt that is told beside that of the families, in 1/255
+CAREFUL = "the posterior knows no kernel that fits the image, so it was sharpened with care"
 LINE = 0.2  # a straight line that the spectrum shows is taken where one of both gives lines as much
 
 
@@ -42,6 +46,7 @@ class Findings(NamedTuple):
 
     kenet: kenet.Findings
     families: jax.Array  # (F,) the probability of each family under the posterior
+    confidence: jax.Array  # () that the kernel is right; 1 of one that the posterior cannot judge
 
 
 def build(
@@ -95,14 +100,15 @@ def build(
         uses_noise=True,
         uses_mask=True,
         restorer_noise=partial(_restorer_noise, settings),
-        explain=lambda state: kenet.explain(first, state.kernel, state.kernel_state.kenet),
+        explain=partial(_explain, settings),
     )
 
 
 def _init(settings: Settings, key: Any, problem: Problem, kernel: Any = None, weights: Any = None) -> State:
     start = kenet.init(settings.kenet, key, problem, kernel, weights)
-    known = len(settings.alternating.start.families)
-    return start._replace(kernel_state=Findings(start.kernel_state, jnp.full((known,), 1 / known, problem.lr.dtype)))
+    known, dtype = len(settings.alternating.start.families), problem.lr.dtype
+    findings = Findings(start.kernel_state, jnp.full((known,), 1 / known, dtype), jnp.ones((), dtype))
+    return start._replace(kernel_state=findings)
 
 
 def _step(
@@ -113,9 +119,14 @@ def _step(
     first, belief = kenet.estimate(settings.kenet, problem, weights.kenet)
     second, found = alternating.estimate(settings.alternating, problem, weights.alternating)
     prior = weights.alternating.evidence.prior
-    own, other = (LEAST + confidence(x, found.weights, prior).astype(dtype) for x in (first, second))
-    kernel = jnp.where(belief.reduction > 1, first, (own * first + other * second) / (own + other))
-    findings = Findings(belief, found.families.astype(dtype))
+
+    def sure(kernel):
+        return confidence(kernel, found.weights, prior).astype(dtype)
+
+    own, other = LEAST + sure(first), LEAST + sure(second)
+    is_wide = belief.reduction > 1
+    kernel = jnp.where(is_wide, first, (own * first + other * second) / (own + other))
+    findings = Findings(belief, found.families.astype(dtype), jnp.where(is_wide, 1, sure(kernel)))
     if settings.kenet.shapes and can_search(settings.kenet.spec, problem.lr.shape):
         kernel, findings = _shaped(settings, problem, first, kernel, findings)
     kernels = kenet.estimate_map(settings.kenet, problem, weights.kenet)
@@ -132,9 +143,11 @@ def _shaped(
     of_lines = [values[families.index("line")] for families, values in said if "line" in families]
     is_likely = (jnp.max(jnp.stack(of_lines)) >= LINE) | (belief.reduction > 1) if of_lines else True
     shape = shape._replace(is_line=shape.is_line & is_likely)
-    kernel = jnp.where(shape.is_disc | shape.is_line, shape.kernel, kernel)
+    is_found = shape.is_disc | shape.is_line
     families = doubt.after_search(shape, names, findings.families)
-    return kernel, Findings(kenet.after_search(settings.kenet, shape, belief), families)
+    certain = jnp.where(is_found, 1, findings.confidence)
+    findings = Findings(kenet.after_search(settings.kenet, shape, belief), families, certain)
+    return jnp.where(is_found, shape.kernel, kernel), findings
 
 
 def _restorer_noise(settings: Settings, state: State, problem: Problem) -> jax.Array:
@@ -143,4 +156,12 @@ def _restorer_noise(settings: Settings, state: State, problem: Problem) -> jax.A
     own = kenet.own_doubt(doubt.doubts_of(settings.kenet.families, spec.scale), findings.kenet)
     other = doubt.expected(findings.families, alternating.doubts_of(settings.alternating))
     mean = jnp.where(findings.kenet.reduction > 1, own, (own + other) / 2)
-    return doubt.told(problem.noise_std, mean).astype(problem.lr.dtype)
+    care = jnp.where(findings.confidence < UNKNOWN, CARE, 0.0)
+    return doubt.told(problem.noise_std, jnp.hypot(mean, care)).astype(problem.lr.dtype)
+
+
+def _explain(settings: Settings, state: State) -> str:
+    findings = state.kernel_state
+    is_blurred = not is_sampling(axis_variance(state.kernel), settings.kenet.spec)
+    careful = CAREFUL if is_blurred and float(findings.confidence) < UNKNOWN else ""
+    return "; ".join(filter(None, (kenet.explain(settings.kenet, state.kernel, findings.kenet), careful)))

@@ -69,7 +69,7 @@ def test_a_disc_that_the_spectrum_shows_takes_the_place_of_the_mean(together):
     off = [float(jnp.abs(x.kernel - true).sum()) for x in (searched, mean)]
     assert off[0] < 0.1 and off[0] < off[1]
     certain = searched.state.kernel_state
-    assert certain.families.max() == 1 and certain.kenet.probabilities.max() == 1
+    assert certain.families.max() == certain.kenet.probabilities.max() == certain.confidence == 1
 
 
 def test_a_line_that_neither_network_knows_of_is_not_taken(monkeypatch):
@@ -117,3 +117,13 @@ def test_windows_that_disagree_are_told(together):
     assert "disagree" in together.message(state._replace(kernel_state=state.kernel_state._replace(kenet=uneven)))
     even = uneven._replace(unevenness=jnp.float32(0.1))
     assert together.message(state._replace(kernel_state=state.kernel_state._replace(kenet=even))) == ""
+
+
+def test_a_kernel_that_the_posterior_does_not_know_is_restored_with_care(together):
+    problem = blurred(gaussian_kernel([4.0, 4.0], 15, 2))
+    state = ask(together, problem).state
+    assert state.kernel_state.confidence > ensemble.UNKNOWN and "care" not in together.message(state)
+    unknown = state._replace(kernel_state=state.kernel_state._replace(confidence=jnp.float32(0.01)))
+    assert ensemble.CAREFUL in together.message(unknown)
+    before, after = (float(together.restorer_noise(x, problem)) for x in (state, unknown))
+    np.testing.assert_allclose(after, np.hypot(before, ensemble.CARE / 255), rtol=1e-4)

@@ -132,3 +132,22 @@ def test_what_tells_nothing_is_only_enlarged(tiny):
     expected = jnp.clip(SPEC.crop(cubic.enlarge(where.lr, SPEC), where.lr.shape), 0, 1)
     np.testing.assert_allclose(found[20:28, 40:50], expected[20:28, 40:50], atol=1e-5)
     assert np.abs(found - expected)[:20].min() > 1e-3
+
+
+def test_the_mean_of_mirror_images_is_that_of_the_mirrored_image_mirrored(tiny):
+    """The same four images are restored, whichever of them is given: this holds for the mean alone."""
+    spec = make_spec(scale=2, kernel_size=9, kernel_center="aligned")
+    slanted = jnp.zeros((9, 9)).at[4, 3:6].set(0.2).at[5, 5:7].set(0.2)
+    kernel = slanted / slanted.sum()
+    mirrored = jnp.pad(kernel[:, ::-1], ((0, 0), (1, 0)))[:, :9]
+    lr = problem(24, 30).lr
+
+    def image(lr, kernel, flips):
+        solver = tiles.build(spec, weights=tiny, flips=flips)
+        return solve(jax.random.key(0), Problem(lr, spec, jnp.float32(0.01)), solver, kernel=kernel).image
+
+    apart = []
+    for flips in (True, False):
+        first, second = image(lr, kernel, flips), image(lr[:, ::-1], mirrored, flips)[:, ::-1]
+        apart.append(float(jnp.std(first - second) / jnp.std(first)))
+    assert apart[0] < 1e-3 and apart[1] > 0.1, apart
