@@ -13,7 +13,7 @@ from blindsr_jax.config import base_config, read_variant
 
 
 def get_config(effort: str = "normal"):
-    """One estimator, one restorer; kernels are twice as large as those of the networks, at scale 1 thrice: for shapes.
+    """One estimator, one restorer; kernels are larger than those of the networks, for discs and lines that are.
 
     The kernel is the mean of KENet's and that of the learned posterior, which is refined in turn with the image where
     it says camera shake. `photo.py:low` takes KENet's alone, which is the quickest; `photo.py:high` restores each tile
@@ -23,7 +23,7 @@ def get_config(effort: str = "normal"):
     config = base_config()
     chosen = read_variant(effort, effort=("low", "normal", "high", "joint"))["effort"]
     config.estimator, config.restorer = {"low": "kenet", "joint": "dkp"}.get(chosen, "ensemble"), "tiles"
-    config.kernel_sizes = (61, 31, 37, 41)
+    config.kernel_sizes = (61, 31, 31, 31)
     config.trust = True
     config.restorers = ConfigDict({"tiles": {"flips": chosen == "high"}})
     kenet = {"weights": "wide", "window": 96, "num_windows": 32, "reductions": 3, "shapes": True}

@@ -30,7 +30,8 @@ LIKELY = 0.5  # probability of a disc, above which an estimate is taken as one
 # Of a shape along its longest axis by the estimate: networks make narrow blurs wider; a scene that repeats itself, as
 # facades do, looks as if it were moved by its period.
 NARROWEST, WIDEST = 0.5, 1.25
-WIDE, WIDEST_OF_WIDE = 1.8, 2.0  # above so many pixels an estimate may be of a blur that its network is too small for
+# Above WIDE pixels an estimate may be of a defocus that its network is too small for.
+WIDE, WIDEST_OF_WIDE = 1.8, 2.0
 ROUND = 0.75  # standard deviation of the estimate along its shortest axis by that along its longest; lines have less
 MOST_HIDDEN = 0.1  # share of the pixels that may be clipped, stuck or of a frame: up to 0.09 did not disturb the search
 _DISC_STEPS = 0.25, 0.05  # of the coarse grid of radii: pixels, share of the radius; the larger one counts
@@ -102,6 +103,7 @@ def search(
     mask: jax.Array | None = None,
     *,
     disc_probability: jax.Array | float = 0.0,
+    line_size: int | None = None,
 ) -> Found:
     """The disc or line that explains an LR image better than any Gaussian and a given kernel do, else that kernel.
 
@@ -112,10 +114,13 @@ def search(
       mask: (h, w, c) bool, where `lr` counts; None: everywhere.
       disc_probability: () that the estimate was made with. Above LIKELY a disc has to be better than Gaussians only:
         the estimate is then one of a disc too, of another radius or smeared, with zeros of its own.
+      line_size: of the window that lines have to fit in; None for that of the kernel. Waves and stripes look like long
+        lines.
     """
     k, s, dtype = spec.kernel_size, spec.scale, lr.dtype
     n, center = _block(spec, lr.shape), geometry.center(k, s, spec.kernel_center)
     half_width = float(min(center, k - 1 - center))
+    of_lines = half_width - max(k - (line_size or k), 0) / 2
     power = jnp.mean(jax.lax.map(partial(spectrum.mean_power, size=n), best(lr, 2 * n, WINDOWS, mask)), 0)
 
     def score(kernels):
@@ -133,7 +138,7 @@ def search(
     variances = jnp.linalg.eigvalsh(geometry.covariance(kernel))
     shortest, longest = jnp.sqrt(jnp.maximum(variances, 1e-6))
     is_round = shortest > ROUND * longest
-    widest = jnp.where(longest > WIDE, WIDEST_OF_WIDE, WIDEST) * longest
+    widest = jnp.where(is_round & (longest > WIDE), WIDEST_OF_WIDE, WIDEST) * longest
 
     def top(render, grid, deviation, is_possible):
         """The best kernel of a grid and what it scores; the standard deviation grows with the first of the values."""
@@ -150,7 +155,7 @@ def search(
     least = jnp.max(rivals) + MARGIN
     least_of_disc = jnp.where(disc_probability > LIKELY, jnp.max(rivals[1:]), least)
     a, of_disc = top(disc, _discs(half_width), 1 / 2, is_round)
-    b, of_line = top(line, _lines(half_width), 12**-0.5, ~is_round)
+    b, of_line = top(line, _lines(of_lines), 12**-0.5, ~is_round)
     is_disc, is_line = (of_disc > least_of_disc) & (of_disc >= of_line), (of_line > least) & (of_line > of_disc)
     if mask is not None:
         is_seen = jnp.mean(~jnp.all(mask, -1)) <= MOST_HIDDEN

@@ -231,7 +231,10 @@ def find_shape(settings: Settings, problem: Problem, kernel: jax.Array, belief: 
     probabilities = belief.probabilities
     is_disc = jnp.asarray([family == "disc" for family in settings.families], probabilities.dtype)
     disc_probability = jnp.sum(is_disc * probabilities)
-    return search(problem.lr, kernel, settings.spec, problem.mask, disc_probability=disc_probability)
+    # At scale 1 long lines are known from smaller images, at others they could not be told from waves and stripes.
+    line_size = None if settings.reductions > 1 else settings.network.kernel_size
+    options = {"disc_probability": disc_probability, "line_size": line_size}
+    return search(problem.lr, kernel, settings.spec, problem.mask, **options)
 
 
 def after_search(settings: Settings, found: Found, belief: Findings) -> Findings:
