@@ -89,9 +89,11 @@ def _lines(half_width: float) -> tuple[np.ndarray, Callable]:
     return np.stack(np.meshgrid(lengths, angles), -1).reshape(-1, 2), about
 
 
-def _gaussians(half_width: float) -> np.ndarray:
-    """Variances and angles (n, 3)."""
-    deviations, angles = np.geomspace(0.4, half_width / 2, 9), np.arange(6) * np.pi / 6
+def _gaussians(half_width: float, inner: float) -> np.ndarray:
+    """Variances and angles (n, 3); those that fit in an inner window do not depend on the whole one."""
+    deviations, angles = np.geomspace(0.4, inner / 2, 9), np.arange(6) * np.pi / 6
+    if half_width > inner:
+        deviations = np.concatenate([deviations, np.geomspace(inner, half_width, 4)[1:] / 2])
     narrow = [(d**2, (d / 2.5) ** 2, a) for d in deviations[3:] for a in angles]
     return np.asarray([(d**2, d**2, 0) for d in deviations] + narrow)
 
@@ -150,7 +152,7 @@ def search(
         scores = score(kernels)
         return kernels[jnp.argmax(scores)], jnp.where(fits, jnp.max(scores), -jnp.inf)
 
-    others = jnp.concatenate([kernel[None], jax.vmap(gaussian)(jnp.asarray(_gaussians(half_width), dtype))])
+    others = jnp.concatenate([kernel[None], jax.vmap(gaussian)(jnp.asarray(_gaussians(half_width, of_lines), dtype))])
     rivals = score(others)
     least = jnp.max(rivals) + MARGIN
     least_of_disc = jnp.where(disc_probability > LIKELY, jnp.max(rivals[1:]), least)
