@@ -34,7 +34,7 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     exec(compile(code, "README.md", "exec"), names)
     result = names["result"]
     assert result.image.shape == (48, 52, 3) and result.status == "ok"
-    assert result.kernel.shape == (15, 15) and len(result.trace["loss"]) == 2
+    assert result.kernel.shape == (31, 31) and len(result.trace["loss"]) == 2
     assert io.read_image(tmp_path / "sharp.png").pixels.shape == (48, 52, 3)
 
 
