@@ -29,12 +29,8 @@ def get_config(effort: str = "normal"):
     kenet = {"weights": "wide", "window": 96, "num_windows": 32, "reductions": 3, "shapes": True}
     config.estimators = ConfigDict({"ensemble": {}} if config.estimator == "ensemble" else {"kenet": kenet})
     if chosen == "joint":
-        config.kernel_sizes = (
-            21,
-            15,
-            19,
-            21,
-        )  # those of the networks: a joint solve takes time with their fourth power
+        # Those of the networks: a joint solve takes time with the fourth power of the size.
+        config.kernel_sizes = (21, 15, 19, 21)
         config.estimators.dkp = ConfigDict({"window": 96})
         config.prior.families = ("gaussian", "trajectory", "line", "disc")
         config.prior.gaussian.variance_range = "wide"

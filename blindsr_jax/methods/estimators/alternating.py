@@ -142,8 +142,8 @@ def estimate(settings: Settings, problem: Problem, weights: Arrays) -> tuple[jax
         before, after = (confidence(x, found.weights, evidence.prior) for x in (mean, kernel))
         return jnp.where(after >= BELIEVED * before, kernel, mean)
 
-    is_shaped = jnp.asarray([name in SHAPED for name in start.families])
-    return jax.lax.cond(jnp.sum(jnp.where(is_shaped, found.families, 0)) >= LEAST, refined, lambda: mean), found
+    is_shaped = doubt.probability(SHAPED, start.families, found.families) >= LEAST
+    return jax.lax.cond(is_shaped, refined, lambda: mean), found
 
 
 def _refined(settings: Settings, problem: Problem, draws: jax.Array, shares: jax.Array, denoiser: Any) -> jax.Array:

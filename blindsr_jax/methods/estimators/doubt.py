@@ -21,6 +21,11 @@ def expected(probabilities: jax.Array, doubts: Sequence[float]) -> jax.Array:
     return jnp.sum(probabilities * jnp.asarray(doubts, probabilities.dtype))
 
 
+def probability(names: Sequence[str], families: Sequence[str], probabilities: jax.Array) -> jax.Array:
+    """The probability () of some families together, from that of each (F,); a name that is not known has none."""
+    return jnp.sum(jnp.where(jnp.asarray([family in names for family in families]), probabilities, 0))
+
+
 def after_search(found: Found, families: Sequence[str], probabilities: jax.Array) -> jax.Array:
     """The probabilities (F,) of families once the spectrum has been searched for shapes: what it shows is certain."""
     for name, is_found in (("disc", found.is_disc), ("line", found.is_line)):

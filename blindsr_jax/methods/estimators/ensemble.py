@@ -139,9 +139,9 @@ def _shaped(
     """A disc or line that explains the spectrum better than KENet's kernel in place of the kernel of both."""
     belief, names = findings.kenet, settings.alternating.start.families
     shape = kenet.find_shape(settings.kenet, problem, first, belief)
-    said = ((settings.kenet.families, belief.probabilities), (names, findings.families))
-    of_lines = [values[families.index("line")] for families, values in said if "line" in families]
-    is_likely = (jnp.max(jnp.stack(of_lines)) >= LINE) | (belief.reduction > 1) if of_lines else True
+    of_kenet = doubt.probability(("line",), settings.kenet.families, belief.probabilities)
+    of_posterior = doubt.probability(("line",), names, findings.families)
+    is_likely = (jnp.maximum(of_kenet, of_posterior) >= LINE) | (belief.reduction > 1)
     shape = shape._replace(is_line=shape.is_line & is_likely)
     is_found = shape.is_disc | shape.is_line
     families = doubt.after_search(shape, names, findings.families)

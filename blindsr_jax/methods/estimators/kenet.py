@@ -228,13 +228,10 @@ def _estimate_wide(
 
 def find_shape(settings: Settings, problem: Problem, kernel: jax.Array, belief: Findings) -> Found:
     """The disc or line in place of a kernel (k, k), where the spectrum is for it."""
-    probabilities = belief.probabilities
-    is_disc = jnp.asarray([family == "disc" for family in settings.families], probabilities.dtype)
-    disc_probability = jnp.sum(is_disc * probabilities)
     # At scale 1 long lines are known from smaller images, at others they could not be told from waves and stripes.
     line_size = None if settings.reductions > 1 else settings.network.kernel_size
-    options = {"disc_probability": disc_probability, "line_size": line_size}
-    return search(problem.lr, kernel, settings.spec, problem.mask, **options)
+    of_disc = doubt.probability(("disc",), settings.families, belief.probabilities)
+    return search(problem.lr, kernel, settings.spec, problem.mask, disc_probability=of_disc, line_size=line_size)
 
 
 def after_search(settings: Settings, found: Found, belief: Findings) -> Findings:
