@@ -55,10 +55,18 @@ def test_noise_that_clips_in_nearly_every_patch_is_found(std, brightness):
     assert 255 * noise_level.estimate(pixels).std == pytest.approx(std, rel=0.2)
 
 
-def test_letters_on_white_are_no_noise():
-    page = PIL.Image.new("L", (4 * SIDE, 4 * SIDE), 255)
-    for row in range(0, 4 * SIDE, 22):
-        PIL.ImageDraw.Draw(page).text((5, row), "the quick brown fox jumps over the lazy dog and on " * 3, fill=0)
+def test_noise_that_clips_is_found_where_no_patch_is_flat():
+    t = np.arange(48)
+    waves = 0.55 + 0.55 * np.sin(2 * np.pi * t / 8)[:, None, None] * np.cos(2 * np.pi * t / 10.4)[:, None]
+    found = noise_level.estimate(noisy(waves.repeat(3, -1), 10))
+    assert 255 * found.std == pytest.approx(10, rel=0.15)
+
+
+@pytest.mark.parametrize("shrink, line", [(4, 22), (4, 13), (3, 13), (2, 11)])
+def test_letters_on_white_are_no_noise(shrink, line):
+    page = PIL.Image.new("L", (shrink * SIDE, shrink * SIDE), 255)
+    for row in range(0, shrink * SIDE, line):
+        PIL.ImageDraw.Draw(page).text((5, row), "the quick brown fox jumps over the lazy dog and on " * 5, fill=0)
     pixels = np.asarray(page.resize((SIDE, SIDE), PIL.Image.Resampling.BOX), np.float64)[..., None].repeat(3, -1) / 255
     assert corruption_level.measure(pixels).noise_std == 0
 
