@@ -77,19 +77,8 @@ def _std(coefficients: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.median(power, 1)) / _MEDIAN_OF_POWER))
 
 
-def estimate(pixels: np.ndarray) -> NoiseLevel | None:
-    """The noise level of an image.
-
-    Args:
-      pixels: (h, w, c) in [0, 1]; patches with pixels at 0 or 1 are left out, as clipping hides their noise, unless too
-        few are left, see CLIPPED.
-
-    Returns:
-      NoiseLevel, or None where too few patches are left to tell.
-    """
-    pixels = np.asarray(pixels, np.float32)
-    if min(pixels.shape[:2]) < 2 * SIDE:
-        return None
+def _measure(pixels: np.ndarray) -> NoiseLevel | None:
+    """As `estimate`, from patches in which no colour is clipped."""
     clipped = is_clipped(pixels).any(-1)
     usable = _usable(clipped)
     if usable is None:
@@ -104,3 +93,24 @@ def estimate(pixels: np.ndarray) -> NoiseLevel | None:
         return None
     dark, bright = np.array_split(flat[np.argsort(flat[:, 0, 0])], 2)
     return NoiseLevel(std, gray_std, _std(dark), _std(bright))
+
+
+def estimate(pixels: np.ndarray) -> NoiseLevel | None:
+    """The noise level of an image.
+
+    Args:
+      pixels: (h, w, c) in [0, 1]; patches with pixels at 0 or 1 are left out, as clipping hides their noise, unless too
+        few are left, see CLIPPED. Where one colour is clipped nearly everywhere, as in yellow light, the others tell;
+        the noise is then taken to be the same in all, so `gray_std` is too large for noise of each colour's own.
+
+    Returns:
+      NoiseLevel, or None where too few patches are left to tell.
+    """
+    pixels = np.asarray(pixels, np.float32)
+    if min(pixels.shape[:2]) < 2 * SIDE:
+        return None
+    found, colours = _measure(pixels), pixels.shape[-1]
+    if found is not None or colours == 1:
+        return found
+    alone = [one for one in (_measure(pixels[..., c : c + 1]) for c in range(colours)) if one is not None]
+    return NoiseLevel(*np.sqrt(np.mean(np.square(alone), 0)).tolist()) if alone else None

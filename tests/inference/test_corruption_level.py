@@ -62,6 +62,13 @@ def test_noise_that_clips_is_found_where_no_patch_is_flat():
     assert 255 * found.std == pytest.approx(10, rel=0.15)
 
 
+@pytest.mark.parametrize("clipped", [(0,), (1, 2)])
+def test_colours_that_are_not_clipped_tell_of_the_noise(clipped):
+    pixels = noisy(picture(), 8)
+    pixels[..., clipped] = 1
+    assert 255 * noise_level.estimate(pixels).std == pytest.approx(8, rel=0.15)
+
+
 @pytest.mark.parametrize("shrink, line", [(4, 22), (4, 13), (3, 13), (2, 11)])
 def test_letters_on_white_are_no_noise(shrink, line):
     page = PIL.Image.new("L", (shrink * SIDE, shrink * SIDE), 255)
