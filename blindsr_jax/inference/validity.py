@@ -29,13 +29,13 @@ def is_clipped(values: Any) -> Any:
 def _stuck(pixels: np.ndarray) -> np.ndarray:
     """Values that lie alone far outside the range of their eight neighbours: no lens makes such a point.
 
-    Of neighbours of which some are clipped on the far side the range is not known.
+    Of neighbours of which some are white the range is not known, as highlights go far beyond; black hides little.
     """
     options = {"footprint": _AROUND, "mode": "nearest"}
     most, least = ndimage.maximum_filter(pixels, **options), ndimage.minimum_filter(pixels, **options)
     alone = STUCK + (most - least)
-    cut_above, cut_below = is_clipped(most) & ~is_clipped(least), is_clipped(least) & ~is_clipped(most)
-    return ((pixels > most + alone) & ~cut_below) | ((pixels < least - alone) & ~cut_above)
+    is_known = ~is_clipped(most) | is_clipped(least)
+    return (pixels > most + alone) | ((pixels < least - alone) & is_known)
 
 
 def _edge(lines: np.ndarray) -> int:
