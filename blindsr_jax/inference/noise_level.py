@@ -18,10 +18,10 @@ FEWEST = 60  # flat patches
 CLIPPED = (0, 1 / 16, 1 / 8, 1 / 4)  # shares of the pixels of a patch, the first that leaves enough patches counts
 # Above either of these, flat patches with clipped pixels are letters or drawings on white. Of the neighbours of a
 # clipped pixel, those that are clipped too: noise clips here and there (at most 0.33 in 201 crops of 60 x 60), the
-# white between letters is one piece (0.37 to 0.51 on ten pages).
+# white between letters is one piece (0.37 to 0.51 on nine pages).
 PIECES = 0.35
-# And, where the colours are equal, the power of a low frequency in that of the noise: 0.5 to 4 in most of those crops,
-# 11 to 13 for small letters. Colours with noise of their own have no letters.
+# And, where the colours are equal, the power of a low frequency in that of the noise: less in 184 of those crops, 11 to
+# 13 for small letters. Colours with noise of their own have no letters.
 LETTERS = 5.0
 EQUAL = 0.8  # part of a colour's noise that the mean of the colours has, above which they are called equal
 MOST = 30_000  # patches; more of them cost time and change little
@@ -49,12 +49,15 @@ def _patches(plane: np.ndarray) -> np.ndarray:
     return windows[::stride, ::stride]
 
 
-def _usable(clipped: np.ndarray) -> np.ndarray | None:
+def _usable(hidden: np.ndarray) -> np.ndarray | None:
     """(rows, columns) bool, the patches without clipped pixels, or with as few as leave enough patches; None: too few.
 
     Strong noise clips a pixel of nearly every patch of a dark or bright image.
+
+    Args:
+      hidden: (rows, columns, SIDE, SIDE) bool, the clipped pixels of each patch.
     """
-    share = _patches(clipped).mean((-2, -1))
+    share = hidden.mean((-2, -1))
     return next((share <= most for most in CLIPPED if np.sum(share <= most) >= 4 * FEWEST), None)
 
 
@@ -79,15 +82,19 @@ def _std(coefficients: np.ndarray) -> float:
 
 def _measure(pixels: np.ndarray) -> NoiseLevel | None:
     """As `estimate`, from patches in which no colour is clipped."""
-    clipped = is_clipped(pixels).any(-1)
-    usable = _usable(clipped)
+    hidden = _patches(is_clipped(pixels).any(-1))
+    usable = _usable(hidden)
     if usable is None:
         return None
-    every = (*np.moveaxis(pixels, -1, 0), pixels.mean(-1))
-    planes = [scipy.fft.dctn(_patches(plane)[usable], axes=(-2, -1), norm="ortho") for plane in every]
-    *colours, flat = (plane[_flattest(plane)] for plane in planes)
-    std, gray_std = float(np.sqrt(np.mean(np.square([_std(colour) for colour in colours])))), _std(flat)
-    hidden = _patches(clipped)[usable][_flattest(planes[-1])]
+
+    def spectra(plane):
+        return scipy.fft.dctn(_patches(plane)[usable], axes=(-2, -1), norm="ortho")
+
+    stds = [_std(colour[_flattest(colour)]) for colour in map(spectra, np.moveaxis(pixels, -1, 0))]
+    gray = spectra(pixels.mean(-1))
+    chosen = _flattest(gray)
+    flat, hidden = gray[chosen], hidden[usable][chosen]
+    std, gray_std = float(np.sqrt(np.mean(np.square(stds)))), _std(flat)
     smooth = np.mean(np.square(flat[:, _LOW])) <= LETTERS * gray_std**2 or gray_std <= EQUAL * std
     if hidden.any() and not (smooth and _solid(hidden) <= PIECES):
         return None
